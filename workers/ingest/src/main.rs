@@ -1,0 +1,2 @@
+//! Part of Millrace.
+fn main() {}
