@@ -1,1 +1,13 @@
-//! Part of Millrace.
+//! The pure half of Millrace: bytes in, bytes out.
+//!
+//! Everything that decides what a viewer sees is in this crate: how RTMP is
+//! spoken, how records in the log are framed, how the log folds into one
+//! timeline, how access units become CMAF, and how playlists are written. It
+//! knows no clock, no socket, no task and no server; time and randomness are
+//! arguments.
+
+pub mod id;
+pub mod ladder;
+pub mod published;
+pub mod record;
+pub mod time;
