@@ -6,6 +6,7 @@
 //! knows no clock, no socket, no task and no server; time and randomness are
 //! arguments.
 
+pub mod flv;
 pub mod id;
 pub mod ladder;
 pub mod published;
