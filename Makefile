@@ -1,0 +1,47 @@
+# Everything a person does here. `make` lists the targets.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/millrace/target
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+WEB := workers/delivery/web
+
+.DEFAULT_GOAL := help
+.PHONY: help install web build demo demo-up demo-down test lint fmt crd sqlx bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## install the missing Debian packages (asks for sudo when not root)
+	@tests/install.sh
+
+web: install ## bundle the player page (npm)
+	@tests/web.sh
+
+build: install web ## build the release programs into target/demo/bin
+	@tests/build.sh target/demo/bin
+
+demo: build ## a stream from a looped clip; prints where to watch it; Ctrl-C ends everything
+	@exec target/demo/bin/millrace-demo run
+
+demo-up: build ## the same in the background; writes target/demo/env; DEMO_PUBLISH=0: you publish
+	@exec target/demo/bin/millrace-demo up
+
+demo-down: ## end what demo-up started
+	@if [ -x target/demo/bin/millrace-demo ]; then exec target/demo/bin/millrace-demo down; else echo "No demo was ever started here."; fi
+
+test: install web ## every test: unit, real servers, the stream end to end, the browser
+	@tests/run.sh
+
+lint: ## formatting, clippy, licences and sources of dependencies
+	@tests/lint.sh
+
+fmt: ## format the code
+	@cargo fmt --all
+
+crd: ## write crds/ from the Rust types
+	@mkdir -p crds
+	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd >crds/.new && mv crds/.new crds/livestreams.millrace.dev.yaml
+
+sqlx: install ## write the metadata of the compile-time checked queries
+	@tests/sqlx-prepare.sh
+
+bench: build ## the measured figures
+	@tests/bench.sh
