@@ -6,6 +6,8 @@
 //! knows no clock, no socket, no task and no server; time and randomness are
 //! arguments.
 
+pub mod aac;
+pub mod avc;
 pub mod flv;
 pub mod id;
 pub mod ladder;
