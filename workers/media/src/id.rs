@@ -274,7 +274,11 @@ impl PublishKey {
         if length.contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Self { id, secret })
         } else {
-            Err(InvalidId::new("publish key", "", "the secret is not 16 to 72 printable characters"))
+            Err(InvalidId::new(
+                "publish key",
+                "",
+                "the secret is not 16 to 72 printable characters",
+            ))
         }
     }
 

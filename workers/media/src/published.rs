@@ -219,9 +219,7 @@ impl Entry {
 
 /// The name is none of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a media name: <msn>-<run>.m4s, <msn>.<part>-<run>.m4s or init-<16 hex digits>.mp4"
-)]
+#[error("not a media name: <msn>-<run>.m4s, <msn>.<part>-<run>.m4s or init-<16 hex digits>.mp4")]
 pub struct InvalidMediaName;
 
 /// The last path element of a piece of media. Names are never reused: they

@@ -1,0 +1,398 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+const SEGMENT: Ticks = Ticks::from_ms(2_000);
+const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f, 0xff];
+/// AAC-LC, 48 kHz, stereo.
+const AUDIO_CONFIG: &[u8] = &[0xaf, 0, 0x11, 0x90];
+
+/// Writes a log as ingest does.
+#[derive(Default)]
+struct Log {
+    records: Vec<Record>,
+    epoch: Epoch,
+    facts: Option<Open>,
+    sequence: u64,
+}
+
+impl Log {
+    fn open(&mut self, broadcast: u128) -> &mut Self {
+        self.epoch = self.epoch.next();
+        let facts = Open {
+            broadcast: BroadcastId(Uuid::from_u128(broadcast)),
+            nonce: Uuid::from_u128(u128::from(self.epoch.0)),
+            key_id: "abcd".parse().unwrap(),
+            started_ms: 1,
+        };
+        self.facts = Some(facts.clone());
+        self.push(Body::Open(facts));
+        self.config(Track::Video, VIDEO_CONFIG).config(Track::Audio, AUDIO_CONFIG)
+    }
+
+    fn push(&mut self, body: Body) -> &mut Self {
+        self.records.push(Record { epoch: self.epoch, body });
+        self
+    }
+
+    fn end(&mut self) -> &mut Self {
+        let broadcast = self.facts.as_ref().unwrap().broadcast;
+        self.push(Body::End(End { broadcast, reason: EndReason::Unpublished }))
+    }
+
+    fn frame(&mut self, track: Track, keyframe: bool, config: bool, time_ms: i64, payload: &[u8]) {
+        self.sequence += 1;
+        let frame = Frame {
+            track,
+            keyframe,
+            config,
+            repeated: false,
+            sequence: self.sequence,
+            time_ms,
+            composition_ms: 0,
+            arrival_ms: 1_000_000 + time_ms,
+            payload: Bytes::copy_from_slice(payload),
+        };
+        self.push(Body::Frame(frame));
+    }
+
+    fn config(&mut self, track: Track, payload: &[u8]) -> &mut Self {
+        self.frame(track, false, true, 0, payload);
+        self
+    }
+
+    fn key(&mut self, time_ms: i64) -> &mut Self {
+        let facts = self.facts.clone().unwrap();
+        self.push(Body::Facts(facts));
+        self.config(Track::Video, VIDEO_CONFIG).config(Track::Audio, AUDIO_CONFIG);
+        self.frame(Track::Video, true, false, time_ms, &[0x17, 1, 0, 0, 0, 9]);
+        self
+    }
+
+    fn video(&mut self, time_ms: i64) -> &mut Self {
+        self.frame(Track::Video, false, false, time_ms, &[0x27, 1, 0, 0, 0, 9]);
+        self
+    }
+
+    fn audio(&mut self, time_ms: i64) -> &mut Self {
+        self.frame(Track::Audio, false, false, time_ms, &[0xaf, 1, 7]);
+        self
+    }
+
+    /// `count` pictures 40 ms apart, a keyframe each second, with sound.
+    fn run(&mut self, from_ms: i64, count: i64) -> &mut Self {
+        let mut sound = 0;
+        for n in 0..count {
+            let time = from_ms + 40 * n;
+            if n % 25 == 0 { self.key(time) } else { self.video(time) };
+            while sound * 1024 / 48 < 40 * (n + 1) {
+                self.audio(from_ms + sound * 1024 / 48);
+                sound += 1;
+            }
+        }
+        self
+    }
+
+    fn fold(&self) -> (Vec<Event>, Counters) {
+        let mut timeline = Timeline::new(SEGMENT);
+        let mut out = Vec::new();
+        for (offset, record) in self.records.iter().enumerate() {
+            timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut out);
+        }
+        (out, timeline.counters())
+    }
+}
+
+fn pictures(events: &[Event]) -> Vec<i64> {
+    events
+        .iter()
+        .filter_map(|e| if let Event::Video(v) = e { Some(v.dts.as_ms()) } else { None })
+        .collect()
+}
+
+fn sound(events: &[Event]) -> Vec<(i64, bool)> {
+    let silent = |a: &AudioFrame| a.data == AudioData::Silence;
+    events
+        .iter()
+        .filter_map(|e| if let Event::Audio(a) = e { Some((a.index, silent(a))) } else { None })
+        .collect()
+}
+
+fn bases(events: &[Event]) -> Vec<(i64, u32)> {
+    events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Base(b) => Some((b.at.as_ms(), b.discontinuities)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_timeline_begins_at_the_first_keyframe_and_keeps_every_frame() {
+    let mut log = Log::default();
+    log.open(1).run(5_000, 50);
+    let (events, counters) = log.fold();
+    assert_eq!(pictures(&events), (0..50).map(|n| n * 40).collect::<Vec<_>>());
+    assert_eq!(bases(&events), [(0, 0)]);
+    let indexes: Vec<_> = sound(&events).iter().map(|(i, _)| *i).collect();
+    assert_eq!(indexes, (0..i64::try_from(indexes.len()).unwrap()).collect::<Vec<_>>());
+    assert_eq!(counters, Counters::default());
+}
+
+#[test]
+fn a_new_epoch_opens_at_the_next_boundary_as_a_discontinuity() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60).open(1).run(70, 10);
+    let (events, _) = log.fold();
+    assert_eq!(bases(&events), [(0, 0), (4_000, 1)]);
+    assert_eq!(pictures(&events).get(60), Some(&4_000));
+}
+
+#[test]
+fn a_base_that_ends_on_a_boundary_is_followed_there() {
+    let mut log = Log::default();
+    log.open(1).config(Track::Audio, AUDIO_CONFIG);
+    for n in 0..50 {
+        if n == 0 { log.key(0) } else { log.video(40 * n) };
+    }
+    log.open(1).key(9);
+    assert_eq!(bases(&log.fold().0), [(0, 0), (2_000, 1)]);
+}
+
+#[test]
+fn records_of_a_fenced_epoch_are_dropped() {
+    let mut log = Log::default();
+    log.open(1).run(0, 10);
+    let late = log.records.last().unwrap().clone();
+    log.open(1).run(0, 5);
+    log.records.push(late);
+    let (events, counters) = log.fold();
+    assert_eq!(pictures(&events).len(), 15);
+    assert_eq!(counters.stale_epoch, 1);
+}
+
+#[test]
+fn the_first_open_of_an_epoch_wins() {
+    let mut log = Log::default();
+    log.open(1).run(0, 5);
+    let mut loser = log.facts.clone().unwrap();
+    loser.nonce = Uuid::from_u128(99);
+    loser.broadcast = BroadcastId(Uuid::from_u128(2));
+    log.push(Body::Open(loser)).video(200);
+    let (events, _) = log.fold();
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Started(_))).count(), 1);
+    assert_eq!(pictures(&events).len(), 6);
+}
+
+#[test]
+fn an_ended_broadcast_is_followed_by_a_new_timeline() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60).end().open(2).run(9_000, 5);
+    let (events, _) = log.fold();
+    assert_eq!(bases(&events), [(0, 0), (0, 0)]);
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Ended(_))).count(), 1);
+}
+
+#[test]
+fn a_jump_of_both_tracks_is_a_discontinuity() {
+    for to in [100_000, 0] {
+        let mut log = Log::default();
+        log.open(1).run(50_000, 60).run(to, 60);
+        let (events, counters) = log.fold();
+        assert_eq!(bases(&events), [(0, 0), (4_000, 1)], "jump to {to}");
+        assert_eq!(pictures(&events).len(), 120, "jump to {to}: {counters:?}");
+    }
+}
+
+#[test]
+fn a_jump_of_a_silent_source_is_a_discontinuity() {
+    let mut log = Log::default();
+    log.open(1).key(0);
+    for n in 1..50 {
+        log.video(40 * n);
+    }
+    log.key(90_000);
+    for n in 1..50 {
+        log.video(90_000 + 40 * n);
+    }
+    let (events, _) = log.fold();
+    assert_eq!(bases(&events), [(0, 0), (2_000, 1)]);
+    assert_eq!(pictures(&events).len(), 100);
+}
+
+#[test]
+fn a_stray_time_of_one_track_is_dropped_and_the_stream_goes_on() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25).audio(900_000);
+    for n in 25..60 {
+        log.video(40 * n);
+    }
+    let (events, counters) = log.fold();
+    assert_eq!(bases(&events).len(), 1);
+    assert_eq!(pictures(&events).len(), 60);
+    assert_eq!(counters.stray, 1);
+}
+
+#[test]
+fn a_gap_in_the_sound_is_filled_with_silence() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25);
+    for n in 25..100 {
+        if n % 25 == 0 { log.key(40 * n) } else { log.video(40 * n) };
+    }
+    log.audio(4_000);
+    let (events, counters) = log.fold();
+    let sound = sound(&events);
+    let indexes: Vec<_> = sound.iter().map(|(i, _)| *i).collect();
+    assert!(indexes.windows(2).all(|w| w[1] == w[0] + 1), "{indexes:?}");
+    assert_eq!(sound.iter().filter(|(_, silent)| *silent).count() as u64, counters.silence);
+    assert!(counters.silence > 100, "{counters:?}");
+    assert_eq!(bases(&events).len(), 1);
+}
+
+#[test]
+fn a_gap_in_the_pictures_while_sound_runs_is_no_jump() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25);
+    for n in 47..188 {
+        log.audio(n * 1024 / 48);
+    }
+    log.key(4_000).video(4_040);
+    let (events, _) = log.fold();
+    assert_eq!(bases(&events).len(), 1);
+    assert_eq!(pictures(&events).last(), Some(&4_040));
+}
+
+#[test]
+fn a_drifting_clock_costs_a_frame_now_and_then_but_never_the_grid() {
+    let mut log = Log::default();
+    log.open(1);
+    // Sound 1 % slow: 1,024 samples take 21.55 ms.
+    let mut n = 0_i64;
+    for picture in 0..1_000 {
+        let time = picture * 40;
+        if picture % 25 == 0 { log.key(time) } else { log.video(time) };
+        while n * 2_155 / 100 < time + 40 {
+            log.audio(n * 2_155 / 100);
+            n += 1;
+        }
+    }
+    let (events, counters) = log.fold();
+    let indexes: Vec<_> = sound(&events).iter().map(|(i, _)| *i).collect();
+    assert!(indexes.windows(2).all(|w| w[1] == w[0] + 1));
+    assert!((5..30).contains(&counters.silence), "{counters:?}");
+}
+
+#[test]
+fn a_snapshot_is_small_and_survives_its_bytes() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60);
+    let (events, _) = log.fold();
+    let restart = events
+        .iter()
+        .filter_map(|e| if let Event::Video(v) = e { v.restart.clone() } else { None })
+        .next_back()
+        .unwrap();
+    let bytes = restart.snapshot.to_bytes();
+    assert!(bytes.len() < 1_024, "{}", bytes.len());
+    assert_eq!(Snapshot::from_bytes(&bytes).unwrap(), restart.snapshot);
+}
+
+/// One thing a publisher may do.
+#[derive(Debug, Clone)]
+enum Act {
+    Run { from_ms: i64, count: i64 },
+    Epoch,
+    Broadcast,
+    LoneVideo(i64),
+    LoneAudio(i64),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0_i64..20_000, 1_i64..80).prop_map(|(from_ms, count)| Act::Run { from_ms, count }),
+        1 => Just(Act::Epoch),
+        1 => Just(Act::Broadcast),
+        1 => (0_i64..30_000).prop_map(Act::LoneVideo),
+        1 => (0_i64..30_000).prop_map(Act::LoneAudio),
+    ]
+}
+
+fn write(acts: &[Act]) -> Log {
+    let mut log = Log::default();
+    let mut broadcast = 1;
+    log.open(broadcast);
+    for act in acts {
+        match act {
+            Act::Run { from_ms, count } => log.run(*from_ms, *count),
+            Act::Epoch => log.open(broadcast),
+            Act::Broadcast => {
+                broadcast += 1;
+                log.end().open(broadcast)
+            }
+            Act::LoneVideo(at) => log.video(*at),
+            Act::LoneAudio(at) => log.audio(*at),
+        };
+    }
+    log
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn time_only_grows_and_bases_lie_on_boundaries(acts in prop::collection::vec(act(), 1..12)) {
+        let (events, _) = write(&acts).fold();
+        let (mut picture, mut index, mut base) = (None, None, None);
+        for event in &events {
+            match event {
+                Event::Started(_) => (picture, index, base) = (None, None, None),
+                Event::Base(b) => {
+                    prop_assert_eq!(b.at.0 % SEGMENT.0, 0);
+                    prop_assert!(picture.is_none_or(|p| b.at > p));
+                    prop_assert!(base.is_none_or(|d: u32| b.discontinuities == d + 1));
+                    base = Some(b.discontinuities);
+                }
+                Event::Video(v) => {
+                    prop_assert!(picture.is_none_or(|p| v.dts > p), "{:?} after {:?}", v.dts, picture);
+                    picture = Some(v.dts);
+                }
+                Event::Audio(a) => {
+                    prop_assert!(index.is_none_or(|i| a.index > i));
+                    index = Some(a.index);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_fold_from_any_restart_point_goes_on_as_the_first_did(
+        acts in prop::collection::vec(act(), 1..12),
+    ) {
+        let log = write(&acts);
+        let mut whole = Timeline::new(SEGMENT);
+        let mut events = Vec::new();
+        let mut marks = Vec::new();
+        for (offset, record) in log.records.iter().enumerate() {
+            marks.push(events.len());
+            whole.push(i64::try_from(offset).unwrap(), record.clone(), &mut events);
+        }
+        let restarts: Vec<_> = events
+            .iter()
+            .filter_map(|e| if let Event::Video(v) = e { v.restart.clone() } else { None })
+            .collect();
+        for restart in restarts {
+            let mut again = Vec::new();
+            let mut timeline = Timeline::restore(restart.snapshot, &mut Vec::new());
+            let from = usize::try_from(restart.offset).unwrap();
+            for (offset, record) in log.records.iter().enumerate().skip(from) {
+                timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut again);
+            }
+            prop_assert_eq!(&again[..], &events[marks[from]..]);
+        }
+    }
+}

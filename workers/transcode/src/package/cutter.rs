@@ -1,0 +1,236 @@
+//! Where parts and segments end.
+//!
+//! A segment ends where the timeline crosses a multiple of the segment
+//! duration. Inside it a part ends with the last frame that keeps it within
+//! PART-TARGET: frames are expected to last as long as the one before them, so
+//! a part can be sent off without waiting for its successor.
+
+use millrace_media::id::Msn;
+use millrace_media::time::{TIMESCALE, Ticks};
+
+use super::Sample;
+
+/// The durations a rendition is cut by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Ticks per second of the samples' times.
+    pub timescale: u32,
+    /// Nominal segment duration.
+    pub segment: Ticks,
+    /// PART-TARGET.
+    pub part_target: Ticks,
+}
+
+impl Grid {
+    /// The segment that a moment in the rendition's timescale lies in; moments
+    /// before zero lie in the first.
+    pub fn msn(&self, start: i64) -> Msn {
+        let ticks = i128::from(start) * i128::from(TIMESCALE);
+        let segment = i128::from(self.segment.0.max(1)) * i128::from(self.timescale);
+        Msn(u64::try_from(ticks.div_euclid(segment)).unwrap_or(0))
+    }
+
+    /// PART-TARGET in the rendition's timescale, rounded down.
+    fn part_target(&self) -> i64 {
+        let units = i128::from(self.part_target.0) * i128::from(self.timescale);
+        i64::try_from(units.div_euclid(i128::from(TIMESCALE))).unwrap_or(i64::MAX)
+    }
+}
+
+/// Where the next part goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The open segment.
+    pub msn: Msn,
+    /// The next part's number in it.
+    pub part: u32,
+}
+
+/// A part's worth of samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartCut {
+    /// Its place.
+    pub position: Position,
+    /// What it holds; never empty.
+    pub samples: Vec<Sample>,
+}
+
+/// One step of the packaging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// A part is complete.
+    Part(PartCut),
+    /// All parts of this segment are out.
+    SegmentEnd(Msn),
+}
+
+/// Cuts one rendition.
+#[derive(Debug)]
+pub struct Cutter {
+    grid: Grid,
+    /// `None` before the first sample of all.
+    open: Option<Position>,
+    samples: Vec<Sample>,
+    duration: i64,
+}
+
+impl Cutter {
+    /// A cutter that goes on at `open`, an incomplete segment that has all
+    /// parts before that one.
+    pub fn new(grid: Grid, open: Option<Position>) -> Self {
+        Self { grid, open, samples: Vec::new(), duration: 0 }
+    }
+
+    /// Takes the next sample in decode order; returns what it completes.
+    pub fn push(&mut self, sample: Sample) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        let msn = self.grid.msn(sample.start);
+        if self.open.is_some_and(|open| msn > open.msn) {
+            self.end_segment(&mut cuts);
+        }
+        if self.open.is_none() {
+            self.open = Some(Position { msn, part: 0 });
+        }
+        let target = self.grid.part_target();
+        if self.duration.saturating_add(sample.duration) > target {
+            self.end_part(&mut cuts);
+        }
+        let (duration, end) = (sample.duration, sample.start.saturating_add(sample.duration));
+        self.duration = self.duration.saturating_add(duration);
+        self.samples.push(sample);
+        if self.open.is_some_and(|open| self.grid.msn(end) > open.msn) {
+            self.end_segment(&mut cuts);
+        } else if self.duration.saturating_add(duration) > target {
+            self.end_part(&mut cuts);
+        }
+        cuts
+    }
+
+    /// Ends the part and the segment that are open: the base is over.
+    pub fn finish(&mut self) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        self.end_segment(&mut cuts);
+        cuts
+    }
+
+    fn end_part(&mut self, cuts: &mut Vec<Cut>) {
+        let Some(open) = self.open.as_mut().filter(|_| !self.samples.is_empty()) else { return };
+        let position = *open;
+        open.part = open.part.saturating_add(1);
+        self.duration = 0;
+        cuts.push(Cut::Part(PartCut { position, samples: std::mem::take(&mut self.samples) }));
+    }
+
+    fn end_segment(&mut self, cuts: &mut Vec<Cut>) {
+        self.end_part(cuts);
+        if let Some(open) = self.open.take_if(|open| open.part > 0) {
+            cuts.push(Cut::SegmentEnd(open.msn));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn grid(timescale: u32) -> Grid {
+        Grid { timescale, segment: Ticks::from_ms(2_000), part_target: Ticks::from_ms(215) }
+    }
+
+    /// Frames at RTMP's whole milliseconds.
+    fn frames(fps: f64, count: u32) -> Vec<Sample> {
+        let at = |n: u32| (f64::from(n) * 1_000.0 / fps).round() as i64 * 90;
+        (0..count)
+            .map(|n| Sample {
+                start: at(n),
+                composition: 0,
+                duration: at(n + 1) - at(n),
+                sync: n == 0,
+                data: Bytes::new(),
+            })
+            .collect()
+    }
+
+    fn sounds(rate: i64, count: i64) -> Vec<Sample> {
+        let sample = |n| Sample {
+            start: n * 1_024,
+            composition: 0,
+            duration: 1_024,
+            sync: true,
+            data: Bytes::from(rate.to_string()),
+        };
+        (0..count).map(sample).collect()
+    }
+
+    /// Every part's place, duration and whether it is its segment's last.
+    fn parts(cuts: &[Cut]) -> Vec<(Position, i64, bool)> {
+        cuts.iter()
+            .enumerate()
+            .filter_map(|(n, cut)| match cut {
+                Cut::Part(part) => Some((
+                    part.position,
+                    part.samples.iter().map(|s| s.duration).sum(),
+                    matches!(cuts.get(n + 1), Some(Cut::SegmentEnd(_)) | None),
+                )),
+                Cut::SegmentEnd(_) => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn parts_keep_within_the_target_and_reach_85_percent_of_it_at_usual_rates() {
+        let video = [15.0, 23.976, 24.0, 25.0, 29.97, 30.0, 48.0, 50.0, 59.94, 60.0];
+        let mut cases: Vec<_> = video.iter().map(|fps| (90_000, frames(*fps, 900))).collect();
+        cases.push((48_000, sounds(48_000, 900)));
+        cases.push((44_100, sounds(44_100, 900)));
+        for (timescale, samples) in cases {
+            let mut cutter = Cutter::new(grid(timescale), None);
+            let cuts: Vec<_> = samples.into_iter().flat_map(|s| cutter.push(s)).collect();
+            let target = 215 * i64::from(timescale);
+            for (position, duration, last) in parts(&cuts) {
+                assert!(duration * 1_000 <= target, "{timescale} {position:?} {duration}");
+                assert!(last || duration * 100_000 >= target * 85, "{timescale} {position:?} {duration}");
+            }
+        }
+    }
+
+    #[test]
+    fn segments_are_contiguous_and_every_sample_is_in_exactly_one_part() {
+        let samples = frames(29.97, 600);
+        let mut cutter = Cutter::new(grid(90_000), None);
+        let mut cuts: Vec<_> = samples.iter().cloned().flat_map(|s| cutter.push(s)).collect();
+        cuts.extend(cutter.finish());
+        let mut out = Vec::new();
+        let mut next = 0;
+        for cut in &cuts {
+            match cut {
+                Cut::Part(part) => {
+                    assert_eq!(part.position.msn, Msn(next));
+                    out.extend(part.samples.iter().cloned());
+                }
+                Cut::SegmentEnd(msn) => {
+                    assert_eq!(*msn, Msn(next));
+                    next += 1;
+                }
+            }
+        }
+        assert_eq!(out, samples);
+        assert_eq!(next, 11);
+    }
+
+    #[test]
+    fn a_segment_ends_with_its_last_frame_not_with_the_next_ones_first() {
+        let mut cutter = Cutter::new(grid(90_000), None);
+        let cuts: Vec<_> = frames(25.0, 50).into_iter().flat_map(|s| cutter.push(s)).collect();
+        assert_eq!(cuts.last(), Some(&Cut::SegmentEnd(Msn(0))));
+    }
+
+    #[test]
+    fn a_restarted_cutter_ends_the_segment_it_found_open() {
+        let open = Position { msn: Msn(0), part: 4 };
+        let mut cutter = Cutter::new(grid(90_000), Some(open));
+        let first = frames(25.0, 60).split_off(50).remove(0);
+        assert_eq!(cutter.push(first), [Cut::SegmentEnd(Msn(0))]);
+    }
+}
