@@ -8,6 +8,7 @@
 
 pub mod aac;
 pub mod avc;
+pub mod cmaf;
 pub mod flv;
 pub mod id;
 pub mod ladder;
