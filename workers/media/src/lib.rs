@@ -14,4 +14,5 @@ pub mod id;
 pub mod ladder;
 pub mod published;
 pub mod record;
+pub mod rtmp;
 pub mod time;
