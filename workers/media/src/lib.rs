@@ -10,6 +10,7 @@ pub mod aac;
 pub mod avc;
 pub mod cmaf;
 pub mod flv;
+pub mod hls;
 pub mod id;
 pub mod ladder;
 pub mod published;
