@@ -75,6 +75,8 @@ fn format_name(format: u8) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(body: &'static [u8]) -> Result<AudioTag, FlvError> {
@@ -97,5 +99,16 @@ mod tests {
         assert!(text(&[0x90]).contains("enhanced"));
         assert!(text(&[0xaf]).contains("too short"));
         assert!(text(&[0xaf, 2]).contains("packet type 2"));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bodies_are_refused_or_written_again_as_they_mean(
+            body in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            if let Ok(tag) = AudioTag::parse(&body.into()) {
+                prop_assert_eq!(AudioTag::parse(&tag.to_body()), Ok(tag));
+            }
+        }
     }
 }

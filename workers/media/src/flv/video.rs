@@ -141,6 +141,8 @@ fn codec_name(id: u8) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(body: &'static [u8]) -> Result<VideoTag, FlvError> {
@@ -174,5 +176,16 @@ mod tests {
         assert!(text(&[0x07]).contains("frame type 0"));
         assert!(text(&[0x17, 9, 0, 0, 0]).contains("packet type 9"));
         assert!(text(&[0x17, 1, 0, 0]).contains("too short"));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bodies_are_refused_or_written_again_as_they_mean(
+            body in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            if let Ok(tag) = VideoTag::parse(&body.into()) {
+                prop_assert_eq!(VideoTag::parse(&tag.to_body()), Ok(tag));
+            }
+        }
     }
 }
