@@ -12,18 +12,24 @@ BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 ROOT=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 as_owner() { if [ $ROOT = yes ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 
-# Prints the folder that holds the data of DIR.
+# Prints the folder that holds the data of DIR. One in /var/tmp that DIR does not remember belonged
+# to a DIR which somebody deleted: its server is ended and its data dropped.
 location() {
   if [ -f "$1/location" ]; then cat "$1/location"; return; fi
-  local path=$1/server
+  local path=$1/server pid
   if [ $ROOT = yes ] && ! runuser -u postgres -- test -x "$1"; then
     path=/var/tmp/millrace-postgres-$(printf %s "$1" | cksum | cut -d' ' -f1)
+    [ -L "$path" ] && die "$path is a symbolic link; remove it"
+    pid=$(head -n 1 "$path/data/postmaster.pid" 2>/dev/null || true)
+    if [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "-D $path/data "; then
+      echo "$pid $(start_time "$pid")" >"$1/pid"; halt "$1/pid" INT 15
+    fi
+    rm -rf "$path"
   fi
   echo "$path" | tee "$1/location"
 }
 
 prepare() { # FOLDER : owned by whoever runs the server, closed to others
-  [ -L "$1" ] && die "$1 is a symbolic link; remove it"
   mkdir -p -m 700 "$1"
   if [ $ROOT = yes ]; then chown postgres "$1"; fi
   [ -f "$1/data/PG_VERSION" ] && return
@@ -37,8 +43,9 @@ start)
   [ -n "$BIN" ] || die "PostgreSQL is not installed: run make install"
   mkdir -p "$2"; dir=$(cd "$2" && pwd); port=$3
   alive "$dir/pid" && exit 0
+  server=$(location "$dir")
   port_used "$port" && die "port $port is taken"
-  server=$(location "$dir"); prepare "$server"
+  prepare "$server"
   speed=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
   [ "${4:-}" = durable ] && speed=()
   # setpriv execs, runuser forks: the pid noted must be the server's own.
@@ -60,6 +67,7 @@ stop) # INT disconnects clients; TERM would wait for them
 drop)
   [ -d "$2" ] || exit 0
   alive "$2/pid" && die "the server in $2 still runs"
-  rm -rf "$(location "$2")" "$2" ;;
+  dir=$(cd "$2" && pwd)
+  rm -rf "$(location "$dir")" "$dir" ;;
 *) sed -n '2,8s/^# \?//p' "$0"; exit 2 ;;
 esac

@@ -34,7 +34,7 @@ start kafka 2 & jobs+=($!)
 if [ "${S3:-0}" = 1 ]; then start s3 1 & jobs+=($!); fi
 failed=0
 for job in "${jobs[@]}"; do wait "$job" || failed=1; done
-if [ $failed = 1 ]; then "$HERE/down.sh" "$dir" 9>&-; die "the servers in $dir did not start"; fi
+if [ $failed = 1 ]; then MILLRACE_LOCKED=1 "$HERE/down.sh" "$dir" 9>&-; die "the servers in $dir did not start"; fi
 
 {
   echo "export TEST_DATABASE_URL=postgres://postgres@127.0.0.1:$(cat "$dir/postgres.port")/postgres"

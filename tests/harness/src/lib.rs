@@ -1,1 +1,18 @@
-//! Part of Millrace.
+//! What tests, the demo and the benchmarks share: private servers, a whole Millrace on free
+//! ports, real video and its publishers, and a viewer's eyes.
+//!
+//! Everything here works through public doors: scripts, command lines, environment variables,
+//! RTMP and HTTP. It knows no inside of the programs it starts.
+
+pub mod clip;
+pub mod http;
+pub mod manifest;
+pub mod playlist;
+pub mod ports;
+pub mod probe;
+pub mod process;
+pub mod publisher;
+pub mod repo;
+pub mod services;
+pub mod stack;
+pub mod viewer;

@@ -1,0 +1,119 @@
+//! Publishers: ffmpeg, as a broadcaster would use it.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::process::Child;
+
+/// What is published, at the speed of real time.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file, over and over, as it is.
+    Loop(PathBuf),
+    /// A test picture of 1280x720 with a running clock, and a tone; encoded while it is published.
+    Synthetic {
+        /// Pictures per second.
+        fps: u32,
+        /// `None`: without end.
+        seconds: Option<u32>,
+    },
+}
+
+/// A running publisher.
+#[derive(Debug)]
+pub struct Publisher {
+    child: Child,
+}
+
+impl Publisher {
+    /// Starts ffmpeg towards `<rtmp_url>/<key>`; what it says goes to the file `log`.
+    ///
+    /// # Errors
+    /// When ffmpeg cannot be started.
+    pub fn start(source: &Source, rtmp_url: &str, key: &str, log: &Path) -> Result<Self> {
+        let child = Child::spawn("the publisher", &mut command(source, rtmp_url, key), log)?;
+        Ok(Self { child })
+    }
+
+    /// Fails with what ffmpeg said if it has ended.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        self.child.check()
+    }
+
+    /// Its process.
+    pub fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Ends the publish properly: ffmpeg closes the stream.
+    pub async fn stop(self) {
+        self.child.stop(Duration::from_secs(5)).await;
+    }
+
+    /// Ends it as a crash would: the connection just closes.
+    pub fn kill(mut self) {
+        self.child.kill_now();
+    }
+}
+
+/// How an attempt ended that was expected to end by itself.
+#[derive(Debug)]
+pub struct Outcome {
+    /// ffmpeg's.
+    pub status: ExitStatus,
+    /// What ffmpeg said.
+    pub said: String,
+}
+
+/// Publishes until ffmpeg ends by itself.
+///
+/// # Errors
+/// When ffmpeg cannot be started or goes on past `limit`.
+pub async fn until_it_ends(
+    source: &Source,
+    rtmp_url: &str,
+    key: &str,
+    limit: Duration,
+) -> Result<Outcome> {
+    let child = command(source, rtmp_url, key).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(limit, child)
+        .await
+        .context("ffmpeg went on publishing")?
+        .context("running ffmpeg")?;
+    Ok(Outcome {
+        status: output.status,
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+fn command(source: &Source, rtmp_url: &str, key: &str) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "warning"]);
+    match source {
+        Source::Loop(file) => {
+            command.args(["-re", "-stream_loop", "-1", "-i"]).arg(file);
+            command.args(["-c", "copy"]);
+        }
+        Source::Synthetic { fps, seconds } => {
+            let picture = format!("testsrc2=size=1280x720:rate={fps}");
+            command.args(["-re", "-f", "lavfi", "-i", &picture]);
+            command.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
+            if let Some(seconds) = seconds {
+                command.args(["-t", &seconds.to_string()]);
+            }
+            let keyframes = (fps * 2).to_string();
+            command.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]);
+            command.args(["-b:v", "1500k", "-g", &keyframes, "-c:a", "aac", "-ac", "2"]);
+        }
+    }
+    command.args(["-f", "flv", &format!("{rtmp_url}/{key}")]);
+    command
+}

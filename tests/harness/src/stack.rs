@@ -1,0 +1,269 @@
+//! A whole Millrace: a migrated database and `millrace-operator local` with its workers.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::process::Child;
+use crate::services::{self, Addresses};
+
+/// What a stack is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The LiveStream's manifest.
+    pub manifest: PathBuf,
+    /// Where state, media, logs and the env file go.
+    pub folder: PathBuf,
+    /// Where the programs are.
+    pub programs: PathBuf,
+    /// The servers; `database` is the stack's own database.
+    pub servers: Addresses,
+    /// The installation id, so that stacks can share servers; may be empty.
+    pub installation: String,
+    /// More environment for the operator and what it starts.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A running stack. Dropping it kills its operator's process group.
+#[derive(Debug)]
+pub struct Stack {
+    operator: Child,
+    folder: PathBuf,
+    endpoints: Endpoints,
+}
+
+/// Where a stack is reached.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    /// Without the key.
+    pub rtmp: String,
+    /// The publish key.
+    pub key: String,
+    /// The multivariant playlist.
+    pub hls: String,
+    /// The player page.
+    pub player: String,
+    /// The administrators' API.
+    pub api: String,
+    /// The WebSocket.
+    pub ws: String,
+    /// Metrics pages, separated by commas.
+    pub metrics: String,
+}
+
+impl Endpoints {
+    fn read(path: &Path) -> Result<Self> {
+        let values = variables(path)?;
+        let get = |name: &str| {
+            let value = values.get(name).filter(|value| !value.is_empty());
+            value.cloned().with_context(|| format!("no {name} in {}", path.display()))
+        };
+        Ok(Self {
+            rtmp: get("RTMP_URL")?,
+            key: get("STREAM_KEY")?,
+            hls: get("HLS_URL")?,
+            player: get("PLAYER_URL")?,
+            api: get("API_URL")?,
+            ws: get("WS_URL")?,
+            metrics: get("METRICS_URLS")?,
+        })
+    }
+
+    /// `GET /api/v1/streams/{stream_id}` of this stream.
+    pub fn status_url(&self) -> String {
+        let base = self.api.trim_end_matches('/').trim_end_matches("/api/v1");
+        format!("{base}/api/v1/streams/{}", self.stream_id())
+    }
+
+    /// From the playlist's URL: `…/hls/{stream_id}/index.m3u8`.
+    pub fn stream_id(&self) -> &str {
+        self.hls.rsplit('/').nth(1).unwrap_or_default()
+    }
+}
+
+/// A worker that the operator runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worker {
+    /// RTMP to the log.
+    Ingest,
+    /// The log to media.
+    Transcode,
+    /// Media to viewers.
+    Delivery,
+}
+
+impl Worker {
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Ingest => "INGEST_PID",
+            Self::Transcode => "TRANSCODE_PID",
+            Self::Delivery => "DELIVERY_PID",
+        }
+    }
+}
+
+impl Stack {
+    /// Migrates the database, starts the operator and waits until every worker is reachable.
+    ///
+    /// # Errors
+    /// When a step fails, with the end of the log that says why.
+    pub async fn start(plan: &Plan) -> Result<Self> {
+        let folder = &plan.folder;
+        for name in ["state", "media", "logs"] {
+            let path = folder.join(name);
+            fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+        }
+        migrate(plan).await?;
+        let env_file = folder.join("operator.env");
+        // One of an earlier run would be read as this run's.
+        let _ = fs::remove_file(&env_file);
+        let mut command = plan.operator();
+        command
+            .arg("local")
+            .arg("-f")
+            .arg(&plan.manifest)
+            .arg("--state-dir")
+            .arg(folder.join("state"))
+            .arg("--env-file")
+            .arg(&env_file)
+            .arg("--log-dir")
+            .arg(folder.join("logs"))
+            .arg("--bin-dir")
+            .arg(&plan.programs)
+            .args(["--listen", "127.0.0.1"]);
+        let mut operator = Child::spawn(
+            "millrace-operator local",
+            &mut command,
+            &folder.join("logs/operator.log"),
+        )?;
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let endpoints = loop {
+            operator.check()?;
+            match Endpoints::read(&env_file) {
+                Ok(endpoints) => break endpoints,
+                Err(error) if Instant::now() > deadline => {
+                    let said = operator.log_tail(20);
+                    return Err(
+                        error.context(format!("Millrace did not start within 60 s:\n{said}"))
+                    );
+                }
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            }
+        };
+        Ok(Self { operator, folder: folder.clone(), endpoints })
+    }
+
+    /// Where it is reached.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The folder with its logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Fails with the end of its log if the operator has ended.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        self.operator.check()
+    }
+
+    /// The worker's process now: after a restart, another.
+    ///
+    /// # Errors
+    /// When the env file does not name one.
+    pub fn pid(&self, worker: Worker) -> Result<Pid> {
+        let path = self.folder.join("operator.env");
+        let name = worker.variable();
+        let values = variables(&path)?;
+        let text = values.get(name).with_context(|| format!("no {name} in {}", path.display()))?;
+        Ok(Pid::from_raw(text.parse().with_context(|| format!("{name}={text}"))?))
+    }
+
+    /// Kills a worker as a crash would, and waits until another runs in its place.
+    ///
+    /// # Errors
+    /// When it cannot be killed or none comes back in 30 s.
+    pub async fn crash(&self, worker: Worker) -> Result<()> {
+        let old = self.pid(worker)?;
+        kill(old, Signal::SIGKILL).with_context(|| format!("killing {worker:?} {old}"))?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.pid(worker).is_ok_and(|new| new == old) {
+            if Instant::now() > deadline {
+                bail!("{worker:?} was not started again within 30 s");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the operator, which ends its workers.
+    pub async fn stop(self) {
+        self.operator.stop(Duration::from_secs(20)).await;
+    }
+}
+
+impl Plan {
+    fn operator(&self) -> Command {
+        let mut command = Command::new(self.programs.join("millrace-operator"));
+        command
+            .env("DATABASE_URL", &self.servers.database)
+            .env("REDIS_URL", &self.servers.redis)
+            .env("KAFKA_BROKERS", &self.servers.kafka)
+            .env("OBJECT_STORE_URL", format!("file://{}", self.folder.join("media").display()))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if !self.installation.is_empty() {
+            command.env("MILLRACE_INSTALLATION", &self.installation);
+        }
+        command
+    }
+}
+
+async fn migrate(plan: &Plan) -> Result<()> {
+    let output =
+        plan.operator().arg("migrate").stdin(Stdio::null()).output().await.with_context(|| {
+            format!("running millrace-operator from {}", plan.programs.display())
+        })?;
+    if !output.status.success() {
+        bail!("millrace-operator migrate: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Creates the database `name` unless it is there, and returns its URL.
+///
+/// # Errors
+/// When Postgres refuses.
+pub async fn database(superuser_url: &str, name: &str) -> Result<String> {
+    let there = services::psql(
+        superuser_url,
+        &format!("select 1 from pg_database where datname = '{name}'"),
+    )
+    .await?;
+    if there.is_empty() {
+        return services::create_database(superuser_url, name).await;
+    }
+    let (server, _) = superuser_url.rsplit_once('/').context("the database URL has no path")?;
+    Ok(format!("{server}/{name}"))
+}
+
+/// `NAME=value` lines.
+fn variables(path: &Path) -> Result<HashMap<String, String>> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
