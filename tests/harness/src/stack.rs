@@ -199,7 +199,8 @@ impl Stack {
         let old = self.pid(worker)?;
         kill(old, Signal::SIGKILL).with_context(|| format!("killing {worker:?} {old}"))?;
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.pid(worker).is_ok_and(|new| new == old) {
+        // None is named while none runs.
+        while self.pid(worker).map_or(true, |new| new == old) {
             if Instant::now() > deadline {
                 bail!("{worker:?} was not started again within 30 s");
             }
