@@ -7,15 +7,25 @@ if [ "${1:-}" != inside ]; then exec tests/with-target.sh "$0" inside "$@"; fi
 shift; [ $# -gt 0 ] || set -- --workspace
 
 . tests/services/lib.sh; set +e
+# Ends everything of a run and forgets it. Operators and publishers that an interrupted test left
+# carry the run's name in their environment; an operator ends its own workers.
+finish() { # RUN
+  local environment pid
+  for environment in $(grep -lzxF "MILLRACE_TEST_RUN=$PWD/$1" /proc/[0-9]*/environ 2>/dev/null); do
+    pid=${environment#/proc/}; pid=${pid%/environ}
+    [ "$pid" = $$ ] || kill "$pid" 2>/dev/null
+  done
+  tests/services/down.sh "$1/servers" drop
+  rm -rf "$1"
+}
 mkdir -p target/test
-# What a killed run left behind.
 for old in target/test/run.*; do
-  [ -d "$old" ] && ! alive "$old/owner" && tests/services/down.sh "$old/servers" drop && rm -rf "$old"
+  if [ -d "$old" ] && ! alive "$old/owner"; then finish "$old"; fi
 done
 run=target/test/run.$$
 mkdir -p "$run"; echo "$$ $(start_time $$)" >"$run/owner"
 # shellcheck disable=SC2317
-cleanup() { tests/services/down.sh "$run/servers" drop; rm -rf "$run"; }
+cleanup() { finish "$run"; }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
@@ -23,7 +33,9 @@ echo "Starting Postgres, Redis and Kafka for the tests"
 variables=$(tests/services/up.sh "$run/servers") || exit 1
 eval "$variables"
 log=target/test/log
-cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
+# The end-to-end tests run the programs themselves, which cargo test alone does not build.
+cargo build --locked --workspace --bins || exit 1
+MILLRACE_TEST_RUN=$PWD/$run cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
 # "test result: ok. 12 passed; 0 failed; 0 ignored; …" once per test program

@@ -51,19 +51,27 @@ pub struct Packet {
     pub flags: String,
 }
 
-/// Streams and packets of a file, decoding every frame.
+/// How thoroughly ffprobe looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Containers only.
+    Packets,
+    /// Every frame is decoded and counted.
+    Frames,
+}
+
+/// Streams and packets of a file.
 ///
 /// # Errors
-/// When ffprobe is missing, fails, or reports any decoding error.
-pub async fn file(path: &Path) -> Result<Report> {
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-of", "json", "-count_frames"])
-        .args(["-show_streams", "-show_packets"])
-        .arg(path)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .context("running ffprobe")?;
+/// When ffprobe is missing, fails, or reports any error.
+pub async fn file(path: &Path, depth: Depth) -> Result<Report> {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error", "-of", "json", "-show_streams", "-show_packets"]);
+    if depth == Depth::Frames {
+        command.arg("-count_frames");
+    }
+    let output =
+        command.arg(path).stdin(Stdio::null()).output().await.context("running ffprobe")?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() || !said.trim().is_empty() {
         bail!("ffprobe of {}: {}", path.display(), said.trim());
@@ -75,10 +83,10 @@ pub async fn file(path: &Path) -> Result<Report> {
 ///
 /// # Errors
 /// As [`file()`], and when a temporary file cannot be written.
-pub async fn bytes(pieces: &[&[u8]]) -> Result<Report> {
+pub async fn bytes(pieces: &[&[u8]], depth: Depth) -> Result<Report> {
     let temporary = tempfile::NamedTempFile::with_suffix(".mp4")?;
     tokio::fs::write(temporary.path(), pieces.concat()).await?;
-    file(temporary.path()).await
+    file(temporary.path(), depth).await
 }
 
 impl Report {

@@ -90,15 +90,18 @@ impl Child {
 
     /// Kills it, and only it, at once.
     pub fn kill_now(&mut self) {
-        // Gone already is as good.
-        let _ = kill(self.group, Signal::SIGKILL);
+        // Once it is waited for, its id may be somebody else's.
+        if !self.ended {
+            let _ = kill(self.group, Signal::SIGKILL);
+        }
     }
 
     /// Asks its group to end, waits up to `patience`, then kills the group.
-    pub async fn stop(mut self, patience: Duration) -> Option<ExitStatus> {
-        if !self.ended {
-            let _ = kill(self.group, Signal::SIGTERM);
+    pub async fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+        if self.ended {
+            return None;
         }
+        let _ = kill(self.group, Signal::SIGTERM);
         let status = timeout(patience, self.inner.wait()).await.ok().and_then(Result::ok);
         let _ = killpg(self.group, Signal::SIGKILL);
         if status.is_none() {
@@ -136,15 +139,7 @@ pub struct ProcessId {
 impl ProcessId {
     /// Of a running process; `None` when there is none, or only its zombie.
     pub fn of(pid: Pid) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in brackets and may hold anything.
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let mut fields = rest.split(' ');
-        if fields.next()? == "Z" {
-            return None;
-        }
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(Self { pid, started })
+        Stat::read(pid).map(|stat| Self { pid, started: stat.started })
     }
 
     /// This very process.
@@ -178,6 +173,13 @@ impl ProcessId {
         fs::write(path, format!("{} {}\n", self.pid, self.started))
     }
 
+    /// Kills it at once.
+    pub fn kill(self) {
+        if self.is_alive() {
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
+    }
+
     /// Ends it: SIGTERM, and SIGKILL after `patience`. True when it is gone.
     pub async fn end(self, patience: Duration) -> bool {
         for (signal, limit) in
@@ -196,19 +198,56 @@ impl ProcessId {
     }
 }
 
+/// The fields we use of `/proc/<pid>/stat` (proc(5)).
+struct Stat {
+    parent: i32,
+    started: u64,
+}
+
+impl Stat {
+    fn read(pid: Pid) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the program's name in brackets and may hold anything.
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let mut fields = rest.split(' ');
+        if fields.next()? == "Z" {
+            return None;
+        }
+        let parent = fields.next()?.parse().ok()?;
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self { parent, started })
+    }
+}
+
+/// The running processes that `ancestor` started, and those that they started, and so on.
+pub fn descendants(ancestor: Pid) -> Vec<ProcessId> {
+    let all: Vec<(Pid, Stat)> = pids().filter_map(|pid| Some((pid, Stat::read(pid)?))).collect();
+    let mut found: Vec<ProcessId> = Vec::new();
+    let mut parents = vec![ancestor];
+    while let Some(parent) = parents.pop() {
+        for (pid, stat) in all.iter().filter(|(_, stat)| stat.parent == parent.as_raw()) {
+            found.push(ProcessId { pid: *pid, started: stat.started });
+            parents.push(*pid);
+        }
+    }
+    found
+}
+
+fn pids() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw))
+}
+
 /// Every other running process whose program lies in `folder`, deleted or not.
 pub fn running_from(folder: &Path) -> Vec<ProcessId> {
     let own = Pid::this();
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| {
-            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-            let ours = program.starts_with(folder) && Pid::from_raw(pid) != own;
-            ours.then(|| ProcessId::of(Pid::from_raw(pid))).flatten()
+    pids()
+        .filter(|pid| *pid != own)
+        .filter(|pid| {
+            fs::read_link(format!("/proc/{pid}/exe"))
+                .is_ok_and(|program| program.starts_with(folder))
         })
+        .filter_map(ProcessId::of)
         .collect()
 }
 

@@ -54,7 +54,7 @@ impl Publisher {
     }
 
     /// Ends the publish properly: ffmpeg closes the stream.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.child.stop(Duration::from_secs(5)).await;
     }
 

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::process::Child;
+use crate::process::{Child, descendants};
 use crate::services::{self, Addresses};
 
 /// What a stack is made of.
@@ -32,7 +32,7 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
 }
 
-/// A running stack. Dropping it kills its operator's process group.
+/// A running stack. Dropping it kills its processes.
 #[derive(Debug)]
 pub struct Stack {
     operator: Child,
@@ -210,8 +210,20 @@ impl Stack {
     }
 
     /// Ends the operator, which ends its workers.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.operator.stop(Duration::from_secs(20)).await;
+    }
+}
+
+impl Drop for Stack {
+    // A failed test unwinds through here, and its workers must not outlive it: they lead process
+    // groups of their own, so the operator's end alone would not end them.
+    fn drop(&mut self) {
+        let workers = descendants(self.operator.pid());
+        self.operator.kill_now();
+        for worker in workers {
+            worker.kill();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::http::Http;
 use crate::playlist::{Media, Multivariant, resolve};
-use crate::probe;
+use crate::probe::{self, Depth};
 
 /// A viewer of one rendition.
 #[derive(Debug)]
@@ -68,6 +68,16 @@ impl Viewer {
         Ok(())
     }
 
+    /// The URL of the media playlist it watches.
+    pub fn media_url(&self) -> &str {
+        &self.media
+    }
+
+    /// That playlist as last read.
+    pub fn playlist(&self) -> &Media {
+        &self.last
+    }
+
     /// How much video appeared since the viewer came.
     pub fn seen(&self) -> Duration {
         self.seen
@@ -89,7 +99,7 @@ impl Viewer {
             pieces.push(self.fetch(&part.uri).await?);
         }
         let pieces: Vec<&[u8]> = pieces.iter().map(AsRef::as_ref).collect();
-        let frames = probe::bytes(&pieces).await?.frames("video");
+        let frames = probe::bytes(&pieces, Depth::Frames).await?.frames("video");
         ensure!(frames > 0, "no picture in the newest parts");
         Ok(frames)
     }

@@ -1,0 +1,124 @@
+//! Where a test plays: its turn, its stack, its publishers.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use millrace_harness::http::{Http, eventually};
+use millrace_harness::manifest::Manifest;
+use millrace_harness::publisher::{Publisher, Source};
+use millrace_harness::services::{Addresses, create_database};
+use millrace_harness::stack::{Endpoints, Plan, Stack};
+use millrace_harness::viewer::Viewer;
+use millrace_harness::{clip, repo};
+use tokio::sync::{Mutex, MutexGuard};
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A running stack and what belongs to it. Logs stay in target/test/e2e/<name>.
+pub(crate) struct Stage {
+    pub(crate) stack: Stack,
+    pub(crate) http: Http,
+    clip: Source,
+    folder: PathBuf,
+    publishers: AtomicU32,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Stage {
+    /// Waits for its turn and starts Millrace with the manifest.
+    pub(crate) async fn open(manifest: &Manifest) -> Self {
+        let turn = TURN.lock().await;
+        let name = &manifest.name;
+        let mut servers = Addresses::of_tests().unwrap();
+        let unique = format!("{name}-{}", uuid::Uuid::new_v4().simple());
+        servers.database = create_database(&servers.database, &unique).await.unwrap();
+        let folder = repo::root().join("target/test/e2e").join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("livestream.yaml");
+        fs::write(&file, manifest.to_string()).unwrap();
+        let plan = Plan {
+            manifest: file,
+            folder: folder.clone(),
+            programs: programs(),
+            servers,
+            installation: unique.chars().take(30).collect(),
+            environment: Vec::new(),
+        };
+        let stack = Stack::start(&plan).await.unwrap();
+        Self {
+            stack,
+            http: Http::new().unwrap(),
+            clip: Source::Loop(clip::looping(|_| {}).await.unwrap()),
+            folder,
+            publishers: AtomicU32::new(0),
+            _turn: turn,
+        }
+    }
+
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        self.stack.endpoints()
+    }
+
+    pub(crate) fn clip(&self) -> &Source {
+        &self.clip
+    }
+
+    /// Publishes the clip in a loop with the right key.
+    pub(crate) fn publish(&self) -> Publisher {
+        let number = self.publishers.fetch_add(1, Ordering::Relaxed);
+        let log = self.folder.join(format!("logs/publisher-{number}.log"));
+        let to = self.endpoints();
+        Publisher::start(&self.clip, &to.rtmp, &to.key, &log).unwrap()
+    }
+
+    /// Waits until pictures at the live edge decode.
+    pub(crate) async fn viewer(&self) -> Viewer {
+        let index = &self.endpoints().hls;
+        eventually("video", Duration::from_mins(1), async || {
+            let viewer = Viewer::join(&self.http, index).await?;
+            viewer.decode().await?;
+            Ok(viewer)
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Everything the processes have logged.
+    pub(crate) fn logs(&self) -> String {
+        let files = fs::read_dir(self.folder.join("logs")).unwrap();
+        files
+            .map(|file| file.unwrap().path())
+            .filter(|path| !path.ends_with("publisher-0.log"))
+            .map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned())
+            .collect()
+    }
+
+    pub(crate) async fn close(self) {
+        self.stack.stop().await;
+        // Megabytes of segments, and nobody looks at them afterwards.
+        let _ = fs::remove_dir_all(self.folder.join("media"));
+    }
+}
+
+/// Follows the edge until `wanted` more video has appeared; waits out errors, for a while.
+pub(crate) async fn watch_for(viewer: &mut Viewer, wanted: Duration) {
+    let until = viewer.seen() + wanted;
+    let what = format!("{wanted:?} of new video");
+    eventually(&what, Duration::from_secs(30) + wanted, async || {
+        while viewer.seen() < until {
+            viewer.next().await?;
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Beside the test programs: target/<profile>/deps/e2e-… and target/<profile>/millrace-….
+fn programs() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.parent().unwrap().parent().unwrap().to_owned()
+}
