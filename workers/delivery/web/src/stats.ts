@@ -1,0 +1,61 @@
+// Figures of a playing session, read when asked.
+
+import type { Session } from "./session";
+
+export interface Stats {
+  state: string;
+  /** Program date time of the picture shown against this device's clock. */
+  latencyMs: number | null;
+  rendition: string | null;
+  width: number;
+  height: number;
+  bitrateKbps: number | null;
+  bufferSeconds: number;
+  droppedFrames: number;
+  totalFrames: number;
+  stalls: number;
+}
+
+export function read(session: Session, video: HTMLVideoElement): Stats {
+  const hls = session.hls;
+  const level = hls && hls.currentLevel >= 0 ? hls.levels[hls.currentLevel] : undefined;
+  const quality = video.getVideoPlaybackQuality?.();
+  return {
+    state: session.state,
+    latencyMs: latency(session, video),
+    rendition: level ? renditionOf(level.url[0] ?? "") : null,
+    width: video.videoWidth,
+    height: video.videoHeight,
+    bitrateKbps: level ? Math.round(level.bitrate / 1000) : null,
+    bufferSeconds: ahead(video),
+    droppedFrames: quality?.droppedVideoFrames ?? 0,
+    totalFrames: quality?.totalVideoFrames ?? 0,
+    stalls: session.stalls,
+  };
+}
+
+function latency(session: Session, video: HTMLVideoElement): number | null {
+  const shown = session.hls?.playingDate?.getTime() ?? nativeDate(video);
+  return shown === null ? null : Date.now() - shown;
+}
+
+/** Safari's own HLS tells the program date time by `getStartDate`. */
+function nativeDate(video: HTMLVideoElement): number | null {
+  const start = (video as HTMLVideoElement & { getStartDate?: () => Date }).getStartDate?.();
+  const ms = start?.getTime();
+  return ms === undefined || Number.isNaN(ms) ? null : ms + video.currentTime * 1000;
+}
+
+function ahead(video: HTMLVideoElement): number {
+  for (let i = 0; i < video.buffered.length; i += 1) {
+    if (video.buffered.start(i) <= video.currentTime && video.currentTime <= video.buffered.end(i)) {
+      return video.buffered.end(i) - video.currentTime;
+    }
+  }
+  return 0;
+}
+
+/** `…/<broadcast>/<rendition>/media.m3u8` → rendition. */
+function renditionOf(url: string): string | null {
+  return /\/([a-z0-9-]+)\/media\.m3u8/.exec(url)?.[1] ?? null;
+}
