@@ -1,1 +1,8 @@
-//! Part of Millrace.
+//! The operator: what a `LiveStream` is ([`api`]), what it needs to run
+//! ([`reconcile`]), and `local`, which runs it without Kubernetes.
+
+pub mod api;
+pub mod cli;
+pub mod crd;
+pub mod local;
+pub mod reconcile;

@@ -1,0 +1,59 @@
+//! `spec.playback`: how viewers reach the stream.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ingest::TlsSecret;
+use super::schema::{LABEL_LENGTH, LABEL_PATTERN, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, rules};
+
+/// How viewers reach the stream.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules(&[
+    ("!(has(self.ingressClassName) && has(self.gateway))", "ingressClassName and gateway exclude each other"),
+    ("has(self.hostname) || !(has(self.ingressClassName) || has(self.gateway) || has(self.tls))", "ingressClassName, gateway and tls need a hostname"),
+])))]
+pub struct Playback {
+    /// A host name of its own; without one the stream is on the shared host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
+    pub hostname: Option<String>,
+    /// The class of the Ingress for `hostname`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
+    pub ingress_class_name: Option<String>,
+    /// The Gateway the HTTPRoute for `hostname` attaches to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayParent>,
+    /// The certificate for `hostname`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSecret>,
+    /// Who may watch.
+    pub access: Access,
+}
+
+/// The Gateway an HTTPRoute attaches to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayParent {
+    /// The Gateway's name.
+    #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
+    pub name: String,
+    /// The Gateway's namespace.
+    #[schemars(length(min = 1, max = LABEL_LENGTH), regex(pattern = LABEL_PATTERN))]
+    pub namespace: String,
+    /// The Gateway's listener; none is any that fits the hostname.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
+    pub section_name: Option<String>,
+}
+
+/// Who may watch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Who has a signed, expiring token.
+    Token,
+}

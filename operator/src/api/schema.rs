@@ -1,0 +1,27 @@
+//! What the schemas of several sections share: CEL rules and the extensions
+//! of Kubernetes.
+
+use serde_json::{Value, json};
+
+/// Upper bound of the name of anything in Kubernetes that is a DNS label.
+pub const LABEL_LENGTH: u32 = 63;
+/// Upper bound of the name of anything in Kubernetes that is a DNS subdomain.
+pub const SUBDOMAIN_LENGTH: u32 = 253;
+/// A DNS label (RFC 1123).
+pub const LABEL_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A DNS subdomain (RFC 1123).
+pub const SUBDOMAIN_PATTERN: &str =
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// The value of `x-kubernetes-validations`: `(rule, message)` pairs.
+pub fn rules(rules: &[(&str, &str)]) -> Value {
+    rules.iter().map(|(rule, message)| json!({ "rule": rule, "message": message })).collect()
+}
+
+/// One rule for a [`Duration`](super::duration::Duration) within bounds.
+pub fn duration_between(min: &str, max: &str) -> Value {
+    rules(&[(
+        &format!("duration(self) >= duration('{min}') && duration(self) <= duration('{max}')"),
+        &format!("must be between {min} and {max}"),
+    )])
+}

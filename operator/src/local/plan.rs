@@ -1,0 +1,173 @@
+//! From manifests to processes, through the controller's own stages.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use millrace_media::id::InvalidId;
+
+use super::args::LocalArgs;
+use super::delivery;
+use super::endpoints::Published;
+use super::environment::Sources;
+use super::manifest::{self, ManifestError};
+use super::pods::{self, Host, ProcessPlan, Unrunnable};
+use super::ports::Ports;
+use super::settings::Settings;
+use super::state::{StateDir, StateError};
+use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
+use crate::reconcile::build::{self, CONNECTIONS_SECRET};
+use crate::reconcile::external::{self, External, ExternalError};
+use crate::reconcile::publish_keys;
+use crate::reconcile::validate::{InvalidSpec, validate};
+use crate::reconcile::validated::ValidatedStream;
+
+/// Streams that can't be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// No place for state.
+    #[error("no state directory: set --state-dir, XDG_STATE_HOME or HOME")]
+    NoStateDir,
+    /// The state can't be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A manifest is no good.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A spec is no good.
+    #[error("LiveStream {stream}")]
+    Invalid {
+        /// Which.
+        stream: String,
+        /// The field, and why.
+        source: InvalidSpec,
+    },
+    /// A key can't be made.
+    #[error("can't make a publish key")]
+    Key(#[from] InvalidId),
+    /// Postgres or Kafka.
+    #[error(transparent)]
+    External(#[from] ExternalError),
+    /// A child can't be run as a process.
+    #[error(transparent)]
+    Unrunnable(#[from] Unrunnable),
+    /// The operator doesn't know where it is itself.
+    #[error("can't find the directory of the binaries; set --bin-dir")]
+    NoBinDir(#[source] std::io::Error),
+}
+
+/// What is to run.
+pub(super) struct Plan {
+    /// Processes, in the order they are started.
+    pub(super) processes: Vec<ProcessPlan>,
+    /// Streams with their keys, in the manifests' order.
+    pub(super) streams: Vec<Published>,
+}
+
+/// Make it: everything up to, but not with, the first process.
+pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
+    let state = StateDir::open(&state_dir(args)?)?;
+    let settings = Settings::read(|name| std::env::var(name).ok(), state.path());
+    let mut streams = Vec::new();
+    for raw in manifest::read(&args.files, &state)? {
+        let named = |source| PlanError::Invalid {
+            stream: raw.metadata.name.clone().unwrap_or_default(),
+            source,
+        };
+        streams.push(validate(&raw).map_err(named)?);
+    }
+    let keys = publish_keys_of(&streams, &state)?;
+    let processes = processes(args, &settings, &streams)?;
+    // Last, so that nothing is made for a plan that can't run.
+    external(&settings, &streams, &keys).await?;
+    let published = streams.into_iter().zip(&keys).map(|(stream, keys)| Published {
+        key: stream
+            .keys
+            .first()
+            .and_then(|first| keys.0.get(&first.name))
+            .map(|named| named.current.clone()),
+        id: stream.id,
+    });
+    Ok(Plan { processes, streams: published.collect() })
+}
+
+fn state_dir(args: &LocalArgs) -> Result<PathBuf, PlanError> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    args.state_dir
+        .clone()
+        .or_else(|| Some(set("XDG_STATE_HOME")?.join("millrace")))
+        .or_else(|| Some(set("HOME")?.join(".local/state/millrace")))
+        .ok_or(PlanError::NoStateDir)
+}
+
+/// Each stream's keys, kept in its Secret by now.
+fn publish_keys_of(
+    streams: &[ValidatedStream],
+    state: &StateDir,
+) -> Result<Vec<StreamKeys>, PlanError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    streams
+        .iter()
+        .map(|stream| {
+            let (namespace, name) = (stream.id.namespace(), stream.id.name());
+            let held = state.secret(namespace, name)?;
+            let held = held.as_ref().map(publish_keys_secret::read).unwrap_or_default();
+            let keys = publish_keys::desired(&stream.keys, &held, now, &mut rand::rng())?;
+            let secret = publish_keys_secret::build(stream, &keys);
+            state.keep_secret(namespace, name, &secret)?;
+            Ok(keys)
+        })
+        .collect()
+}
+
+fn processes(
+    args: &LocalArgs,
+    settings: &Settings,
+    streams: &[ValidatedStream],
+) -> Result<Vec<ProcessPlan>, PlanError> {
+    let bin_dir = match &args.bin_dir {
+        Some(dir) => dir.clone(),
+        None => std::env::current_exe()
+            .map_err(PlanError::NoBinDir)?
+            .parent()
+            .map(PathBuf::from)
+            .unwrap_or_default(),
+    };
+    // The publish keys' Secrets are in the streams' namespaces, where workers
+    // can't refer to them.
+    let secrets = BTreeMap::from([(CONNECTIONS_SECRET.to_owned(), settings.connections.clone())]);
+    let sources = Sources { secrets, ..Sources::default() };
+    let host = Host {
+        bin_dir: &bin_dir,
+        listen: args.listen,
+        essentials: &settings.essentials,
+        sources: &sources,
+    };
+    let mut ports = Ports::new(args.listen, args.ports, rand::random(), args.prefer_ports);
+    let mut plans = Vec::new();
+    for stream in streams {
+        let children = build::children(stream, &settings.installation);
+        for deployment in [&children.ingest, &children.transcode] {
+            plans.extend(pods::processes(deployment, Some(&stream.id), &host, &mut ports)?);
+        }
+    }
+    if !args.no_delivery {
+        let deployment = delivery::deployment(&settings.installation);
+        plans.extend(pods::processes(&deployment, None, &host, &mut ports)?);
+    }
+    Ok(plans)
+}
+
+async fn external(
+    settings: &Settings,
+    streams: &[ValidatedStream],
+    keys: &[StreamKeys],
+) -> Result<(), ExternalError> {
+    let get = |name: &str| settings.connections.get(name).cloned();
+    let outside = External::connect(get, &settings.installation.id).await?;
+    for (stream, keys) in streams.iter().zip(keys) {
+        external::apply(&outside, stream, keys).await?;
+    }
+    Ok(())
+}

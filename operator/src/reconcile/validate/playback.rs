@@ -1,0 +1,51 @@
+//! `spec.playback`.
+
+use crate::api::playback::{Access, Playback};
+use crate::reconcile::validated::{OwnHost, Route, ValidatedPlayback};
+
+use super::InvalidSpec;
+use super::bounds::{invalid, label, subdomain};
+
+pub(super) fn validate(playback: &Playback) -> Result<ValidatedPlayback, InvalidSpec> {
+    // Showing everybody what was to be shown to some would be worse than nothing.
+    if playback.access == Access::Token {
+        return Err(invalid("spec.playback.access", "Token is not supported by this version"));
+    }
+    let route = route(playback)?;
+    let tls_secret = playback.tls.as_ref().map(|tls| tls.secret_name.clone());
+    if let Some(secret) = &tls_secret {
+        subdomain("spec.playback.tls.secretName", secret)?;
+    }
+    let Some(hostname) = playback.hostname.clone() else {
+        if route.is_some() || tls_secret.is_some() {
+            return Err(invalid(
+                "spec.playback.hostname",
+                "is missing; ingressClassName, gateway and tls need one",
+            ));
+        }
+        return Ok(ValidatedPlayback { host: None });
+    };
+    subdomain("spec.playback.hostname", &hostname)?;
+    Ok(ValidatedPlayback { host: Some(OwnHost { hostname, route, tls_secret }) })
+}
+
+fn route(playback: &Playback) -> Result<Option<Route>, InvalidSpec> {
+    match (&playback.ingress_class_name, &playback.gateway) {
+        (Some(_), Some(_)) => {
+            Err(invalid("spec.playback.gateway", "excludes ingressClassName, which is set"))
+        }
+        (Some(class), None) => {
+            subdomain("spec.playback.ingressClassName", class)?;
+            Ok(Some(Route::Ingress(class.clone())))
+        }
+        (None, Some(gateway)) => {
+            subdomain("spec.playback.gateway.name", &gateway.name)?;
+            label("spec.playback.gateway.namespace", &gateway.namespace, 63)?;
+            if let Some(section) = &gateway.section_name {
+                subdomain("spec.playback.gateway.sectionName", section)?;
+            }
+            Ok(Some(Route::Gateway(gateway.clone())))
+        }
+        (None, None) => Ok(None),
+    }
+}

@@ -1,0 +1,182 @@
+//! What is refused, by which field, and what the defaults become.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn stream(spec: &Value) -> LiveStream {
+    serde_json::from_value(json!({
+        "apiVersion": "millrace.dev/v1alpha1",
+        "kind": "LiveStream",
+        "metadata": {
+            "name": "keynote",
+            "namespace": "events",
+            "uid": "6f1c1a52-8a0f-4c1e-9d5e-0c6a2f6f7a11",
+        },
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_broadcaster_is_all_a_spec_needs() {
+    let valid = validate(&stream(&json!({ "broadcaster": "acme" }))).unwrap();
+    assert_eq!(valid.id.as_str(), "events.keynote");
+    assert_eq!(valid.ingest.reconnect_window, Duration::from_mins(1));
+    assert_eq!(valid.ingest.replay_window, Duration::from_mins(15));
+    assert_eq!(valid.packaging.segment_duration, Duration::from_secs(2));
+    assert_eq!(valid.packaging.part_duration, Duration::from_millis(200));
+    assert_eq!(valid.ladder, millrace_media::ladder::default_ladder());
+    assert_eq!(valid.keys.len(), 1);
+}
+
+#[test]
+fn the_ladder_is_sorted_lowest_first() {
+    let valid = validate(&stream(&json!({ "broadcaster": "acme", "ladder": [
+        { "name": "hi", "height": 720, "bitrateKbps": 3000 },
+        { "name": "lo", "height": 360, "bitrateKbps": 800 },
+    ]})))
+    .unwrap();
+    assert_eq!(valid.ladder.iter().map(|r| r.height).collect::<Vec<_>>(), [360, 720]);
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+/// `(spec, the field the error names, a word of the reason)`
+fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
+    let with = |section: &str, value: Value| {
+        let mut spec = json!({ "broadcaster": "acme" });
+        spec[section] = value;
+        spec
+    };
+    let rung = |name: &str, height: u32, kbps: u32| json!({ "name": name, "height": height, "bitrateKbps": kbps });
+    vec![
+        (json!({ "broadcaster": "" }), "spec.broadcaster", "DNS label"),
+        (json!({ "broadcaster": "Acme Inc" }), "spec.broadcaster", "DNS label"),
+        (with("ingest", json!({ "protocol": "RTMPS" })), "spec.ingest.protocol", "not supported"),
+        (
+            with("ingest", json!({ "reconnectWindow": "500ms" })),
+            "spec.ingest.reconnectWindow",
+            "1s to 1h",
+        ),
+        (
+            with("ingest", json!({ "reconnectWindow": "1500ms" })),
+            "spec.ingest.reconnectWindow",
+            "whole seconds",
+        ),
+        (
+            with("ingest", json!({ "reconnectWindow": "5m", "replayWindow": "2m" })),
+            "spec.ingest.reconnectWindow",
+            "longer than replayWindow",
+        ),
+        (with("ingest", json!({ "replayWindow": "25h" })), "spec.ingest.replayWindow", "1m to 24h"),
+        (
+            with("ingest", json!({ "maxBitrateKbps": 2_000_000 })),
+            "spec.ingest.maxBitrateKbps",
+            "1000000",
+        ),
+        (with("keys", json!([{ "name": "A" }])), "spec.keys[0].name", "DNS label"),
+        (with("keys", json!([{ "name": "a" }, { "name": "a" }])), "spec.keys[1].name", "twice"),
+        (with("keys", json!([{ "name": "a", "overlap": "48h" }])), "spec.keys[0].overlap", "24h"),
+        (
+            with("keys", json!([{ "name": "a", "rotation": 2_000_000 }])),
+            "spec.keys[0].rotation",
+            "1000000",
+        ),
+        (
+            with("keys", (0..17).map(|i| json!({ "name": format!("k{i}") })).collect()),
+            "spec.keys",
+            "at most 16",
+        ),
+        (with("ladder", json!([])), "spec.ladder", "1 to 8"),
+        (with("ladder", json!([rung("audio", 480, 900)])), "spec.ladder[0].name", "audio group"),
+        (with("ladder", json!([rung("4 80", 480, 900)])), "spec.ladder[0].name", "rendition name"),
+        (with("ladder", json!([rung("a", 481, 900)])), "spec.ladder[0].height", "even"),
+        (with("ladder", json!([rung("a", 100, 900)])), "spec.ladder[0].height", "144"),
+        (with("ladder", json!([rung("a", 480, 9)])), "spec.ladder[0].bitrateKbps", "100"),
+        (
+            with("ladder", json!([rung("a", 480, 900), rung("a", 720, 900)])),
+            "spec.ladder[1].name",
+            "twice",
+        ),
+        (
+            with("ladder", json!([rung("a", 480, 900), rung("b", 480, 900)])),
+            "spec.ladder[1].height",
+            "twice",
+        ),
+        (with("transcode", json!({ "threads": 0 })), "spec.transcode.threads", "1 to 64"),
+        (with("transcode", json!({ "redundancy": 3 })), "spec.transcode.redundancy", "1 to 2"),
+        (
+            with("transcode", json!({ "resources": { "limits": { "cpu": "two" } } })),
+            "spec.transcode.resources.limits.cpu",
+            "cores",
+        ),
+        (
+            with("transcode", json!({ "resources": { "requests": { "memory": "Gi" } } })),
+            "spec.transcode.resources.requests.memory",
+            "bytes",
+        ),
+        (
+            with("transcode", json!({ "scheduling": { "priorityClassName": "A_b" } })),
+            "spec.transcode.scheduling.priorityClassName",
+            "DNS name",
+        ),
+        (
+            with("packaging", json!({ "segmentDuration": "20s" })),
+            "spec.packaging.segmentDuration",
+            "10s",
+        ),
+        (
+            with("packaging", json!({ "partDuration": "10ms" })),
+            "spec.packaging.partDuration",
+            "100ms",
+        ),
+        (
+            with("packaging", json!({ "segmentDuration": "1s", "partDuration": "1s" })),
+            "spec.packaging.partDuration",
+            "not shorter",
+        ),
+        (
+            with("packaging", json!({ "segmentDuration": "10s", "dvrWindow": "20s" })),
+            "spec.packaging.dvrWindow",
+            "three segments",
+        ),
+        (with("playback", json!({ "access": "Token" })), "spec.playback.access", "not supported"),
+        (with("playback", json!({ "hostname": "no_good" })), "spec.playback.hostname", "DNS name"),
+        (
+            with("playback", json!({ "ingressClassName": "nginx" })),
+            "spec.playback.hostname",
+            "missing",
+        ),
+        (
+            with(
+                "playback",
+                json!({
+                    "hostname": "a.example", "ingressClassName": "nginx",
+                    "gateway": { "name": "g", "namespace": "n" },
+                }),
+            ),
+            "spec.playback.gateway",
+            "excludes",
+        ),
+    ]
+}
+
+#[test]
+fn a_bad_spec_is_refused_by_the_name_of_its_field() {
+    for (spec, field, word) in bad_specs() {
+        let error = validate(&stream(&spec)).expect_err(field);
+        assert_eq!(error.field, field, "{spec} {error}");
+        assert!(error.why.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn a_name_that_children_could_not_carry_is_refused() {
+    for name in ["a".repeat(41), "a.b".to_owned(), "-a".to_owned(), String::new()] {
+        let mut stream = stream(&json!({ "broadcaster": "acme" }));
+        stream.metadata.name = Some(name);
+        assert_eq!(validate(&stream).unwrap_err().field, "metadata.name");
+    }
+}
