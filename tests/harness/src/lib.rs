@@ -5,6 +5,7 @@
 //! RTMP and HTTP. It knows no inside of the programs it starts.
 
 pub mod clip;
+pub mod counter;
 pub mod http;
 pub mod manifest;
 pub mod playlist;
@@ -12,6 +13,7 @@ pub mod ports;
 pub mod probe;
 pub mod process;
 pub mod publisher;
+pub mod recorder;
 pub mod repo;
 pub mod services;
 pub mod stack;

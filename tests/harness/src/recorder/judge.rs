@@ -1,0 +1,265 @@
+//! Everything one rendition offered, as it came, and what was wrong with it.
+//! Pure: [`super::follow`] brings the bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use super::Mode;
+use super::fragment::{Frame, Init, sha};
+use super::report::{RenditionReport, SeenSegment};
+use super::rules;
+use super::snapshot::{Segment, Snapshot};
+
+/// Breaches kept; more are only counted.
+const KEPT: usize = 200;
+
+/// A file the playlist lists that has not been fetched yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) uri: String,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    Init,
+    Part { segment: u64, index: usize, micros: i64, independent: bool, map: String },
+    Segment(Box<Segment>),
+}
+
+/// Judges one rendition.
+pub(super) struct Judge {
+    mode: Mode,
+    keep_media: bool,
+    before: Option<Snapshot>,
+    /// Hash of every file fetched, or `None` while it is wanted.
+    files: HashMap<String, Option<u64>>,
+    inits: HashMap<String, (Init, Bytes)>,
+    /// Bytes of the parts of segments that are not complete.
+    parts: BTreeMap<u64, Vec<Option<Bytes>>>,
+    report: RenditionReport,
+}
+
+impl Judge {
+    pub(super) fn new(name: String, mode: Mode, keep_media: bool) -> Self {
+        Self {
+            mode,
+            keep_media,
+            before: None,
+            files: HashMap::new(),
+            inits: HashMap::new(),
+            parts: BTreeMap::new(),
+            report: RenditionReport { name, ..RenditionReport::default() },
+        }
+    }
+
+    /// Looks at the next version of the playlist; returns what it lists anew,
+    /// in the order to fetch it.
+    pub(super) fn playlist(&mut self, text: &str) -> Vec<Wanted> {
+        let now = match Snapshot::parse(text) {
+            Ok(now) => now,
+            Err(error) => {
+                self.broken(format!("unreadable playlist: {error:#}\n{text}"));
+                return Vec::new();
+            }
+        };
+        self.report.versions += 1;
+        let mut broken = Vec::new();
+        rules::alone(&now, &mut broken);
+        if let Some(before) = &self.before {
+            rules::step(before, &now, &mut broken);
+        }
+        for what in broken {
+            self.broken(what);
+        }
+        let mut wanted = Vec::new();
+        for segment in &now.segments {
+            self.want(segment, &mut wanted);
+        }
+        self.report.ended = now.ended;
+        self.before = Some(now);
+        wanted
+    }
+
+    fn want(&mut self, segment: &Segment, wanted: &mut Vec<Wanted>) {
+        let mut new = |uri: &str, what: What| {
+            if !self.files.contains_key(uri) {
+                self.files.insert(uri.to_owned(), None);
+                wanted.push(Wanted { uri: uri.to_owned(), what });
+            }
+        };
+        new(&segment.map, What::Init);
+        // Classic players don't know parts.
+        let parts = if self.mode == Mode::LowLatency { &segment.parts[..] } else { &[] };
+        for (index, part) in parts.iter().enumerate() {
+            let what = What::Part {
+                segment: segment.msn,
+                index,
+                micros: part.micros,
+                independent: part.independent,
+                map: segment.map.clone(),
+            };
+            new(&part.uri, what);
+        }
+        if let Some(uri) = &segment.uri {
+            new(uri, What::Segment(Box::new(segment.clone())));
+        }
+    }
+
+    /// `_HLS_msn` and `_HLS_part` to wait for next.
+    pub(super) fn next(&self) -> Option<(u64, usize)> {
+        self.before.as_ref().map(Snapshot::next)
+    }
+
+    /// EXT-X-TARGETDURATION in seconds, once known.
+    pub(super) fn target(&self) -> Option<i64> {
+        self.before.as_ref().map(|list| list.target)
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.report.ended
+    }
+
+    /// Takes the bytes of a wanted file.
+    pub(super) fn fetched(&mut self, wanted: &Wanted, bytes: &Bytes) {
+        self.files.insert(wanted.uri.clone(), Some(sha(bytes)));
+        let result = match &wanted.what {
+            What::Init => Init::parse(bytes)
+                .map(|init| _ = self.inits.insert(wanted.uri.clone(), (init, bytes.clone()))),
+            What::Part { segment, index, micros, independent, map } => {
+                let parts = self.parts.entry(*segment).or_default();
+                parts.resize(parts.len().max(index + 1), None);
+                if let Some(place) = parts.get_mut(*index) {
+                    *place = Some(bytes.clone());
+                }
+                self.report.parts += 1;
+                self.part(&wanted.uri, map, *micros, *independent, bytes)
+            }
+            What::Segment(segment) => self.segment(segment, bytes),
+        };
+        if let Err(error) = result {
+            self.broken(format!("{}: {error:#}", wanted.uri));
+        }
+    }
+
+    fn init(&self, map: &str) -> anyhow::Result<(Init, Bytes)> {
+        let init = self.inits.get(map).cloned();
+        anyhow::Context::with_context(init, || format!("its init segment {map} is not known"))
+    }
+
+    fn part(
+        &mut self,
+        uri: &str,
+        map: &str,
+        micros: i64,
+        independent: bool,
+        bytes: &[u8],
+    ) -> anyhow::Result<()> {
+        let (init, _) = self.init(map)?;
+        let frames = init.frames(bytes)?;
+        self.length(uri, init, &frames, micros);
+        if independent && frames.first().is_some_and(|frame| !frame.sync) {
+            self.broken(format!("{uri}: INDEPENDENT without a keyframe first"));
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, segment: &Segment, bytes: &Bytes) -> anyhow::Result<()> {
+        let uri = segment.uri.clone().unwrap_or_default();
+        let (init, init_bytes) = self.init(&segment.map)?;
+        let frames = init.frames(bytes)?;
+        self.length(&uri, init, &frames, segment.micros);
+        self.check_parts(segment, bytes);
+        if frames.first().is_none_or(|frame| !frame.sync) {
+            self.broken(format!("{uri}: does not begin with a keyframe"));
+        }
+        self.check_follows(&uri, segment.discontinuity, &frames);
+        self.report.video = init.is_video();
+        self.report.timescale = init.timescale;
+        self.report.segments.push(SeenSegment {
+            msn: segment.msn,
+            uri,
+            discontinuity: segment.discontinuity,
+            frames,
+            media: self.keep_media.then(|| (init_bytes, bytes.clone())),
+        });
+        Ok(())
+    }
+
+    /// What the playlist says of the length against what is inside.
+    fn length(&mut self, uri: &str, init: Init, frames: &[Frame], micros: i64) {
+        let ticks: i64 = frames.iter().map(|frame| frame.duration).sum();
+        let inside = ticks * 1_000_000 / i64::from(init.timescale);
+        if (inside - micros).abs() > 1 {
+            self.broken(format!("{uri}: {micros} µs are listed, {inside} µs are inside"));
+        }
+    }
+
+    /// A segment is its parts, byte for byte. Parts that were never listed to
+    /// us, because the recording began later, can't be compared.
+    fn check_parts(&mut self, segment: &Segment, bytes: &Bytes) {
+        let Some(parts) = self.parts.remove(&segment.msn) else { return };
+        let known: Option<Vec<Bytes>> = parts.into_iter().collect();
+        let Some(known) = known.filter(|known| known.len() == segment.parts.len()) else { return };
+        self.report.compared += 1;
+        if known.concat() != *bytes {
+            self.broken(format!("segment {}: is not the sum of its parts", segment.msn));
+        }
+    }
+
+    /// Decode times go on where the last segment ended.
+    fn check_follows(&mut self, uri: &str, discontinuity: u64, frames: &[Frame]) {
+        let last = self.report.segments.last();
+        let mut end = last.and_then(|s| s.frames.last()).map(|frame| frame.dts + frame.duration);
+        let mut jump_allowed = last.is_some_and(|s| s.discontinuity != discontinuity);
+        let mut broken = Vec::new();
+        for frame in frames {
+            if let Some(end) = end.filter(|end| *end != frame.dts) {
+                let by = frame.dts - end;
+                if !jump_allowed || by < 0 {
+                    broken.push(format!("{uri}: decode time jumps by {by} ticks at {}", frame.dts));
+                }
+            }
+            jump_allowed = false;
+            end = Some(frame.dts + frame.duration);
+        }
+        for what in broken {
+            self.broken(what);
+        }
+    }
+
+    /// Files that are listed now, to be fetched once more: every `stride`th.
+    pub(super) fn to_check_again(&self, stride: usize) -> Vec<String> {
+        let listed = self.before.iter().flat_map(|list| &list.segments);
+        let uris = listed.filter_map(|segment| segment.uri.clone());
+        uris.step_by(stride.max(1)).collect()
+    }
+
+    /// A URL's bytes never change.
+    pub(super) fn fetched_again(&mut self, uri: &str, bytes: &[u8]) {
+        let before = self.files.get(uri).copied().flatten();
+        self.report.fetched_again += 1;
+        if before.is_some_and(|before| before != sha(bytes)) {
+            self.broken(format!("{uri}: its bytes changed"));
+        }
+    }
+
+    /// A request that got no good answer. Not a breach: servers die in tests.
+    pub(super) fn failed(&mut self, what: &str) {
+        self.report.failures += 1;
+        self.report.last_failure = Some(what.to_owned());
+    }
+
+    /// A promise that was not kept.
+    pub(super) fn broken(&mut self, what: String) {
+        self.report.breaches += 1;
+        if self.report.broken.len() < KEPT {
+            self.report.broken.push(what);
+        }
+    }
+
+    pub(super) fn finish(self) -> RenditionReport {
+        self.report
+    }
+}

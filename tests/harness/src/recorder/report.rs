@@ -1,0 +1,198 @@
+//! What a recording saw, and what renditions of one broadcast owe each other.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::fragment::Frame;
+
+/// Most that audio may be away from video at a segment's start, in ms.
+const ALIGNED_MS: i64 = 50;
+
+/// A complete segment that was listed and downloaded.
+#[derive(Debug, Clone)]
+pub struct SeenSegment {
+    /// Media sequence number.
+    pub msn: u64,
+    /// As listed.
+    pub uri: String,
+    /// Discontinuity sequence number.
+    pub discontinuity: u64,
+    /// In decode order.
+    pub frames: Vec<Frame>,
+    /// Its init segment's bytes and its own, when they are kept.
+    pub media: Option<(Bytes, Bytes)>,
+}
+
+/// Everything about one rendition.
+#[derive(Debug, Clone, Default)]
+pub struct RenditionReport {
+    /// For example `720p`.
+    pub name: String,
+    /// Video, or audio.
+    pub video: bool,
+    /// Ticks per second of its frames' times; 0 before the first segment.
+    pub timescale: u32,
+    /// Versions of the playlist.
+    pub versions: u64,
+    /// Parts downloaded.
+    pub parts: u64,
+    /// Segments compared with the sum of their parts.
+    pub compared: u64,
+    /// Segments fetched a second time.
+    pub fetched_again: u64,
+    /// Requests that failed, also those that succeeded later.
+    pub failures: u64,
+    /// The last of them.
+    pub last_failure: Option<String>,
+    /// The playlist has ended.
+    pub ended: bool,
+    /// In order.
+    pub segments: Vec<SeenSegment>,
+    /// How many promises were broken.
+    pub breaches: u64,
+    /// The first of them.
+    pub broken: Vec<String>,
+}
+
+impl RenditionReport {
+    /// All frames of complete segments, in decode order.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.segments.iter().flat_map(|segment| &segment.frames)
+    }
+
+    /// The whole recording as one file for a decoder, when media was kept and
+    /// one init segment served all of it.
+    pub fn file(&self) -> Option<Vec<u8>> {
+        let mut media = self.segments.iter().map(|segment| segment.media.as_ref());
+        let (init, first) = media.next()??;
+        let mut file = [init.as_ref(), first.as_ref()].concat();
+        for piece in media {
+            let (other, bytes) = piece?;
+            if other != init {
+                return None;
+            }
+            file.extend_from_slice(bytes);
+        }
+        Some(file)
+    }
+
+    /// Ticks as milliseconds.
+    fn ms(&self, ticks: i64) -> i64 {
+        ticks * 1_000 / i64::from(self.timescale.max(1))
+    }
+
+    fn start_ms(&self, segment: &SeenSegment) -> Option<i64> {
+        segment.frames.first().map(|frame| self.ms(frame.pts))
+    }
+}
+
+/// Everything about one broadcast.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Sorted by name.
+    pub renditions: Vec<RenditionReport>,
+    /// Promises broken between renditions.
+    pub broken: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(mut renditions: Vec<RenditionReport>) -> Self {
+        renditions.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut broken = Vec::new();
+        let (video, audio): (Vec<_>, Vec<_>) = renditions.iter().partition(|r| r.video);
+        if let Some(first) = video.first() {
+            for other in video.iter().skip(1) {
+                same_times(first, other, &mut broken);
+            }
+            for other in audio {
+                aligned(first, other, &mut broken);
+            }
+        }
+        Self { renditions, broken }
+    }
+
+    /// The rendition of this name.
+    pub fn rendition(&self, name: &str) -> Option<&RenditionReport> {
+        self.renditions.iter().find(|rendition| rendition.name == name)
+    }
+
+    /// How many promises were broken, all in all.
+    pub fn breaches(&self) -> u64 {
+        let own: u64 = self.renditions.iter().map(|rendition| rendition.breaches).sum();
+        own + u64::try_from(self.broken.len()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Segments both have, in pairs.
+fn common<'a>(
+    one: &'a RenditionReport,
+    other: &'a RenditionReport,
+) -> impl Iterator<Item = (&'a SeenSegment, &'a SeenSegment)> {
+    one.segments.iter().filter_map(|segment| {
+        let same = other.segments.iter().find(|s| s.msn == segment.msn)?;
+        Some((segment, same))
+    })
+}
+
+/// Rungs show the same pictures at the same times.
+fn same_times(one: &RenditionReport, other: &RenditionReport, broken: &mut Vec<String>) {
+    let times = |s: &SeenSegment| s.frames.iter().map(|f| (f.pts, f.duration)).collect::<Vec<_>>();
+    for (a, b) in common(one, other) {
+        if times(a) != times(b) || a.discontinuity != b.discontinuity {
+            let msn = a.msn;
+            broken.push(format!("{} and {} differ in segment {msn}", one.name, other.name));
+        }
+    }
+}
+
+/// Audio starts where video does, and has its discontinuities.
+fn aligned(video: &RenditionReport, audio: &RenditionReport, broken: &mut Vec<String>) {
+    for (a, b) in common(video, audio) {
+        let away = video.start_ms(a).zip(audio.start_ms(b)).map(|(a, b)| b - a);
+        if let Some(away) = away.filter(|away| away.abs() > ALIGNED_MS) {
+            broken.push(format!("segment {}: audio is {away} ms away from video", a.msn));
+        }
+        if a.discontinuity != b.discontinuity {
+            broken.push(format!("segment {}: audio and video count discontinuities", a.msn));
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for r in &self.renditions {
+            let frames = r.frames().count();
+            let first = r.frames().next().map_or(0, |frame| r.ms(frame.dts));
+            let end = r.frames().last().map_or(0, |frame| r.ms(frame.dts + frame.duration));
+            let numbers = r.segments.first().zip(r.segments.last()).map(|(a, b)| (a.msn, b.msn));
+            let (from, to) = numbers.unwrap_or_default();
+            writeln!(
+                f,
+                "{}: {} playlists, {} parts, {} segments ({from} to {to}), {frames} frames from \
+                 {first} to {end} ms, {} compared with parts, {} fetched twice, {} failed requests{}",
+                r.name,
+                r.versions,
+                r.parts,
+                r.segments.len(),
+                r.compared,
+                r.fetched_again,
+                r.failures,
+                if r.ended { ", ended" } else { "" },
+            )?;
+            if let Some(failure) = &r.last_failure {
+                writeln!(f, "  last failure: {failure}")?;
+            }
+            for what in r.broken.iter().take(20) {
+                writeln!(f, "  BROKEN: {what}")?;
+            }
+            if r.breaches > 20 {
+                writeln!(f, "  … {} in all", r.breaches)?;
+            }
+        }
+        for what in self.broken.iter().take(20) {
+            writeln!(f, "BROKEN: {what}")?;
+        }
+        Ok(())
+    }
+}
