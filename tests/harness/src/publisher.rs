@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::counter;
 use crate::process::Child;
 
 /// What is published, at the speed of real time.
@@ -15,12 +16,13 @@ use crate::process::Child;
 pub enum Source {
     /// A file, over and over, as it is.
     Loop(PathBuf),
-    /// A test picture of 1280x720 with a running clock, and a tone; encoded while it is published.
-    Synthetic {
+    /// A test picture with a number burnt in ([`counter`]), and a tone; encoded while it is
+    /// published, without end.
+    Numbered {
         /// Pictures per second.
         fps: u32,
-        /// `None`: without end.
-        seconds: Option<u32>,
+        /// The number in the first picture.
+        first: u32,
     },
 }
 
@@ -36,7 +38,7 @@ impl Publisher {
     /// # Errors
     /// When ffmpeg cannot be started.
     pub fn start(source: &Source, rtmp_url: &str, key: &str, log: &Path) -> Result<Self> {
-        let child = Child::spawn("the publisher", &mut command(source, rtmp_url, key), log)?;
+        let child = Child::spawn("the publisher", &mut command(source, rtmp_url, key)?, log)?;
         Ok(Self { child })
     }
 
@@ -83,7 +85,7 @@ pub async fn until_it_ends(
     key: &str,
     limit: Duration,
 ) -> Result<Outcome> {
-    let child = command(source, rtmp_url, key).stdin(Stdio::null()).kill_on_drop(true).output();
+    let child = command(source, rtmp_url, key)?.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(limit, child)
         .await
         .context("ffmpeg went on publishing")?
@@ -94,26 +96,15 @@ pub async fn until_it_ends(
     })
 }
 
-fn command(source: &Source, rtmp_url: &str, key: &str) -> Command {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "warning"]);
+fn command(source: &Source, rtmp_url: &str, key: &str) -> Result<Command> {
+    let url = format!("{rtmp_url}/{key}");
     match source {
         Source::Loop(file) => {
-            command.args(["-re", "-stream_loop", "-1", "-i"]).arg(file);
-            command.args(["-c", "copy"]);
+            let mut command = Command::new("ffmpeg");
+            command.args(["-nostdin", "-v", "warning", "-re", "-stream_loop", "-1", "-i"]);
+            command.arg(file).args(["-c", "copy", "-f", "flv", &url]);
+            Ok(command)
         }
-        Source::Synthetic { fps, seconds } => {
-            let picture = format!("testsrc2=size=1280x720:rate={fps}");
-            command.args(["-re", "-f", "lavfi", "-i", &picture]);
-            command.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
-            if let Some(seconds) = seconds {
-                command.args(["-t", &seconds.to_string()]);
-            }
-            let keyframes = (fps * 2).to_string();
-            command.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]);
-            command.args(["-b:v", "1500k", "-g", &keyframes, "-c:a", "aac", "-ac", "2"]);
-        }
+        Source::Numbered { fps, first } => counter::publisher(*fps, *first, &url),
     }
-    command.args(["-f", "flv", &format!("{rtmp_url}/{key}")]);
-    command
 }

@@ -1,75 +1,66 @@
-//! kill -9 of the transcoder, again and again, while a publisher publishes and somebody watches.
+//! kill -9 of a worker, again and again, while somebody publishes and somebody watches.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::time::Duration;
 
-use bytes::Bytes;
-use millrace_harness::http::Http;
+use millrace_harness::counter;
 use millrace_harness::manifest::Manifest;
-use millrace_harness::playlist::resolve;
+use millrace_harness::publisher::Source;
 use millrace_harness::stack::Worker;
-use millrace_harness::viewer::Viewer;
 use tokio::time::Instant;
 
-use crate::stage::{Stage, watch_for};
-use crate::watch::{PICTURE, Rendition, assert_even, times};
+use crate::stage::{Stage, assert_sound, watch_for};
 
-/// Every part a viewer was told of, as it was when first fetched.
-#[derive(Default)]
-struct Kept(HashMap<String, Bytes>);
+const NUMBERED: Source = Source::Numbered { fps: 30, first: 0 };
 
-impl Kept {
-    async fn fetch(&mut self, http: &Http, viewer: &Viewer) {
-        let playlist = viewer.playlist();
-        let complete = playlist.segments.iter().flat_map(|segment| &segment.parts);
-        for part in complete.chain(&playlist.open_parts) {
-            let url = resolve(viewer.media_url(), &part.uri).unwrap();
-            if let Entry::Vacant(new) = self.0.entry(url) {
-                let bytes = http.bytes(new.key()).await.unwrap();
-                new.insert(bytes);
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn ten_crashes_of_the_transcoder_lose_and_double_no_picture() {
-    let stage = Stage::open(&Manifest::new("crashes")).await;
-    let publisher = stage.publish();
+/// Publishes numbered pictures, crashes the worker ten times, and returns with everything judged.
+async fn ten_crashes_of(name: &str, worker: Worker) {
+    let stage = Stage::open(&Manifest::new(name)).await;
+    let publisher = stage.publish_source(&NUMBERED);
+    let recorder = stage.record().await;
     let mut viewer = stage.viewer().await;
-    let mut kept = Kept::default();
     let mut waits = Vec::new();
     for _ in 0..10 {
         watch_for(&mut viewer, Duration::from_millis(2_500)).await;
-        kept.fetch(&stage.http, &viewer).await;
         let killed = Instant::now();
-        stage.stack.crash(Worker::Transcode).await.unwrap();
+        stage.stack.crash(worker).await.unwrap();
         watch_for(&mut viewer, Duration::from_millis(1)).await;
         waits.push(killed.elapsed().as_millis());
     }
     println!("ms from the kill to the next part: {waits:?}");
-    watch_for(&mut viewer, Duration::from_secs(6)).await;
-
-    for (url, before) in &kept.0 {
-        let (status, now) = stage.http.get(url).await.unwrap();
-        // Parts go when their segment is a minute old.
-        if status.is_success() {
-            assert_eq!(now, before, "{url} changed its bytes");
-        }
-    }
-    let mut first_msn = None;
-    for rendition in Rendition::all(&stage.http, &stage.endpoints().hls).await {
-        let list = &rendition.playlist;
-        let expected = *first_msn.get_or_insert(list.first_msn);
-        assert_eq!(list.first_msn, expected, "{}", rendition.uri);
-        for segment in &list.segments {
-            assert!(!segment.gap && !segment.discontinuity, "{} {}", rendition.uri, segment.uri);
-        }
-        if rendition.resolution.is_some() {
-            assert_even(&times(&rendition.probe().await.packets), PICTURE);
-        }
-    }
+    watch_for(&mut viewer, Duration::from_secs(4)).await;
     publisher.stop().await;
+    let report = recorder.until_ended(Duration::from_secs(40)).await.unwrap();
     stage.close().await;
+
+    assert_sound(&report);
+    for rung in report.renditions.iter().filter(|rendition| rendition.video) {
+        assert!(rung.segments.iter().all(|segment| segment.discontinuity == 0), "{}", rung.name);
+    }
+    let top = report.rendition("720p").unwrap();
+    let seen = counter::read(top.file().unwrap()).await.unwrap();
+    let expected: Vec<_> = (0..u32::try_from(seen.len()).unwrap()).map(Some).collect();
+    let wrong = seen.iter().zip(&expected).find(|(seen, expected)| seen != expected);
+    assert_eq!(wrong, None, "of {} pictures", seen.len());
+}
+
+#[tokio::test]
+async fn ten_crashes_of_the_transcoder_lose_and_double_no_picture() {
+    ten_crashes_of("transcode-crashes", Worker::Transcode).await;
+}
+
+#[tokio::test]
+async fn every_picture_published_is_in_the_top_rung_once() {
+    let stage = Stage::open(&Manifest::new("numbered")).await;
+    let publisher = stage.publish_source(&NUMBERED);
+    let recorder = stage.record().await;
+    let mut viewer = stage.viewer().await;
+    watch_for(&mut viewer, Duration::from_secs(12)).await;
+    publisher.stop().await;
+    let report = recorder.until_ended(Duration::from_secs(40)).await.unwrap();
+    stage.close().await;
+    assert_sound(&report);
+    let seen = counter::read(report.rendition("720p").unwrap().file().unwrap()).await.unwrap();
+    let expected: Vec<_> = (0..u32::try_from(seen.len()).unwrap()).map(Some).collect();
+    assert!(seen.len() >= 12 * 30, "{} pictures", seen.len());
+    assert_eq!(seen, expected);
 }

@@ -6,6 +6,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "clippy knows only functions marked as tests to be tests, not what they call"
 )]
 
@@ -15,4 +16,3 @@ mod reconnect;
 mod refusal;
 mod renditions;
 mod stage;
-mod watch;

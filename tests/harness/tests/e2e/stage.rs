@@ -8,6 +8,7 @@ use std::time::Duration;
 use millrace_harness::http::{Http, eventually};
 use millrace_harness::manifest::Manifest;
 use millrace_harness::publisher::{Publisher, Source};
+use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_harness::services::{Addresses, create_database};
 use millrace_harness::stack::{Endpoints, Plan, Stack};
 use millrace_harness::viewer::Viewer;
@@ -68,10 +69,25 @@ impl Stage {
 
     /// Publishes the clip in a loop with the right key.
     pub(crate) fn publish(&self) -> Publisher {
+        self.publish_source(&self.clip)
+    }
+
+    /// Publishes with the right key.
+    pub(crate) fn publish_source(&self, source: &Source) -> Publisher {
         let number = self.publishers.fetch_add(1, Ordering::Relaxed);
-        let log = self.folder.join(format!("logs/publisher-{number}.log"));
+        let log = self.folder.join(format!("publisher-{number}.log"));
         let to = self.endpoints();
-        Publisher::start(&self.clip, &to.rtmp, &to.key, &log).unwrap()
+        Publisher::start(source, &to.rtmp, &to.key, &log).unwrap()
+    }
+
+    /// Records the current broadcast from its beginning, every byte of it.
+    pub(crate) async fn record(&self) -> Recorder {
+        let index = &self.endpoints().hls;
+        eventually("a broadcast to record", Duration::from_mins(1), async || {
+            Recorder::start(&self.http, index, Mode::LowLatency, true).await
+        })
+        .await
+        .unwrap()
     }
 
     /// Waits until pictures at the live edge decode.
@@ -91,7 +107,6 @@ impl Stage {
         let files = fs::read_dir(self.folder.join("logs")).unwrap();
         files
             .map(|file| file.unwrap().path())
-            .filter(|path| !path.ends_with("publisher-0.log"))
             .map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned())
             .collect()
     }
@@ -115,6 +130,19 @@ pub(crate) async fn watch_for(viewer: &mut Viewer, wanted: Duration) {
     })
     .await
     .unwrap();
+}
+
+/// Everything the recorder holds a broadcast to.
+#[track_caller]
+pub(crate) fn assert_sound(report: &Report) {
+    println!("{report}");
+    assert_eq!(report.breaches(), 0, "promises broken:\n{report}");
+    for rendition in &report.renditions {
+        let numbers: Vec<u64> = rendition.segments.iter().map(|segment| segment.msn).collect();
+        let first = *numbers.first().unwrap();
+        let contiguous: Vec<u64> = (first..).take(numbers.len()).collect();
+        assert_eq!(numbers, contiguous, "segments of {}", rendition.name);
+    }
 }
 
 /// Beside the test programs: target/<profile>/deps/e2e-… and target/<profile>/millrace-….

@@ -208,7 +208,7 @@ async fn source(settings: &Settings, screen: &Screen) -> Result<Source> {
         Ok(file) => Source::Loop(file),
         Err(error) => {
             screen.say(&format!("No real clip, so a test picture instead: {error:#}"));
-            Source::Synthetic { fps: 30, seconds: None }
+            Source::Numbered { fps: 30, first: 0 }
         }
     })
 }
