@@ -61,12 +61,12 @@ pub(super) fn step(before: &Snapshot, now: &Snapshot, broken: &mut Vec<String>) 
     for old in &before.segments {
         let index = old.msn.checked_sub(now.msn).and_then(|index| usize::try_from(index).ok());
         if let Some(new) = index.and_then(|index| now.segments.get(index)) {
-            segment(old, new, now.ended, broken);
+            segment(old, new, broken);
         }
     }
 }
 
-fn segment(old: &Segment, new: &Segment, ended: bool, broken: &mut Vec<String>) {
+fn segment(old: &Segment, new: &Segment, broken: &mut Vec<String>) {
     let standing = |s: &Segment| (s.discontinuity, s.map.clone(), s.date.clone());
     if standing(old) != standing(new) {
         broken.push(format!("segment {}: its tags changed", old.msn));
@@ -74,8 +74,8 @@ fn segment(old: &Segment, new: &Segment, ended: bool, broken: &mut Vec<String>) 
     if old.uri.is_some() && (&old.uri, old.micros) != (&new.uri, new.micros) {
         broken.push(format!("segment {}: its URI or duration changed", old.msn));
     }
-    // Parts may go, all of them at once, when they are old or all is over.
-    let gone = new.parts.is_empty() && (old.uri.is_some() || ended);
+    // Parts of a complete segment may go, all of them at once.
+    let gone = new.parts.is_empty() && new.uri.is_some();
     if !gone && !new.parts.starts_with(&old.parts) {
         broken.push(format!("segment {}: its parts changed", old.msn));
     }
