@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Writes .sqlx/, which the compile-time check of queries reads, from a migrated
+# scratch database on the server of TEST_DATABASE_URL (a superuser's URL).
+#   tests/sqlx-prepare.sh           write .sqlx/
+#   tests/sqlx-prepare.sh --check   fail if .sqlx/ is not what would be written
+set -euo pipefail
+cd "$(dirname "$0")/.."
+: "${TEST_DATABASE_URL:?is not set: run this through make, or give the URL of a Postgres server}"
+name=millrace_prepare_$$
+out=$(mktemp -d)
+server=${TEST_DATABASE_URL%%\?*}
+url=${server%/*}/$name
+cleanup() {
+    psql -qX "$TEST_DATABASE_URL" -c "DROP DATABASE IF EXISTS $name WITH (FORCE)" || true
+    rm -rf "$out"
+}
+trap cleanup EXIT
+psql -qX "$TEST_DATABASE_URL" -c "CREATE DATABASE $name"
+for file in migrations/*.sql; do psql -qX -v ON_ERROR_STOP=1 "$url" -f "$file"; done
+
+# The macros write what the server told them into SQLX_OFFLINE_DIR. Only a
+# file whose time changes is compiled again.
+touch workers/platform/src/lib.rs
+SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$out DATABASE_URL=$url cargo check -q -p millrace-platform
+touch workers/platform/src/lib.rs
+[ -n "$(ls -A "$out")" ] || { echo "the macros wrote nothing" >&2; exit 1; }
+
+if [ "${1:-}" = --check ]; then
+    diff -ru .sqlx "$out" || { echo ".sqlx/ is stale: run tests/sqlx-prepare.sh" >&2; exit 1; }
+else
+    rm -rf .sqlx
+    mkdir .sqlx
+    cp "$out"/query-*.json .sqlx/
+fi

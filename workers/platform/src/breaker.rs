@@ -1,0 +1,173 @@
+//! A circuit breaker: after some failures in a row a service is left alone for
+//! a while, then one caller probes it.
+//!
+//! It guards work that can do without the service (a cache); it never stands
+//! before work that must retry until it succeeds.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the breaker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Calls pass.
+    Closed,
+    /// Calls are refused until the cool-down is over.
+    Open,
+    /// One call is out to probe; others are refused.
+    HalfOpen,
+}
+
+/// A breaker for one service.
+#[derive(Debug)]
+pub struct Breaker {
+    threshold: u32,
+    cool_down: Duration,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    failures: u32,
+    /// When the service may be asked again; a probe moves it ahead, so that a
+    /// probe that never reports back doesn't close the service off for good.
+    retry_at: Option<Instant>,
+    probing: bool,
+}
+
+/// Why [`Breaker::call`] has no value.
+#[derive(Debug, thiserror::Error)]
+pub enum BreakerError<E> {
+    /// Not asked: the service failed too often.
+    #[error("not asked: it failed several times in a row")]
+    Open,
+    /// Asked, and it failed.
+    #[error(transparent)]
+    Failed(E),
+}
+
+impl Breaker {
+    /// Opens after `threshold` failures in a row, for `cool_down`.
+    pub fn new(threshold: u32, cool_down: Duration) -> Self {
+        let inner = Inner { failures: 0, retry_at: None, probing: false };
+        Self { threshold: threshold.max(1), cool_down, inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call may be made now. Whoever was let through reports back
+    /// with [`Breaker::succeeded`] or [`Breaker::failed`].
+    pub fn allows(&self, now: Instant) -> bool {
+        let mut inner = self.lock();
+        match inner.retry_at {
+            None => true,
+            Some(at) if now < at => false,
+            Some(_) => {
+                inner.probing = true;
+                inner.retry_at = now.checked_add(self.cool_down);
+                true
+            }
+        }
+    }
+
+    /// A call worked.
+    pub fn succeeded(&self) {
+        *self.lock() = Inner { failures: 0, retry_at: None, probing: false };
+    }
+
+    /// A call failed.
+    pub fn failed(&self, now: Instant) {
+        let mut inner = self.lock();
+        inner.failures = inner.failures.saturating_add(1);
+        if inner.failures >= self.threshold {
+            inner.probing = false;
+            inner.retry_at = now.checked_add(self.cool_down);
+        }
+    }
+
+    /// For metrics and health details.
+    pub fn state(&self) -> State {
+        let inner = self.lock();
+        match (inner.retry_at, inner.probing) {
+            (None, _) => State::Closed,
+            (Some(_), false) => State::Open,
+            (Some(_), true) => State::HalfOpen,
+        }
+    }
+
+    /// Makes a call if the breaker allows it, and notes how it went.
+    pub async fn call<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, BreakerError<E>> {
+        if !self.allows(Instant::now()) {
+            return Err(BreakerError::Open);
+        }
+        match work.await {
+            Ok(value) => {
+                self.succeeded();
+                Ok(value)
+            }
+            Err(error) => {
+                self.failed(Instant::now());
+                Err(BreakerError::Failed(error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COOL: Duration = Duration::from_secs(5);
+
+    fn open_breaker(now: Instant) -> Breaker {
+        let breaker = Breaker::new(2, COOL);
+        breaker.failed(now);
+        assert!(breaker.allows(now));
+        breaker.failed(now);
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it() {
+        let now = Instant::now();
+        let breaker = open_breaker(now);
+        assert_eq!(breaker.state(), State::Open);
+        assert!(!breaker.allows(now));
+    }
+
+    #[test]
+    fn after_the_cool_down_one_probe_passes_and_its_success_closes_it() {
+        let now = Instant::now();
+        let breaker = open_breaker(now);
+        assert!(breaker.allows(now + COOL));
+        assert_eq!(breaker.state(), State::HalfOpen);
+        assert!(!breaker.allows(now + COOL));
+        breaker.succeeded();
+        assert!(breaker.allows(now + COOL));
+    }
+
+    #[test]
+    fn a_failed_probe_opens_it_again() {
+        let now = Instant::now();
+        let breaker = open_breaker(now);
+        assert!(breaker.allows(now + COOL));
+        breaker.failed(now + COOL);
+        assert!(!breaker.allows(now + COOL + COOL / 2));
+        assert!(breaker.allows(now + COOL * 2));
+    }
+
+    #[test]
+    fn a_success_forgets_earlier_failures() {
+        let now = Instant::now();
+        let breaker = Breaker::new(2, COOL);
+        breaker.failed(now);
+        breaker.succeeded();
+        breaker.failed(now);
+        assert_eq!(breaker.state(), State::Closed);
+    }
+}

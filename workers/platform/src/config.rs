@@ -1,0 +1,19 @@
+//! Settings from the environment, read once when a process starts.
+//!
+//! A binary builds its own `Config` in one function: it takes every setting
+//! from an [`Env`] (which notes each wrong one), asks [`Env::report`] for all
+//! the problems at once, and only then unwraps the values. See [`Env`] for an
+//! example. docs/architecture.md lists the variables.
+
+mod env;
+mod secret;
+mod services;
+mod setting;
+
+pub use env::{ConfigError, Env, Problem};
+pub use secret::{Secret, ServiceUrl};
+pub use services::{
+    DatabaseConfig, Installation, KafkaConfig, LogFormat, RedisConfig, StoreConfig,
+    TelemetryConfig,
+};
+pub use setting::Setting;

@@ -1,0 +1,110 @@
+//! Redis keys, prefixed with `<installation>:`. The stream id is the hash tag:
+//! all keys of one stream are in one slot of a cluster.
+
+use millrace_media::id::{BroadcastId, KeyId, Msn, RenditionName, Run, StreamId};
+use millrace_media::published::InitHash;
+
+use crate::config::Installation;
+
+/// Database 0: the verdict on a publish key.
+pub fn verdict(installation: &Installation, key: &KeyId) -> String {
+    format!("{}key:{key}", installation.prefix(':'))
+}
+
+/// Database 0: the channel that announces revoked keys.
+pub fn revoked_channel(installation: &Installation) -> String {
+    format!("{}key-revoked", installation.prefix(':'))
+}
+
+/// Database 3: who watches a stream.
+pub fn viewers(installation: &Installation, stream: &StreamId) -> String {
+    format!("{}viewers:{{{stream}}}", installation.prefix(':'))
+}
+
+/// The keys of one stream in database 1.
+#[derive(Debug, Clone)]
+pub struct MediaKeys {
+    prefix: String,
+    stream: StreamId,
+}
+
+impl MediaKeys {
+    /// Of this stream.
+    pub fn new(installation: &Installation, stream: &StreamId) -> Self {
+        Self { prefix: installation.prefix(':'), stream: stream.clone() }
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    fn key(&self, kind: &str) -> String {
+        format!("{}{kind}:{{{}}}", self.prefix, self.stream)
+    }
+
+    /// The current or last broadcast.
+    pub fn broadcast(&self) -> String {
+        self.key("broadcast")
+    }
+
+    /// The writer's lease.
+    pub fn writer(&self) -> String {
+        self.key("writer")
+    }
+
+    /// The playlist log of one rendition.
+    pub fn playlist(&self, broadcast: BroadcastId, rendition: &RenditionName) -> String {
+        format!("{}:{broadcast}:{rendition}", self.key("playlist"))
+    }
+
+    /// The bytes of one part.
+    pub fn part(
+        &self,
+        broadcast: BroadcastId,
+        rendition: &RenditionName,
+        (msn, part, run): (Msn, u32, Run),
+    ) -> String {
+        format!("{}:{broadcast}:{rendition}:{msn}.{part}-{run}", self.key("part"))
+    }
+
+    /// The bytes of one segment.
+    pub fn segment(
+        &self,
+        broadcast: BroadcastId,
+        rendition: &RenditionName,
+        (msn, run): (Msn, Run),
+    ) -> String {
+        format!("{}:{broadcast}:{rendition}:{msn}-{run}", self.key("segment"))
+    }
+
+    /// The bytes of one init segment.
+    pub fn init(&self, broadcast: BroadcastId, hash: &InitHash) -> String {
+        format!("{}:{broadcast}:{}", self.key("init"), hash.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Setting;
+
+    #[test]
+    fn keys_are_those_of_the_architecture_page() {
+        let stream: StreamId = "events.keynote".parse().unwrap();
+        let broadcast = BroadcastId(uuid::Uuid::nil());
+        let rendition: RenditionName = "720p".parse().unwrap();
+        let keys = MediaKeys::new(&Installation::default(), &stream);
+        assert_eq!(
+            keys.part(broadcast, &rendition, (Msn(7), 2, Run(3))),
+            "part:{events.keynote}:00000000-0000-0000-0000-000000000000:720p:7.2-3"
+        );
+        assert_eq!(
+            keys.segment(broadcast, &rendition, (Msn(7), Run(3))),
+            "segment:{events.keynote}:00000000-0000-0000-0000-000000000000:720p:7-3"
+        );
+        let blue = Installation::parse("blue").unwrap();
+        assert_eq!(MediaKeys::new(&blue, &stream).writer(), "blue:writer:{events.keynote}");
+        assert_eq!(viewers(&blue, &stream), "blue:viewers:{events.keynote}");
+    }
+}

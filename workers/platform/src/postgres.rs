@@ -1,0 +1,84 @@
+//! Postgres: what people ask about later.
+//!
+//! [`Database`] is the pool; it starts without the server. [`migrate`] brings
+//! the schema up; [`broadcasts`] and [`keys`] are the tables, one module each,
+//! their queries checked when compiled (tests/sqlx-prepare.sh).
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::config::{DatabaseConfig, ServiceUrl};
+
+pub mod broadcasts;
+mod error;
+pub mod keys;
+mod migrate;
+
+pub use error::DatabaseError;
+pub use migrate::{MigrateError, check_schema_min, latest_version, migrate};
+
+/// Longest wait for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest statement, enforced by the server.
+const STATEMENT_TIMEOUT: &str = "5s";
+
+/// A pool of connections. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    url: ServiceUrl,
+}
+
+impl Database {
+    /// Opens the pool. Asks no server: connections are made when needed, and
+    /// again when lost.
+    ///
+    /// # Errors
+    /// When the URL holds options Postgres does not know.
+    pub fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        let options = options(&config.url)?
+            .options([("statement_timeout", STATEMENT_TIMEOUT)]);
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_secs(300))
+            .connect_lazy_with(options);
+        Ok(Self { pool, url: config.url.clone() })
+    }
+
+    /// Asks the server for nothing.
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
+        sqlx::query("SELECT 1")
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(|e| self.error("ask whether it is there", e))
+    }
+
+    /// The pool, for the modules of the tables.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Where it is, for messages; without password.
+    pub fn url(&self) -> &ServiceUrl {
+        &self.url
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) fn error(&self, what: impl Into<String>, source: sqlx::Error) -> DatabaseError {
+        DatabaseError::new(what.into(), self.url.to_string(), source)
+    }
+}
+
+fn options(url: &ServiceUrl) -> Result<PgConnectOptions, DatabaseError> {
+    let options: PgConnectOptions = url.expose().parse().map_err(|source| {
+        DatabaseError::new("read the URL".to_owned(), url.to_string(), source)
+    })?;
+    Ok(options.application_name("millrace"))
+}

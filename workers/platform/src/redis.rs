@@ -1,0 +1,212 @@
+//! Redis: what may be lost.
+//!
+//! [`Redis`] is one connection to one logical database, made when first needed
+//! and again when lost. [`media`] holds parts, segments and playlists (database
+//! 1), [`viewers`] who watches (3); verdicts on keys (0) are in
+//! [`keys`](crate::keys).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline};
+use serde::Serialize;
+
+use crate::config::ServiceUrl;
+
+pub mod media;
+pub mod viewers;
+
+/// Longest wait for an answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A request to Redis that did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    /// The server is away, starting or too slow; worth another try.
+    #[error("{what}: Redis {name} at {server} is not available")]
+    Unavailable {
+        /// What was attempted on what.
+        what: String,
+        /// Which connection.
+        name: &'static str,
+        /// Its URL without password.
+        server: String,
+        /// How it failed.
+        #[source]
+        source: redis::RedisError,
+    },
+    /// The server refused: wrong password, out of memory, a key of another type.
+    #[error("{what}: Redis {name} at {server} answered with an error")]
+    Refused {
+        /// What was attempted on what.
+        what: String,
+        /// Which connection.
+        name: &'static str,
+        /// Its URL without password.
+        server: String,
+        /// How it failed.
+        #[source]
+        source: redis::RedisError,
+    },
+    /// A value this version can't read or write.
+    #[error("{what}: a value in Redis {name} is not what it should be: {detail}")]
+    Corrupt {
+        /// What was attempted on what.
+        what: String,
+        /// Which connection.
+        name: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl RedisError {
+    /// Another try may work without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// One logical database. Clones share a connection; concurrent commands share
+/// its round trips.
+#[derive(Clone)]
+pub struct Redis {
+    inner: Arc<Inner>,
+    manager: ConnectionManager,
+}
+
+struct Inner {
+    name: &'static str,
+    url: ServiceUrl,
+    client: Client,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redis({} at {})", self.inner.name, self.inner.url)
+    }
+}
+
+impl Redis {
+    /// Opens a database; `name` says in messages which use this is. Asks no
+    /// server. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the URL is none the client understands.
+    pub fn connect(url: &ServiceUrl, name: &'static str) -> Result<Self, RedisError> {
+        let refused = |source| RedisError::Refused {
+            what: "read the URL".to_owned(),
+            name,
+            server: url.to_string(),
+            source,
+        };
+        let client = Client::open(url.expose()).map_err(refused)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_min_delay(Duration::from_millis(100))
+            .set_max_delay(Duration::from_secs(1))
+            // Callers retry; a command must not hang on a server that is away.
+            .set_number_of_retries(1);
+        let manager = client.get_connection_manager_lazy(config).map_err(refused)?;
+        Ok(Self { inner: Arc::new(Inner { name, url: url.clone(), client }), manager })
+    }
+
+    /// Asks the server for nothing.
+    pub async fn ping(&self) -> Result<(), RedisError> {
+        self.query(&redis::cmd("PING"), || "ask whether it is there".to_owned()).await
+    }
+
+    /// Where it is, for messages; without password.
+    pub fn url(&self) -> &ServiceUrl {
+        &self.inner.url
+    }
+
+    pub(crate) fn manager(&self) -> ConnectionManager {
+        self.manager.clone()
+    }
+
+    /// One command.
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        what: impl Fn() -> String,
+    ) -> Result<T, RedisError> {
+        command.query_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+    }
+
+    /// Several commands in one round trip.
+    pub(crate) async fn pipeline<T: FromRedisValue>(
+        &self,
+        commands: &Pipeline,
+        what: impl Fn() -> String,
+    ) -> Result<T, RedisError> {
+        commands.query_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+    }
+
+    /// A connection of one's own for blocking commands, whose answers may take
+    /// as long as they say.
+    pub(crate) async fn dedicated(&self) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(None);
+        self.inner
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|e| self.error("connect".to_owned(), e))
+    }
+
+    /// A connection that listens to one channel.
+    pub(crate) async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisError> {
+        let what = || format!("listen to {channel}");
+        let work = async {
+            let mut connection = self.inner.client.get_async_pubsub().await?;
+            connection.subscribe(channel).await?;
+            Ok(connection)
+        };
+        let late = || redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        tokio::time::timeout(CONNECT_TIMEOUT, work)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+            .map_err(|e| self.error(what(), e))
+    }
+
+    pub(crate) fn to_json(
+        &self,
+        value: &impl Serialize,
+        what: impl Fn() -> String,
+    ) -> Result<Vec<u8>, RedisError> {
+        serde_json::to_vec(value).map_err(|e| self.corrupt(what(), &e))
+    }
+
+    pub(crate) fn corrupt(&self, what: String, detail: &impl ToString) -> RedisError {
+        RedisError::Corrupt { what, name: self.inner.name, detail: detail.to_string() }
+    }
+
+    pub(crate) fn error(&self, what: String, source: redis::RedisError) -> RedisError {
+        let (name, server) = (self.inner.name, self.inner.url.to_string());
+        let transient = source.is_io_error()
+            || source.is_timeout()
+            || source.is_connection_dropped()
+            || source.is_connection_refusal()
+            || matches!(
+                source.kind(),
+                redis::ErrorKind::Server(
+                    redis::ServerErrorKind::BusyLoading
+                        | redis::ServerErrorKind::TryAgain
+                        | redis::ServerErrorKind::ClusterDown
+                        | redis::ServerErrorKind::MasterDown
+                        | redis::ServerErrorKind::ReadOnly
+                )
+            );
+        if transient {
+            RedisError::Unavailable { what, name, server, source }
+        } else {
+            RedisError::Refused { what, name, server, source }
+        }
+    }
+}

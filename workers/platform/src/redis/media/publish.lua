@@ -1,0 +1,35 @@
+-- Publishes one part or one segment: checks the lease, adds the entry, stores
+-- the bytes, lets what it replaces expire.
+--
+-- KEYS: 1 writer, 2 playlist, 3 bytes, 4.. keys to let expire
+-- ARGV: 1 broadcast, 2 run, 3 token, 4 entry id, 5 entry, 6 bytes,
+--       7 life of the bytes, 8 life of the playlist, 9 life of 4..,
+--       10 first id to keep (or "")
+-- Returns {"ok"}, {"same"}, {"kept", entry there}, {"late", last id},
+--         {"lost"} (no lease) or {"fenced", broadcast, run}.
+local lease = redis.call('HMGET', KEYS[1], 'broadcast', 'run', 'token')
+if not lease[1] then return {'lost'} end
+if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] or lease[3] ~= ARGV[3] then
+  return {'fenced', lease[1], lease[2]}
+end
+local result = {'ok'}
+local there = redis.call('XRANGE', KEYS[2], ARGV[4], ARGV[4])
+if there[1] then
+  if there[1][2][2] ~= ARGV[5] then return {'kept', there[1][2][2]} end
+  result = {'same'}
+else
+  local added = redis.pcall('XADD', KEYS[2], ARGV[4], 'e', ARGV[5])
+  if type(added) == 'table' and added.err then
+    local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+    if last[1] then return {'late', last[1][1]} end
+    return added
+  end
+end
+if result[1] == 'ok' or redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('SET', KEYS[3], ARGV[6], 'EX', ARGV[7])
+end
+redis.call('EXPIRE', KEYS[2], ARGV[8])
+redis.call('EXPIRE', KEYS[1], ARGV[8])
+for i = 4, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[9]) end
+if ARGV[10] ~= '' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[10]) end
+return result

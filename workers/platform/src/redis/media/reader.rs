@@ -1,0 +1,128 @@
+//! Reading what a writer has published.
+
+use bytes::Bytes;
+use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
+use millrace_media::published::{BroadcastInfo, Entry, InitHash};
+
+use super::{EntryId, RawEntry, Tail, parse_entry};
+use crate::config::Installation;
+use crate::names::redis_keys::MediaKeys;
+use crate::redis::{Redis, RedisError};
+
+/// Entries asked for at once.
+const PAGE: usize = 1000;
+
+/// The read side of all streams. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct MediaReader {
+    redis: Redis,
+    installation: Installation,
+}
+
+impl MediaReader {
+    /// On database 1.
+    pub fn new(redis: Redis, installation: Installation) -> Self {
+        Self { redis, installation }
+    }
+
+    fn keys(&self, stream: &StreamId) -> MediaKeys {
+        MediaKeys::new(&self.installation, stream)
+    }
+
+    /// The current or last broadcast of a stream.
+    pub async fn get_broadcast(
+        &self,
+        stream: &StreamId,
+    ) -> Result<Option<BroadcastInfo>, RedisError> {
+        let what = || format!("look up the broadcast of {stream}");
+        let key = self.keys(stream).broadcast();
+        let Some(json) = self.get(&key, what).await? else { return Ok(None) };
+        serde_json::from_slice(&json).map(Some).map_err(|e| self.redis.corrupt(what(), &e))
+    }
+
+    /// All entries of a rendition after `after` (that one not included), in
+    /// order.
+    pub async fn entries(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+        rendition: &RenditionName,
+        after: EntryId,
+    ) -> Result<Vec<Entry>, RedisError> {
+        let what = || format!("read the playlist of {stream} {rendition}");
+        let key = self.keys(stream).playlist(broadcast, rendition);
+        let mut entries = Vec::new();
+        let mut after = after;
+        loop {
+            let mut range = redis::cmd("XRANGE");
+            range.arg(&key).arg(format!("({after}")).arg("+").arg("COUNT").arg(PAGE);
+            let page: Vec<RawEntry> = self.redis.query(&range, what).await?;
+            let full = page.len() == PAGE;
+            for raw in page {
+                let entry = parse_entry(raw).map_err(|e| self.redis.corrupt(what(), &e))?;
+                after = EntryId::of(&entry);
+                entries.push(entry);
+            }
+            if !full {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// Waits for entries of several renditions at once, on a connection of its
+    /// own. Each rendition is read from after the id given with it.
+    pub fn tail(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+        from: Vec<(RenditionName, EntryId)>,
+    ) -> Tail {
+        Tail::new(self.redis.clone(), &self.keys(stream), broadcast, from)
+    }
+
+    /// The bytes of a part, while they are there.
+    pub async fn get_part(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+        rendition: &RenditionName,
+        (msn, part, run): (Msn, u32, Run),
+    ) -> Result<Option<Bytes>, RedisError> {
+        let key = self.keys(stream).part(broadcast, rendition, (msn, part, run));
+        self.get(&key, || format!("fetch {key}")).await
+    }
+
+    /// The bytes of a segment, while they are there.
+    pub async fn get_segment(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+        rendition: &RenditionName,
+        (msn, run): (Msn, Run),
+    ) -> Result<Option<Bytes>, RedisError> {
+        let key = self.keys(stream).segment(broadcast, rendition, (msn, run));
+        self.get(&key, || format!("fetch {key}")).await
+    }
+
+    /// The bytes of an init segment, while they are there.
+    pub async fn get_init(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+        hash: &InitHash,
+    ) -> Result<Option<Bytes>, RedisError> {
+        let key = self.keys(stream).init(broadcast, hash);
+        self.get(&key, || format!("fetch {key}")).await
+    }
+
+    async fn get(
+        &self,
+        key: &str,
+        what: impl Fn() -> String,
+    ) -> Result<Option<Bytes>, RedisError> {
+        let mut get = redis::cmd("GET");
+        get.arg(key);
+        let bytes: Option<Vec<u8>> = self.redis.query(&get, what).await?;
+        Ok(bytes.map(Bytes::from))
+    }
+}

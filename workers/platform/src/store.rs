@@ -1,0 +1,281 @@
+//! The object store: S3, or a directory.
+//!
+//! Paths are those of [`names::objects`](crate::names::objects); the prefix of
+//! the bucket's URL and of the installation are added here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+};
+
+use crate::backoff::Backoff;
+use crate::config::{Installation, StoreConfig};
+
+/// Longest single request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest operation, its retries with it.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(25);
+/// Retries of a request that failed in a way that may heal.
+const RETRIES: u32 = 3;
+
+/// A request to the object store that did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store can't be used at all.
+    #[error("open the object store {url}")]
+    Open {
+        /// Where it is.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An operation failed, its retries too.
+    #[error("{what} in the object store {url}")]
+    Failed {
+        /// What was attempted on what.
+        what: String,
+        /// Where it is.
+        url: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// An operation took too long.
+    #[error("{what} in the object store {url} took longer than {seconds} s")]
+    Late {
+        /// What was attempted on what.
+        what: String,
+        /// Where it is.
+        url: String,
+        /// The bound.
+        seconds: u64,
+    },
+}
+
+/// How a conditional create went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is ours.
+    Created,
+    /// There was one already; it is untouched.
+    AlreadyThere,
+}
+
+/// What an object holds after a conditional create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adopted {
+    /// Our bytes.
+    Ours,
+    /// Somebody else's.
+    Theirs(Bytes),
+}
+
+/// The store. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    store: Arc<dyn ObjectStore>,
+    root: Path,
+    url: String,
+}
+
+impl Store {
+    /// Opens the store. A directory is made if it is missing; S3 is not asked.
+    /// S3 over TLS needs [`tls::install_provider`](crate::tls::install_provider)
+    /// first.
+    pub fn open(config: &StoreConfig, installation: &Installation) -> Result<Self, StoreError> {
+        let (store, prefix, url): (Arc<dyn ObjectStore>, &str, String) = match config {
+            StoreConfig::Directory(directory) => {
+                let url = format!("file://{}", directory.display());
+                let error = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
+                    url: url.clone(),
+                    source,
+                };
+                std::fs::create_dir_all(directory).map_err(|e| error(e.into()))?;
+                let store =
+                    LocalFileSystem::new_with_prefix(directory).map_err(|e| error(e.into()))?;
+                (Arc::new(store), "", url)
+            }
+            StoreConfig::S3 { bucket, prefix, .. } => {
+                let url = format!("s3://{bucket}/{prefix}");
+                let store = s3(config)
+                    .map_err(|e| StoreError::Open { url: url.clone(), source: e.into() })?;
+                (Arc::new(store), prefix, url)
+            }
+        };
+        let root = Path::from(format!("{prefix}/{}", installation.as_str()));
+        Ok(Self { store, root, url })
+    }
+
+    /// Where it is, for messages.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Creates an object only if there is none.
+    ///
+    /// After a lost answer a retry finds its own object and says
+    /// [`Created::AlreadyThere`]; where that matters, use [`Store::adopt`] or
+    /// bytes that say whose they are.
+    pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created, StoreError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let location = self.location(path);
+        let put = || {
+            async {
+                match self.store.put_opts(&location, bytes.clone().into(), options.clone()).await {
+                    Ok(_) => Ok(Created::Created),
+                    Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::AlreadyThere),
+                    Err(error) => Err(error),
+                }
+            }
+            .boxed()
+        };
+        self.retry(|| format!("create {path}"), put).await
+    }
+
+    /// Creates an object only if there is none, and says what it holds then.
+    pub async fn adopt(&self, path: &str, bytes: Bytes) -> Result<Adopted, StoreError> {
+        if self.create(path, bytes.clone()).await? == Created::Created {
+            return Ok(Adopted::Ours);
+        }
+        match self.get(path).await? {
+            Some(theirs) if theirs != bytes => Ok(Adopted::Theirs(theirs)),
+            // Gone again: whoever deletes broadcasts was here. Ours is as good.
+            _ => Ok(Adopted::Ours),
+        }
+    }
+
+    /// Creates or replaces an object.
+    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let location = self.location(path);
+        let put =
+            || async { self.store.put(&location, bytes.clone().into()).await.map(drop) }.boxed();
+        self.retry(|| format!("write {path}"), put).await
+    }
+
+    /// The object, if there is one.
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>, StoreError> {
+        let location = self.location(path);
+        let get = || {
+            async {
+                match self.store.get(&location).await {
+                    Ok(found) => found.bytes().await.map(Some),
+                    Err(object_store::Error::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            .boxed()
+        };
+        self.retry(|| format!("read {path}"), get).await
+    }
+
+    /// The paths of all objects below this one, in order.
+    pub async fn list(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let location = self.location(path);
+        let list = || self.store.list(Some(&location)).try_collect::<Vec<_>>().boxed();
+        let found = self.retry(|| format!("list {path}"), list).await?;
+        let below = |location: &Path| {
+            let parts = location.prefix_match(&self.root)?;
+            Some(parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"))
+        };
+        let mut paths: Vec<_> = found.iter().filter_map(|meta| below(&meta.location)).collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Deletes an object; none is fine.
+    pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
+        let location = self.location(path);
+        let delete = || {
+            async {
+                match self.store.delete(&location).await {
+                    Err(object_store::Error::NotFound { .. }) => Ok(()),
+                    other => other,
+                }
+            }
+            .boxed()
+        };
+        self.retry(|| format!("delete {path}"), delete).await
+    }
+
+    fn location(&self, path: &str) -> Path {
+        self.root.parts().chain(&Path::from(path)).collect()
+    }
+
+    /// S3's client retries by itself; a directory on a network volume doesn't.
+    ///
+    /// The work is boxed: the compiler can't see that an async closure's future
+    /// may move between threads.
+    async fn retry<'a, T>(
+        &self,
+        what: impl Fn() -> String,
+        work: impl Fn() -> BoxFuture<'a, Result<T, object_store::Error>>,
+    ) -> Result<T, StoreError> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let attempts = async {
+            loop {
+                match work().await {
+                    Err(error) if may_heal(&error) && backoff.attempts() < RETRIES => {
+                        tracing::debug!(what = what(), %error, "trying again");
+                        backoff.wait().await;
+                    }
+                    other => return other,
+                }
+            }
+        };
+        match tokio::time::timeout(TOTAL_TIMEOUT, attempts).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => {
+                Err(StoreError::Failed { what: what(), url: self.url.clone(), source })
+            }
+            Err(_) => {
+                let seconds = TOTAL_TIMEOUT.as_secs();
+                Err(StoreError::Late { what: what(), url: self.url.clone(), seconds })
+            }
+        }
+    }
+}
+
+fn may_heal(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+}
+
+fn s3(config: &StoreConfig) -> Result<impl ObjectStore + use<>, object_store::Error> {
+    let mut builder = AmazonS3Builder::new()
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_client_options(
+            ClientOptions::new()
+                .with_timeout(REQUEST_TIMEOUT)
+                .with_connect_timeout(Duration::from_secs(2)),
+        )
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig {
+                init_backoff: Duration::from_millis(50),
+                max_backoff: Duration::from_secs(1),
+                base: 2.0,
+            },
+            max_retries: 2,
+            retry_timeout: REQUEST_TIMEOUT,
+        });
+    if let StoreConfig::S3 { bucket, endpoint, region, access_key_id, secret_access_key, .. } =
+        config
+    {
+        builder = builder.with_bucket_name(bucket).with_region(region);
+        if let Some(endpoint) = endpoint {
+            let plain = endpoint.starts_with("http://");
+            builder = builder.with_endpoint(endpoint).with_allow_http(plain);
+        }
+        if let (Some(id), Some(secret)) = (access_key_id, secret_access_key) {
+            builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
+        }
+    }
+    builder.build()
+}
