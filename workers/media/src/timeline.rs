@@ -55,7 +55,7 @@ pub struct Timeline {
     /// The broadcast that ended last: an `open` that names it is void.
     ended: Option<BroadcastId>,
     /// Where a reader could start, to be handed out with the next keyframe.
-    candidate: Option<RestartPoint>,
+    candidate: Option<Box<RestartPoint>>,
     counters: Counters,
 }
 
@@ -173,7 +173,7 @@ impl Timeline {
         // A reader that starts here sees this very record again, so the
         // snapshot is of the state before it.
         if let Some(snapshot) = self.snapshot() {
-            self.candidate = Some(RestartPoint { offset, snapshot });
+            self.candidate = Some(Box::new(RestartPoint { offset, snapshot }));
         }
         self.epoch = epoch;
         self.nonce = Some(open.nonce);
@@ -198,7 +198,8 @@ impl Timeline {
             // An earlier place also replays the audio that waits.
             return;
         }
-        self.candidate = self.snapshot().map(|snapshot| RestartPoint { offset, snapshot });
+        self.candidate =
+            self.snapshot().map(|snapshot| Box::new(RestartPoint { offset, snapshot }));
     }
 
     fn frame(&mut self, frame: Frame, out: &mut Vec<Event>) {
@@ -295,12 +296,7 @@ impl Broadcast {
 
     fn open_base(&mut self, start_ms: i64, date_ms: i64, segment: Ticks, out: &mut Vec<Event>) {
         let at = if self.bases == 0 { Ticks::ZERO } else { next_multiple(self.end, segment) };
-        let base = Base {
-            at,
-            source_ms: start_ms,
-            discontinuities: self.bases,
-            date_ms,
-        };
+        let base = Base { at, source_ms: start_ms, discontinuities: self.bases, date_ms };
         self.bases = self.bases.saturating_add(1);
         out.push(Event::Base(base));
         if let Some(config) = &self.video_config {
@@ -316,7 +312,7 @@ impl Broadcast {
     fn emit_video(
         &mut self,
         frame: Frame,
-        restart: Option<RestartPoint>,
+        restart: Option<Box<RestartPoint>>,
         counters: &mut Counters,
         out: &mut Vec<Event>,
     ) {

@@ -1,1 +1,19 @@
-//! Part of Millrace.
+//! The transcoder: the log in, CMAF parts and segments out. A pod per stream.
+//!
+//! [`worker`] follows the log ([`source`]), which says frames at their places
+//! on the timeline. A [`session`] per broadcast feeds them to ffmpeg
+//! ([`encoder`]), cuts what comes back into parts ([`package`], [`rendition`])
+//! and gets those out ([`publish`]). [`services`] is the world. Nothing here
+//! decides what is live or where the timeline is: the log does.
+
+pub mod config;
+pub mod encoder;
+pub mod format;
+pub mod metrics;
+pub mod package;
+pub mod publish;
+pub mod rendition;
+pub mod services;
+pub mod session;
+pub mod source;
+pub mod worker;

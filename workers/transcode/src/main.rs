@@ -1,2 +1,53 @@
-//! Part of Millrace.
-fn main() {}
+//! `millrace-transcode`: transcodes one stream. Settings come from the
+//! environment; see docs/architecture.md.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use millrace_platform::config::Env;
+use millrace_platform::health::{self, Health};
+use millrace_platform::supervise::Supervisor;
+use millrace_platform::telemetry::{self, Metrics};
+use millrace_platform::{shutdown, tls};
+use millrace_transcode::config::Config;
+use millrace_transcode::metrics::TranscodeMetrics;
+use millrace_transcode::services::Services;
+use millrace_transcode::worker;
+
+/// Follows a stream's log in Kafka, encodes it with ffmpeg, and publishes
+/// low-latency HLS parts and segments to Redis and the object store.
+///
+/// All settings are environment variables: STREAM_ID, KAFKA_BROKERS, REDIS_URL
+/// and OBJECT_STORE_URL are required; docs/architecture.md lists the others.
+#[derive(Debug, Parser)]
+#[command(name = "millrace-transcode", version)]
+struct Arguments {}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    Arguments::parse();
+    let config = Arc::new(Config::read(&Env::from_process())?);
+    telemetry::init(&config.telemetry);
+    tls::install_provider();
+    let (health, metrics) = (Health::default(), Metrics::default());
+    let services = Services::connect(&config, TranscodeMetrics::register(&metrics))
+        .context("connecting to the outside services")?;
+    worker::check_ffmpeg(&config).await?;
+    let stop = shutdown::on_signal()?;
+    let listener = health::bind(config.health).await?;
+    tracing::info!(stream = %config.stream, health = %config.health, "transcode starts");
+    let log = health.needed("log");
+    let mut supervisor = Supervisor::new(stop.clone());
+    supervisor.spawn("health", health::serve(listener, health, metrics, stop.clone()));
+    supervisor.spawn("worker", async move {
+        tokio::select! {
+            // What is not finished is replayed by the next process.
+            () = stop.cancelled() => Ok(()),
+            error = worker::run(services, config, log) => Err(error),
+        }
+    });
+    supervisor.run(Duration::from_secs(5)).await?;
+    Ok(())
+}

@@ -45,6 +45,7 @@ pub struct Reassembler {
 
 #[derive(Debug)]
 struct Group {
+    offset: i64,
     header: Header,
     next: u16,
     payload: BytesMut,
@@ -56,24 +57,32 @@ impl Reassembler {
         self.dropped
     }
 
-    /// Whether the next message may belong to a group already begun.
-    pub fn is_mid_group(&self) -> bool {
-        self.group.is_some()
-    }
-
     /// Takes one log message; returns the record it completes.
     ///
     /// # Errors
     /// When the message is not a record; it is to be skipped.
     pub fn push(&mut self, message: &Bytes) -> Result<Option<Record>, RecordError> {
+        Ok(self.push_at(0, message)?.map(|(_, record)| record))
+    }
+
+    /// Takes the log message at `offset`; returns the record it completes and
+    /// the offset where that begins.
+    ///
+    /// # Errors
+    /// When the message is not a record; it is to be skipped.
+    pub fn push_at(
+        &mut self,
+        offset: i64,
+        message: &Bytes,
+    ) -> Result<Option<(i64, Record)>, RecordError> {
         let (header, payload) = Header::read(message)?;
         if header.chunks == 1 {
             self.drop_group();
-            return header.into_record(payload).map(Some);
+            return Ok(Some((offset, header.into_record(payload)?)));
         }
         if header.chunk == 0 {
             self.drop_group();
-            self.group = Some(Group { header, next: 0, payload: BytesMut::new() });
+            self.group = Some(Group { offset, header, next: 0, payload: BytesMut::new() });
         }
         let Some(group) = self.group.as_mut() else { return Ok(None) };
         let same = Header { chunk: 0, ..header } == Header { chunk: 0, ..group.header };
@@ -87,8 +96,8 @@ impl Reassembler {
         if group.next < header.chunks {
             return Ok(None);
         }
-        let payload = self.group.take().map(|g| g.payload.freeze()).unwrap_or_default();
-        header.into_record(payload).map(Some)
+        let Some(group) = self.group.take() else { return Ok(None) };
+        Ok(Some((group.offset, header.into_record(group.payload.freeze())?)))
     }
 
     fn drop_group(&mut self) {

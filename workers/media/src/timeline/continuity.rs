@@ -99,7 +99,8 @@ impl Continuity {
         match frame.track {
             Track::Video => {
                 let step = self.video.map(|last| frame.time_ms.saturating_sub(last));
-                self.video_step = step.filter(|s| (1..=MAX_STEP_MS).contains(s)).or(self.video_step);
+                self.video_step =
+                    step.filter(|s| (1..=MAX_STEP_MS).contains(s)).or(self.video_step);
                 self.video = Some(frame.time_ms);
             }
             Track::Audio => self.audio = Some(frame.time_ms),

@@ -61,7 +61,7 @@ pub struct VideoFrame {
     /// FLV tag body.
     pub payload: Bytes,
     /// How to start a reader at this keyframe.
-    pub restart: Option<RestartPoint>,
+    pub restart: Option<Box<RestartPoint>>,
 }
 
 /// What an audio frame of the grid holds.

@@ -85,15 +85,13 @@ impl Snapshot {
     }
 }
 
-fn save(config: Option<&Bytes>) -> Option<Option<String>> {
+fn save(config: Option<&Bytes>) -> Option<String> {
     use base64::Engine;
-    match config {
-        None => Some(None),
-        Some(bytes) if bytes.len() <= MAX_CONFIG => {
-            Some(Some(base64::engine::general_purpose::STANDARD.encode(bytes)))
-        }
-        Some(_) => None,
-    }
+    Some(base64::engine::general_purpose::STANDARD.encode(config?))
+}
+
+fn fits(config: Option<&Bytes>) -> bool {
+    config.is_none_or(|bytes| bytes.len() <= MAX_CONFIG)
 }
 
 fn load(config: Option<String>) -> Option<Bytes> {
@@ -109,7 +107,8 @@ impl Timeline {
             None => None,
             Some(b) => {
                 let (video_ms, audio_ms) = b.continuity.settled()?;
-                if !b.waiting.is_empty() {
+                let configs = [&b.video_config, &b.audio_config];
+                if !b.waiting.is_empty() || !configs.iter().all(|c| fits(c.as_ref())) {
                     return None;
                 }
                 Some(Saved {
@@ -121,8 +120,8 @@ impl Timeline {
                     audio_ms,
                     video_step_ms: b.video_step_ms,
                     grid: b.grid,
-                    video_config: save(b.video_config.as_ref())?,
-                    audio_config: save(b.audio_config.as_ref())?,
+                    video_config: save(b.video_config.as_ref()),
+                    audio_config: save(b.audio_config.as_ref()),
                 })
             }
         };

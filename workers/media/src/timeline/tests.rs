@@ -86,7 +86,11 @@ impl Log {
         let mut sound = 0;
         for n in 0..count {
             let time = from_ms + 40 * n;
-            if n % 25 == 0 { self.key(time) } else { self.video(time) };
+            if n % 25 == 0 {
+                self.key(time)
+            } else {
+                self.video(time)
+            };
             while sound * 1024 / 48 < 40 * (n + 1) {
                 self.audio(from_ms + sound * 1024 / 48);
                 sound += 1;
@@ -156,7 +160,11 @@ fn a_base_that_ends_on_a_boundary_is_followed_there() {
     let mut log = Log::default();
     log.open(1).config(Track::Audio, AUDIO_CONFIG);
     for n in 0..50 {
-        if n == 0 { log.key(0) } else { log.video(40 * n) };
+        if n == 0 {
+            log.key(0)
+        } else {
+            log.video(40 * n)
+        };
     }
     log.open(1).key(9);
     assert_eq!(bases(&log.fold().0), [(0, 0), (2_000, 1)]);
@@ -241,7 +249,11 @@ fn a_gap_in_the_sound_is_filled_with_silence() {
     let mut log = Log::default();
     log.open(1).run(0, 25);
     for n in 25..100 {
-        if n % 25 == 0 { log.key(40 * n) } else { log.video(40 * n) };
+        if n % 25 == 0 {
+            log.key(40 * n)
+        } else {
+            log.video(40 * n)
+        };
     }
     log.audio(4_000);
     let (events, counters) = log.fold();
@@ -274,7 +286,11 @@ fn a_drifting_clock_costs_a_frame_now_and_then_but_never_the_grid() {
     let mut n = 0_i64;
     for picture in 0..1_000 {
         let time = picture * 40;
-        if picture % 25 == 0 { log.key(time) } else { log.video(time) };
+        if picture % 25 == 0 {
+            log.key(time)
+        } else {
+            log.video(time)
+        };
         while n * 2_155 / 100 < time + 40 {
             log.audio(n * 2_155 / 100);
             n += 1;

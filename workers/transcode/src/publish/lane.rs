@@ -1,0 +1,162 @@
+//! A bounded queue in front of an outside service that may be away.
+//!
+//! Pushing never waits: live packaging goes on whatever Redis or the object
+//! store does. When too many bytes wait, the oldest items are made smaller, or
+//! dropped, and counted.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Something that can wait in a lane.
+pub trait Item {
+    /// Bytes it holds in memory.
+    fn weight(&self) -> usize;
+
+    /// Gives up bytes that others can do without; false if it then has no
+    /// purpose and is to be dropped.
+    fn shrink(&mut self) -> bool;
+}
+
+/// The queue. One task pops, any may push.
+#[derive(Debug)]
+pub struct Lane<T> {
+    state: Mutex<State<T>>,
+    changed: Notify,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    weight: usize,
+    /// Popped and not yet done.
+    in_hand: bool,
+    closed: bool,
+    dropped: u64,
+}
+
+impl<T: Item> Lane<T> {
+    /// A lane that holds at most `limit` bytes, one item more.
+    pub fn new(limit: usize) -> Self {
+        let state =
+            State { items: VecDeque::new(), weight: 0, in_hand: false, closed: false, dropped: 0 };
+        Self { state: Mutex::new(state), changed: Notify::new(), limit }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends an item.
+    pub fn push(&self, item: T) {
+        let mut state = self.lock();
+        state.weight = state.weight.saturating_add(item.weight());
+        state.items.push_back(item);
+        let mut n = 0;
+        while state.weight > self.limit && n < state.items.len() {
+            let Some(item) = state.items.get_mut(n) else { break };
+            let (before, keep) = (item.weight(), item.shrink());
+            let after = if keep { item.weight() } else { 0 };
+            if keep {
+                n += 1;
+            } else {
+                state.items.remove(n);
+                state.dropped += 1;
+            }
+            state.weight = state.weight.saturating_sub(before.saturating_sub(after));
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes the oldest item; waits for one. `None` when the lane is closed
+    /// and empty.
+    pub async fn pop(&self) -> Option<T> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let mut state = self.lock();
+                if let Some(item) = state.items.pop_front() {
+                    state.weight = state.weight.saturating_sub(item.weight());
+                    state.in_hand = true;
+                    return Some(item);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// The popped item is done with.
+    pub fn done(&self) {
+        self.lock().in_hand = false;
+        self.changed.notify_waiters();
+    }
+
+    /// The popped item could not be delivered; it is next again.
+    pub fn put_back(&self, item: T) {
+        let mut state = self.lock();
+        state.weight = state.weight.saturating_add(item.weight());
+        state.items.push_front(item);
+        state.in_hand = false;
+    }
+
+    /// No more will be pushed.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Items waiting or in hand, and items dropped so far.
+    pub fn depth(&self) -> (usize, u64) {
+        let state = self.lock();
+        (state.items.len() + usize::from(state.in_hand), state.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Load(usize, bool);
+
+    impl Item for Load {
+        fn weight(&self) -> usize {
+            self.0
+        }
+        fn shrink(&mut self) -> bool {
+            self.0 = 0;
+            self.1
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_and_the_oldest_give_way() {
+        let lane = Lane::new(100);
+        for n in 0..4 {
+            lane.push(Load(50, n != 1));
+        }
+        assert_eq!(lane.depth(), (3, 1));
+        let order = [lane.pop().await, lane.pop().await, lane.pop().await];
+        assert_eq!(order, [Some(Load(0, true)), Some(Load(50, true)), Some(Load(50, true))]);
+        lane.close();
+        assert_eq!(lane.pop().await, None);
+    }
+
+    #[tokio::test]
+    async fn an_item_put_back_is_next_again() {
+        let lane = Lane::new(100);
+        lane.push(Load(1, true));
+        lane.push(Load(2, true));
+        let first = lane.pop().await.unwrap();
+        lane.put_back(first);
+        assert_eq!(lane.pop().await, Some(Load(1, true)));
+    }
+}

@@ -1,0 +1,95 @@
+//! The durable path: segments and init segments to the object store.
+//!
+//! One task per rendition drains its lane in order and tells the archive. A
+//! store that is away stops nothing live: uploads wait, bounded; what no longer
+//! fits is recorded as missing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millrace_media::published::{InitHash, SegmentInfo};
+use tokio::sync::mpsc;
+
+use super::archive::Note;
+use super::lane::{Item, Lane};
+use super::redis::live_backoff;
+use crate::services::{Place, Services};
+
+/// Bytes that wait for the store per rendition: about half of a 15 minute
+/// replay window at 3 Mb/s.
+pub const LIMIT: usize = 160 << 20;
+
+/// One thing to store.
+#[derive(Debug, Clone)]
+pub enum StoreOp {
+    /// An init segment.
+    Init {
+        /// Its name.
+        hash: InitHash,
+        /// Its content.
+        bytes: Bytes,
+    },
+    /// A segment.
+    Segment {
+        /// Its description.
+        info: SegmentInfo,
+        /// Its content; `None` when it had to be given up.
+        bytes: Option<Bytes>,
+    },
+}
+
+impl Item for StoreOp {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Init { bytes, .. } => bytes.len(),
+            Self::Segment { bytes, .. } => bytes.as_ref().map_or(0, Bytes::len),
+        }
+    }
+
+    fn shrink(&mut self) -> bool {
+        if let Self::Segment { bytes, .. } = self {
+            *bytes = None;
+        }
+        true
+    }
+}
+
+/// Drains a rendition's lane until it is closed and empty.
+pub async fn drain(
+    services: Services,
+    place: Place,
+    lane: Arc<Lane<StoreOp>>,
+    notes: mpsc::Sender<Note>,
+) {
+    let mut backoff = live_backoff();
+    while let Some(op) = lane.pop().await {
+        let note = match &op {
+            StoreOp::Segment { info, bytes: None } => {
+                tracing::error!(rendition = %place.rendition, msn = %info.msn, "segment not stored");
+                services.metrics.missing();
+                Some(Note::Missing(place.rendition.clone(), info.msn))
+            }
+            _ => match services.store(&place, &op).await {
+                Ok(()) => match op {
+                    StoreOp::Segment { info, .. } => {
+                        Some(Note::Stored(place.rendition.clone(), info))
+                    }
+                    StoreOp::Init { .. } => None,
+                },
+                Err(error) => {
+                    let wait = backoff.next_delay();
+                    tracing::warn!(rendition = %place.rendition, %error, ?wait, "upload failed");
+                    lane.put_back(op);
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+            },
+        };
+        backoff.reset();
+        if let Some(note) = note {
+            // A closed archive means the session is over.
+            let _ = notes.send(note).await;
+        }
+        lane.done();
+    }
+}

@@ -1,0 +1,221 @@
+//! One rendition of a broadcast: samples in, described parts and segments out
+//! to Redis and the object store.
+//!
+//! Lives as long as the broadcast; runs come and go under it. All work here is
+//! in memory: what is slow or may fail waits in the lanes.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use millrace_media::cmaf;
+use millrace_media::id::{Msn, RenditionName, Run};
+use millrace_media::published::{InitHash, PartInfo, SegmentInfo};
+use millrace_media::time::{TIMESCALE, Ticks};
+use millrace_media::timeline::Base;
+
+use crate::package::{Cut, Cutter, Grid, PartCut, Sample};
+use crate::publish::lane::Lane;
+use crate::publish::redis::RedisOp;
+use crate::publish::resume::RenditionResume;
+use crate::publish::store::StoreOp;
+
+/// Who makes the parts that follow, and where their times come from.
+#[derive(Debug, Clone, Copy)]
+pub struct RunContext {
+    /// In their names.
+    pub run: Run,
+    /// For their wall-clock time and discontinuity count.
+    pub base: Base,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Rendition {
+    name: RenditionName,
+    grid: Grid,
+    cutter: Cutter,
+    /// Parts of the open segment.
+    open: Vec<(PartInfo, Bytes)>,
+    context: Option<RunContext>,
+    init: Option<InitHash>,
+    /// Samples before this are published already.
+    resume_at: i64,
+    /// One past the last segment.
+    next_msn: Msn,
+    redis: Arc<Lane<RedisOp>>,
+    store: Arc<Lane<StoreOp>>,
+}
+
+impl Rendition {
+    /// A rendition that goes on where `resume` says; `open` holds the bytes of
+    /// its open parts.
+    pub fn new(
+        name: RenditionName,
+        grid: Grid,
+        resume: &RenditionResume,
+        open: Vec<(PartInfo, Bytes)>,
+        redis: Arc<Lane<RedisOp>>,
+        store: Arc<Lane<StoreOp>>,
+    ) -> Self {
+        let resume_at = resume.resume_at.unwrap_or(i64::MIN);
+        Self {
+            cutter: Cutter::new(grid, resume.position()),
+            next_msn: resume.resume_at.map_or(Msn(0), |at| grid.msn(at)),
+            name,
+            grid,
+            open,
+            context: None,
+            init: None,
+            resume_at,
+            redis,
+            store,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &RenditionName {
+        &self.name
+    }
+
+    /// Ticks per second of its samples' times.
+    pub fn timescale(&self) -> u32 {
+        self.grid.timescale
+    }
+
+    /// The first moment still wanted, in the rendition's timescale.
+    pub fn resume_at(&self) -> i64 {
+        self.resume_at
+    }
+
+    /// Whether a segment has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// The samples that follow are this run's.
+    pub fn begin_run(&mut self, context: RunContext) {
+        self.context = Some(context);
+    }
+
+    /// The init segment of the samples that follow.
+    pub fn set_init(&mut self, init: &Bytes) {
+        let hash = InitHash::of(init);
+        if self.init.as_ref() != Some(&hash) {
+            self.redis.push(RedisOp::Init { hash: hash.clone(), bytes: init.clone() });
+            self.store.push(StoreOp::Init { hash: hash.clone(), bytes: init.clone() });
+            self.init = Some(hash);
+        }
+    }
+
+    /// Takes the next sample; one that is published already is dropped.
+    pub fn push(&mut self, sample: Sample) {
+        if sample.start >= self.resume_at {
+            let cuts = self.cutter.push(sample);
+            self.publish(cuts);
+        }
+    }
+
+    /// The base is over: what is open ends.
+    pub fn end_base(&mut self) {
+        let cuts = self.cutter.finish();
+        self.publish(cuts);
+    }
+
+    /// One past the last segment.
+    pub fn next_msn(&self) -> Msn {
+        self.next_msn
+    }
+
+    fn publish(&mut self, cuts: Vec<Cut>) {
+        for cut in cuts {
+            match cut {
+                Cut::Part(part) => self.publish_part(&part),
+                Cut::SegmentEnd(msn) => self.publish_segment(msn),
+            }
+        }
+    }
+
+    fn publish_part(&mut self, cut: &PartCut) {
+        let (Some(context), Some(init)) = (self.context, self.init.clone()) else {
+            tracing::error!(rendition = %self.name, "a part without a run or an init segment");
+            return;
+        };
+        let start = cut.samples.first().map_or(0, |s| s.start);
+        let duration = cut.samples.iter().map(|s| s.duration).sum();
+        let bytes = write_part(cut, start);
+        let info = PartInfo {
+            msn: cut.position.msn,
+            part: cut.position.part,
+            run: context.run,
+            start,
+            duration,
+            bytes: bytes.len() as u64,
+            independent: cut.samples.first().is_some_and(|s| s.sync),
+            discontinuities: context.base.discontinuities,
+            date_ms: context.base.date_of(self.ticks(start)),
+            init,
+        };
+        self.resume_at = start.saturating_add(duration);
+        self.redis.push(RedisOp::Part { info: info.clone(), bytes: bytes.clone() });
+        self.open.push((info, bytes));
+    }
+
+    fn publish_segment(&mut self, msn: Msn) {
+        let open = std::mem::take(&mut self.open);
+        let (Some(context), Some((first, _))) = (self.context, open.first()) else {
+            tracing::error!(rendition = %self.name, %msn, "a segment without parts");
+            return;
+        };
+        let mut bytes = BytesMut::new();
+        for (_, part) in &open {
+            bytes.extend_from_slice(part);
+        }
+        let info = SegmentInfo {
+            msn,
+            run: context.run,
+            start: first.start,
+            duration: open.iter().map(|(part, _)| part.duration).sum(),
+            bytes: bytes.len() as u64,
+            discontinuities: first.discontinuities,
+            date_ms: first.date_ms,
+            init: first.init.clone(),
+        };
+        let parts = open.into_iter().map(|(part, _)| part).collect();
+        let bytes = bytes.freeze();
+        self.next_msn = msn.next();
+        self.redis.push(RedisOp::Segment { info: info.clone(), parts, bytes: Some(bytes.clone()) });
+        self.store.push(StoreOp::Segment { info, bytes: Some(bytes) });
+    }
+
+    /// A time of the rendition on the timeline.
+    fn ticks(&self, units: i64) -> Ticks {
+        let ticks = i128::from(units) * i128::from(TIMESCALE);
+        let ticks = ticks.div_euclid(i128::from(self.grid.timescale.max(1)));
+        Ticks(i64::try_from(ticks).unwrap_or(i64::MAX))
+    }
+}
+
+fn write_part(cut: &PartCut, start: i64) -> Bytes {
+    // A source with B-frames that is passed through begins to decode before
+    // zero, which a file can't say: its offsets take the difference.
+    let early = start.min(0);
+    let samples: Vec<_> = cut
+        .samples
+        .iter()
+        .map(|sample| cmaf::Sample {
+            duration: u32::try_from(sample.duration).unwrap_or(0),
+            composition_offset: sample
+                .composition
+                .saturating_add(i32::try_from(early).unwrap_or(i32::MIN)),
+            sync: sample.sync,
+            data: sample.data.clone(),
+        })
+        .collect();
+    let number = cut.position.msn.0.wrapping_mul(64).wrapping_add(u64::from(cut.position.part));
+    cmaf::Part {
+        sequence: u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0),
+        base_decode_time: u64::try_from(start).unwrap_or(0),
+        samples: &samples,
+    }
+    .write()
+}

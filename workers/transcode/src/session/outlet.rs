@@ -1,0 +1,401 @@
+//! A broadcast's renditions and the tasks that carry what they make away.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use millrace_media::id::{Msn, RenditionName, Run};
+use millrace_media::index::Head;
+use millrace_media::published::{BroadcastInfo, PartInfo, RenditionInfo};
+use millrace_media::record::Open;
+use millrace_media::time::Ticks;
+use millrace_media::timeline::{Base, Snapshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::SessionError;
+use crate::config::Config;
+use crate::format::{self, Format, RungFormat};
+use crate::package::Grid;
+use crate::publish::archive::{Archive, Note};
+use crate::publish::lane::Lane;
+use crate::publish::redis::{self, RedisOp};
+use crate::publish::resume::{self, RenditionResume};
+use crate::publish::store::{self, StoreOp};
+use crate::rendition::{Rendition, RunContext};
+use crate::services::{Place, PublishError, Published, Services};
+
+/// Notes that wait for the archive.
+const NOTES: usize = 256;
+/// How long the end of a broadcast waits for services that are away.
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// A rendition that several tasks touch, never across an await.
+pub type Shared = Arc<Mutex<Rendition>>;
+
+/// Locks a rendition; a panic elsewhere does not stop the others.
+pub fn lock(rendition: &Shared) -> MutexGuard<'_, Rendition> {
+    rendition.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Outlet {
+    services: Services,
+    info: BroadcastInfo,
+    videos: Vec<(RungFormat, Shared)>,
+    audio: Option<Shared>,
+    lanes: Vec<(Arc<Lane<RedisOp>>, Arc<Lane<StoreOp>>)>,
+    notes: mpsc::Sender<Note>,
+    drains: JoinSet<()>,
+    fenced: Arc<AtomicBool>,
+    /// The description as published, once the encoder has told its codecs.
+    announced: Arc<OnceLock<BroadcastInfo>>,
+    announcing: bool,
+    /// Opens the lanes to Redis: no part before the description.
+    open: watch::Sender<bool>,
+}
+
+impl Outlet {
+    /// For a broadcast of which nothing is published.
+    pub fn open(services: &Services, config: &Config, facts: &Open, format: &Format) -> Self {
+        let info = BroadcastInfo {
+            stream: config.stream.clone(),
+            broadcast: facts.broadcast,
+            started_ms: facts.started_ms,
+            segment_duration: config.segment,
+            part_target: config.part_target,
+            dvr_window: config.dvr_window,
+            frame_rate: format.frame_rate,
+            // Known once the encoder has told its codecs.
+            renditions: format.audio.iter().map(format::audio_rendition).collect(),
+            ended: false,
+        };
+        let mut head_info = info.clone();
+        head_info.renditions.clear();
+        let mut outlet = Self::empty(services, info, Head::new(head_info, Run(0)), &names(format));
+        for rung in &format.rungs {
+            let rendition =
+                outlet.rendition(&rung.name, 90_000, &RenditionResume::default(), Vec::new());
+            outlet.videos.push((rung.clone(), rendition));
+        }
+        if let Some(audio) = &format.audio {
+            let name = RenditionName::audio();
+            let resume = RenditionResume::default();
+            outlet.audio = Some(outlet.rendition(&name, audio.sample_rate(), &resume, Vec::new()));
+        }
+        outlet
+    }
+
+    /// For a broadcast that another process has begun.
+    pub async fn resume(
+        services: &Services,
+        config: &Config,
+        info: BroadcastInfo,
+        published: &Published,
+    ) -> Result<Self, SessionError> {
+        let head = published.head.clone().unwrap_or_else(|| Head::new(info.clone(), Run(0)));
+        let names: Vec<_> = info.renditions.iter().map(|r| r.name.clone()).collect();
+        let mut outlet = Self::empty(services, info.clone(), head, &names);
+        outlet.announcing = true;
+        for rendition in &info.renditions {
+            let entries = published.entries.get(&rendition.name).map_or(&[][..], Vec::as_slice);
+            let plan = resume::plan(&rendition.name, entries, published.head.as_ref());
+            let shared = outlet.adopt(rendition, plan).await?;
+            match format::standing(rendition, &config.ladder) {
+                Some(rung) => outlet.videos.push((rung, shared)),
+                None => outlet.audio = Some(shared),
+            }
+        }
+        let publish = outlet.publish_later();
+        outlet.drains.spawn(publish.run(info));
+        Ok(outlet)
+    }
+
+    fn empty(
+        services: &Services,
+        info: BroadcastInfo,
+        head: Head,
+        names: &[RenditionName],
+    ) -> Self {
+        let (notes, noted) = mpsc::channel(NOTES);
+        let mut drains = JoinSet::new();
+        drains.spawn(Archive::new(services.clone(), head, names).run(noted));
+        Self {
+            services: services.clone(),
+            info,
+            videos: Vec::new(),
+            audio: None,
+            lanes: Vec::new(),
+            notes,
+            drains,
+            fenced: Arc::default(),
+            announced: Arc::default(),
+            announcing: false,
+            open: watch::Sender::new(false),
+        }
+    }
+
+    /// A rendition found published: fetches its open parts, and sends on what
+    /// one of the stores is missing.
+    async fn adopt(
+        &mut self,
+        info: &RenditionInfo,
+        mut plan: RenditionResume,
+    ) -> Result<Shared, SessionError> {
+        let place = self.place(&info.name);
+        let open = self.open_parts(&place, &plan.open).await?;
+        if open.len() < plan.open.len() {
+            tracing::warn!(rendition = %info.name, "the open segment is made again: parts are lost");
+            plan.resume_at = plan.open.first().map(|first| first.start);
+            plan.open.clear();
+        }
+        let mut unindexed = Vec::new();
+        for segment in &plan.unindexed {
+            let bytes = self.services.segment(&place, segment).await?;
+            unindexed.push(StoreOp::Segment { info: segment.clone(), bytes });
+        }
+        let shared = self.rendition(&info.name, info.timescale, &plan, open);
+        if let Some((redis, store)) = self.lanes.last() {
+            unindexed.into_iter().for_each(|op| store.push(op));
+            for segment in plan.unlisted {
+                redis.push(RedisOp::Segment { info: segment, parts: Vec::new(), bytes: None });
+            }
+        }
+        tracing::info!(rendition = %info.name, resume_at = ?plan.resume_at, "adopted");
+        Ok(shared)
+    }
+
+    /// The bytes of the open parts; none if any is missing.
+    async fn open_parts(
+        &self,
+        place: &Place,
+        parts: &[PartInfo],
+    ) -> Result<Vec<(PartInfo, Bytes)>, SessionError> {
+        let mut open = Vec::new();
+        for part in parts {
+            let Some(bytes) = self.services.part(place, part).await? else { return Ok(Vec::new()) };
+            open.push((part.clone(), bytes));
+        }
+        Ok(open)
+    }
+
+    /// Makes a rendition with its lanes and their tasks.
+    fn rendition(
+        &mut self,
+        name: &RenditionName,
+        timescale: u32,
+        resume: &RenditionResume,
+        open: Vec<(PartInfo, Bytes)>,
+    ) -> Shared {
+        let grid = Grid {
+            timescale,
+            segment: self.info.segment_duration,
+            part_target: self.info.part_target,
+        };
+        let (to_redis, to_store) =
+            (Arc::new(Lane::new(redis::LIMIT)), Arc::new(Lane::new(store::LIMIT)));
+        let place = self.place(name);
+        let drain = redis::Drain {
+            services: self.services.clone(),
+            place: place.clone(),
+            lane: to_redis.clone(),
+            open: self.open.subscribe(),
+            info: self.announced.clone(),
+        };
+        let fenced = self.fenced.clone();
+        self.drains.spawn(async move {
+            if let Err(error) = drain.run().await {
+                tracing::error!(%error, "another writer has the stream");
+                fenced.store(true, Ordering::Relaxed);
+            }
+        });
+        let notes = self.notes.clone();
+        self.drains.spawn(store::drain(self.services.clone(), place, to_store.clone(), notes));
+        self.lanes.push((to_redis.clone(), to_store.clone()));
+        Arc::new(Mutex::new(Rendition::new(name.clone(), grid, resume, open, to_redis, to_store)))
+    }
+
+    fn place(&self, rendition: &RenditionName) -> Place {
+        Place { broadcast: self.info.broadcast, rendition: rendition.clone() }
+    }
+
+    /// What is known of the broadcast.
+    pub fn info(&self) -> &BroadcastInfo {
+        &self.info
+    }
+
+    /// The rungs, lowest first.
+    pub fn videos(&self) -> &[(RungFormat, Shared)] {
+        &self.videos
+    }
+
+    /// The audio rendition.
+    pub fn audio(&self) -> Option<&Shared> {
+        self.audio.as_ref()
+    }
+
+    fn renditions(&self) -> impl Iterator<Item = &Shared> {
+        self.videos.iter().map(|(_, rendition)| rendition).chain(self.audio.as_ref())
+    }
+
+    /// The first moment that some rung still wants; `None` if that is all.
+    pub fn video_resumes_at(&self) -> Option<Ticks> {
+        let earliest = self.videos.iter().map(|(_, r)| lock(r).resume_at()).min()?;
+        (earliest != i64::MIN).then_some(Ticks(earliest))
+    }
+
+    /// Whether some rendition's segment has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.renditions().any(|r| lock(r).is_open())
+    }
+
+    /// Fails when another writer has the stream.
+    pub fn check(&self) -> Result<(), SessionError> {
+        if self.fenced.load(Ordering::Relaxed) {
+            return Err(PublishError::Fenced { broadcast: self.info.broadcast }.into());
+        }
+        Ok(())
+    }
+
+    /// Tells the archive; a full queue waits, a closed one is at its end.
+    pub async fn note(&self, note: Note) {
+        let _ = self.notes.send(note).await;
+    }
+
+    /// Samples from here on are this run's.
+    pub async fn begin_run(&mut self, run: Run, base: Base) {
+        self.note(Note::Run(run)).await;
+        for rendition in self.renditions() {
+            lock(rendition).begin_run(RunContext { run, base });
+        }
+    }
+
+    /// Publishes the broadcast's description once every rung has told its
+    /// codecs.
+    pub fn announce(&mut self, codecs: Vec<oneshot::Receiver<String>>) {
+        if std::mem::replace(&mut self.announcing, true) {
+            return;
+        }
+        let rungs: Vec<_> = self.videos.iter().map(|(format, _)| format.clone()).collect();
+        let mut info = self.info.clone();
+        let audio = std::mem::take(&mut info.renditions);
+        let publish = self.publish_later();
+        self.drains.spawn(async move {
+            for (rung, codecs) in rungs.iter().zip(codecs) {
+                // An encoder that ends before it began is reported elsewhere.
+                let Ok(codecs) = codecs.await else { return };
+                let segment = info.segment_duration;
+                info.renditions.push(format::video_rendition(rung, codecs, segment));
+            }
+            info.renditions.extend(audio);
+            publish.run(info).await;
+        });
+    }
+
+    fn publish_later(&self) -> PublishInfo {
+        PublishInfo {
+            services: self.services.clone(),
+            announced: self.announced.clone(),
+            notes: self.notes.clone(),
+            open: self.open.clone(),
+        }
+    }
+
+    /// Ends the part and segment each rendition has open.
+    pub fn end_base(&mut self) {
+        for rendition in self.renditions() {
+            lock(rendition).end_base();
+        }
+    }
+
+    /// The broadcast is over: gets everything out, then commits `offset`.
+    pub async fn end(self, offset: i64, snapshot: Option<Snapshot>) -> Result<(), SessionError> {
+        let ends: Vec<_> = self
+            .renditions()
+            .map(|rendition| {
+                let mut rendition = lock(rendition);
+                rendition.end_base();
+                (rendition.name().clone(), rendition.next_msn())
+            })
+            .collect();
+        for (redis, store) in &self.lanes {
+            redis.close();
+            store.close();
+        }
+        let settled = async {
+            while self.lanes.iter().any(|(redis, store)| redis.depth().0 + store.depth().0 > 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            self.publish_end(&ends).await;
+            let (done, finished) = oneshot::channel();
+            self.note(Note::End { offset, snapshot: snapshot.clone(), done }).await;
+            let _ = finished.await;
+        };
+        if tokio::time::timeout(END_LIMIT, settled).await.is_err() {
+            tracing::error!("the end of the broadcast could not be stored in time");
+            self.services.commit(offset, snapshot.as_ref()).await;
+        }
+        Ok(())
+    }
+
+    /// Tells Redis that all is out; tries until it is told.
+    async fn publish_end(&self, ends: &[(RenditionName, Msn)]) {
+        let Some(info) = self.announced.get() else { return };
+        let mut backoff = redis::live_backoff();
+        loop {
+            let error = match self.services.publish_end(info, ends).await {
+                Ok(()) => return,
+                Err(PublishError::LeaseLost) => {
+                    match self.services.reclaim(self.info.broadcast).await {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            let wait = backoff.next_delay();
+            tracing::warn!(%error, ?wait, "the end is not told yet");
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Publishes a broadcast's description, then opens the lanes.
+struct PublishInfo {
+    services: Services,
+    announced: Arc<OnceLock<BroadcastInfo>>,
+    notes: mpsc::Sender<Note>,
+    open: watch::Sender<bool>,
+}
+
+impl PublishInfo {
+    async fn run(self, info: BroadcastInfo) {
+        let _ = self.announced.set(info.clone());
+        // The durable description does not wait for Redis.
+        let _ = self.notes.send(Note::Info(info.clone())).await;
+        let mut backoff = redis::live_backoff();
+        loop {
+            let error = match self.services.put_broadcast(&info).await {
+                Ok(()) => break,
+                Err(PublishError::LeaseLost) => match self.services.reclaim(info.broadcast).await {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let wait = backoff.next_delay();
+            if !matches!(error, PublishError::NoRun) {
+                tracing::warn!(%error, ?wait, "the broadcast is not described yet");
+            }
+            tokio::time::sleep(wait).await;
+        }
+        self.open.send_replace(true);
+    }
+}
+
+fn names(format: &Format) -> Vec<RenditionName> {
+    let rungs = format.rungs.iter().map(|rung| rung.name.clone());
+    rungs.chain(format.audio.as_ref().map(|_| RenditionName::audio())).collect()
+}

@@ -1,0 +1,109 @@
+//! The worker's loop: follow the log from the checkpoint; when something
+//! breaks, begin again from there.
+
+use std::sync::Arc;
+
+use millrace_media::timeline::Event;
+use millrace_platform::health::Check;
+
+use crate::config::Config;
+use crate::publish::redis::live_backoff;
+use crate::services::{PublishError, Services};
+use crate::session::{Session, SessionError};
+use crate::source::{Source, SourceError};
+
+/// Why following the log stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The broadcast could not be worked on.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl WorkerError {
+    /// Another writer has the stream: to try again would be to fight it.
+    fn is_fenced(&self) -> bool {
+        matches!(self, Self::Session(SessionError::Publish(PublishError::Fenced { .. })))
+    }
+}
+
+/// The ffmpeg that is to be used can't be.
+#[derive(Debug, thiserror::Error)]
+#[error("ffmpeg at {path:?} (FFMPEG_PATH) {why}: install ffmpeg 5 or later with libx264")]
+pub struct FfmpegError {
+    path: std::path::PathBuf,
+    why: String,
+}
+
+/// Asks ffmpeg whether it is there and can encode H.264, before any viewer
+/// waits for it.
+pub async fn check_ffmpeg(config: &Config) -> Result<(), FfmpegError> {
+    if config.mock_ffmpeg {
+        return Ok(());
+    }
+    let failed = |why: String| FfmpegError { path: config.ffmpeg.clone(), why };
+    let asked = tokio::process::Command::new(&config.ffmpeg)
+        .args(["-hide_banner", "-encoders"])
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), asked)
+        .await
+        .map_err(|_| failed("does not answer".to_owned()))?
+        .map_err(|error| failed(format!("does not start: {error}")))?;
+    if String::from_utf8_lossy(&answer.stdout).contains("libx264") {
+        return Ok(());
+    }
+    Err(failed("has no libx264".to_owned()))
+}
+
+/// Works until another writer takes the stream.
+pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerError {
+    let mut backoff = live_backoff();
+    loop {
+        let started = std::time::Instant::now();
+        let Err(error) = follow(&services, &config, &log).await;
+        if error.is_fenced() {
+            return error;
+        }
+        if started.elapsed() > std::time::Duration::from_secs(30) {
+            backoff.reset();
+        }
+        log.failing(error.to_string());
+        let wait = backoff.next_delay();
+        tracing::error!(%error, ?wait, "starting again from the checkpoint");
+        services.metrics.restarted();
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn follow(
+    services: &Services,
+    config: &Arc<Config>,
+    log: &Check,
+) -> Result<std::convert::Infallible, WorkerError> {
+    let mut source = Source::open(services, config.segment).await?;
+    log.ok();
+    let mut session: Option<Session> = None;
+    loop {
+        let step = source.next().await?;
+        for event in step.events {
+            match (event, &mut session) {
+                (Event::Started(facts), _) => {
+                    let begun = Session::start(services.clone(), config.clone(), facts).await?;
+                    session = Some(begun);
+                }
+                (Event::Ended(_), ended) => {
+                    if let Some(ended) = ended.take() {
+                        ended.end(step.next_offset, source.snapshot()).await?;
+                    }
+                }
+                (event, Some(session)) => session.take(event).await?,
+                (_, None) => {}
+            }
+        }
+    }
+}
