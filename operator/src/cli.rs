@@ -6,6 +6,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use millrace_platform::config::{ConfigError, DatabaseConfig, Env};
+use millrace_platform::postgres;
+
+use crate::api;
 use crate::crd;
 use crate::local::{self, args::LocalArgs};
 
@@ -22,6 +26,15 @@ enum Command {
     /// Print the CustomResourceDefinition of LiveStream as YAML
     Crd,
     Local(LocalArgs),
+    /// Bring the database of DATABASE_URL to this version's schema
+    ///
+    /// May run as often and as often at once as one likes. A database of a
+    /// newer version is refused.
+    Migrate {
+        /// How long to wait for the server
+        #[arg(long, value_name = "DURATION", default_value = "60s")]
+        patience: api::duration::Duration,
+    },
 }
 
 impl Cli {
@@ -31,6 +44,14 @@ impl Cli {
             Command::Crd => {
                 let yaml = crd::yaml().context("can't print the CRD")?;
                 std::io::stdout().write_all(yaml.as_bytes()).context("can't write to stdout")
+            }
+            Command::Migrate { patience } => {
+                let config =
+                    DatabaseConfig::read(&Env::from_process()).map_err(ConfigError::from)?;
+                tokio::select! {
+                    done = postgres::migrate(&config, patience.get()) => Ok(done?),
+                    () = stop.cancelled() => anyhow::bail!("told to stop before it was done"),
+                }
             }
             Command::Local(args) => Ok(local::run(args, stop).await?),
         }

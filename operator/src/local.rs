@@ -16,6 +16,7 @@ mod endpoints;
 mod environment;
 mod logs;
 mod manifest;
+mod outside;
 mod plan;
 mod pods;
 mod ports;

@@ -1,21 +1,15 @@
-//! `millrace-operator`: reads the command line, installs signals and logs.
+//! `millrace-operator`: reads the command line, sets up logs and signals.
 
 use clap::Parser;
 use millrace_operator::cli::Cli;
-use tokio_util::sync::CancellationToken;
+use millrace_platform::config::{ConfigError, Env, TelemetryConfig};
+use millrace_platform::{shutdown, telemetry, tls};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let stop = CancellationToken::new();
-    let on_signal = stop.clone();
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        on_signal.cancel();
-    });
-    cli.run(stop).await
+    let logs = TelemetryConfig::read(&Env::from_process()).map_err(ConfigError::from)?;
+    telemetry::init(&logs);
+    tls::install_provider();
+    cli.run(shutdown::on_signal()?).await
 }

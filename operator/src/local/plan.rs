@@ -5,19 +5,21 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millrace_media::id::InvalidId;
+use millrace_platform::config::{ConfigError, Env};
 
 use super::args::LocalArgs;
 use super::delivery;
 use super::endpoints::Published;
 use super::environment::Sources;
 use super::manifest::{self, ManifestError};
+use super::outside;
 use super::pods::{self, Host, ProcessPlan, Unrunnable};
 use super::ports::Ports;
 use super::settings::Settings;
 use super::state::{StateDir, StateError};
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
 use crate::reconcile::build::{self, CONNECTIONS_SECRET};
-use crate::reconcile::external::{self, External, ExternalError};
+use crate::reconcile::external::ExternalError;
 use crate::reconcile::publish_keys;
 use crate::reconcile::validate::{InvalidSpec, validate};
 use crate::reconcile::validated::ValidatedStream;
@@ -28,6 +30,9 @@ pub enum PlanError {
     /// No place for state.
     #[error("no state directory: set --state-dir, XDG_STATE_HOME or HOME")]
     NoStateDir,
+    /// Settings are missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The state can't be read or written.
     #[error(transparent)]
     State(#[from] StateError),
@@ -67,7 +72,8 @@ pub(super) struct Plan {
 /// Make it: everything up to, but not with, the first process.
 pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
     let state = StateDir::open(&state_dir(args)?)?;
-    let settings = Settings::read(|name| std::env::var(name).ok(), state.path());
+    let env = Env::from_process();
+    let settings = Settings::read(&env, state.path())?;
     let mut streams = Vec::new();
     for raw in manifest::read(&args.files, &state)? {
         let named = |source| PlanError::Invalid {
@@ -79,7 +85,7 @@ pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
     let keys = publish_keys_of(&streams, &state)?;
     let processes = processes(args, &settings, &streams)?;
     // Last, so that nothing is made for a plan that can't run.
-    external(&settings, &streams, &keys).await?;
+    outside::apply(&env, &streams, &keys, args.ready_timeout.get()).await?;
     let published = streams.into_iter().zip(&keys).map(|(stream, keys)| Published {
         key: stream
             .keys
@@ -157,17 +163,4 @@ fn processes(
         plans.extend(pods::processes(&deployment, None, &host, &mut ports)?);
     }
     Ok(plans)
-}
-
-async fn external(
-    settings: &Settings,
-    streams: &[ValidatedStream],
-    keys: &[StreamKeys],
-) -> Result<(), ExternalError> {
-    let get = |name: &str| settings.connections.get(name).cloned();
-    let outside = External::connect(get, &settings.installation.id).await?;
-    for (stream, keys) in streams.iter().zip(keys) {
-        external::apply(&outside, stream, keys).await?;
-    }
-    Ok(())
 }

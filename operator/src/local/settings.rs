@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use millrace_platform::config::{
+    ConfigError, Env, LogFormat, RedisConfig, StoreConfig, TelemetryConfig,
+};
+
 use super::environment::Entries;
 use crate::reconcile::build::Installation;
 
@@ -15,12 +19,13 @@ const CONNECTIONS: [&str; 12] = [
     "REDIS_METRICS_URL",
     "REDIS_VIEWERS_URL",
     "KAFKA_BROKERS",
-    "OBJECT_STORE_URL",
+    STORE,
     "S3_ENDPOINT",
     "S3_REGION",
     "S3_ACCESS_KEY_ID",
     "S3_SECRET_ACCESS_KEY",
 ];
+const STORE: &str = "OBJECT_STORE_URL";
 
 /// What a process needs of its host rather than of its manifest.
 const ESSENTIALS: [&str; 7] =
@@ -37,28 +42,43 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Read with `get`, normally `std::env::var`; media is kept under
-    /// `state` unless OBJECT_STORE_URL says otherwise.
-    pub(super) fn read(get: impl Fn(&str) -> Option<String>, state: &Path) -> Self {
+    /// Read; media is kept under `state` unless OBJECT_STORE_URL says
+    /// otherwise. What only the workers use is looked at too: better one
+    /// report here than one from each of them.
+    pub(super) fn read(env: &Env, state: &Path) -> Result<Self, ConfigError> {
         let pick = |names: &[&str]| -> Entries {
-            names.iter().filter_map(|name| Some(((*name).to_owned(), get(name)?))).collect()
+            let pair = |name: &&str| Some(((*name).to_owned(), env.text(name)?.to_owned()));
+            names.iter().filter_map(pair).collect()
         };
         let mut connections = pick(&CONNECTIONS);
         connections
-            .entry("OBJECT_STORE_URL".to_owned())
+            .entry(STORE.to_owned())
             .or_insert_with(|| format!("file://{}", state.join("media").display()));
-        let or = |name: &str, default: &str| get(name).unwrap_or_else(|| default.to_owned());
-        Self {
+        if env.text(STORE).is_some() {
+            drop(StoreConfig::read(env));
+        }
+        drop(RedisConfig::read(env));
+        let logs = TelemetryConfig::read(env);
+        let mock_ffmpeg = env.or("MOCK_FFMPEG", false);
+        let ffmpeg_path = env.or("FFMPEG_PATH", "ffmpeg".to_owned());
+        let id = millrace_platform::config::Installation::read(env);
+        env.report()?;
+        let logs = logs?;
+        Ok(Self {
             connections,
             essentials: pick(&ESSENTIALS),
             installation: Installation {
-                id: or("MILLRACE_INSTALLATION", ""),
-                log_filter: or("RUST_LOG", "info"),
-                log_format: or("LOG_FORMAT", "text"),
-                mock_ffmpeg: get("MOCK_FFMPEG").is_some_and(|value| value == "true"),
-                ffmpeg_path: or("FFMPEG_PATH", "ffmpeg"),
+                id: id?.to_string(),
+                log_filter: logs.filter,
+                log_format: match logs.format {
+                    LogFormat::Text => "text",
+                    LogFormat::Json => "json",
+                }
+                .to_owned(),
+                mock_ffmpeg: mock_ffmpeg?,
+                ffmpeg_path: ffmpeg_path?,
                 ..Installation::default()
             },
-        }
+        })
     }
 }

@@ -1,5 +1,18 @@
-//! What a stream has outside Kubernetes, made so. Idempotent: a second run
-//! finds everything as it should be.
+//! What a stream has outside Kubernetes, made so: its keys' rows in Postgres
+//! ([`keys`]), its topics in Kafka ([`topics`]). Idempotent: a second run finds
+//! everything as it should be and writes nothing.
+
+pub mod keys;
+pub mod topics;
+
+use millrace_platform::config::{
+    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig,
+};
+use millrace_platform::kafka::{Admin, KafkaError};
+use millrace_platform::keys::{HashError, Hasher, Verdicts};
+use millrace_platform::postgres::keys::Keys;
+use millrace_platform::postgres::{Database, DatabaseError};
+use millrace_platform::redis::{Redis, RedisError};
 
 use super::build::publish_keys_secret::StreamKeys;
 use super::validated::ValidatedStream;
@@ -7,34 +20,73 @@ use super::validated::ValidatedStream;
 /// What can't be made outside.
 #[derive(Debug, thiserror::Error)]
 pub enum ExternalError {
-    /// A connection setting is missing.
-    #[error("{0} is not set")]
-    Missing(&'static str),
+    /// Settings are missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Postgres.
+    #[error(transparent)]
+    Postgres(#[from] DatabaseError),
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// A key could not be hashed.
+    #[error("can't hash a publish key")]
+    Hash(#[from] HashError),
 }
 
-/// Connections to what is outside.
-pub struct External {}
-
-impl External {
-    #[expect(clippy::unused_async, reason = "the connections are not made yet")]
-    /// Connect, with settings by name.
-    pub async fn connect(
-        get: impl Fn(&str) -> Option<String>,
-        _installation: &str,
-    ) -> Result<Self, ExternalError> {
-        for name in ["DATABASE_URL", "KAFKA_BROKERS"] {
-            get(name).ok_or(ExternalError::Missing(name))?;
+impl ExternalError {
+    /// Another try may work without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Postgres(error) => error.is_transient(),
+            Self::Redis(error) => error.is_transient(),
+            Self::Kafka(error) => error.is_transient(),
+            Self::Config(_) | Self::Hash(_) => false,
         }
-        Ok(Self {})
     }
 }
 
-/// Make it so.
-#[expect(clippy::unused_async, reason = "the connections are not made yet")]
+/// Connections to what is outside.
+#[derive(Debug, Clone)]
+pub struct External {
+    keys: Keys,
+    verdicts: Verdicts,
+    hasher: Hasher,
+    admin: Admin,
+    installation: Installation,
+}
+
+impl External {
+    /// Open them. Asks no server yet.
+    pub fn open(env: &Env) -> Result<Self, ExternalError> {
+        let installation = Installation::read(env);
+        let database = DatabaseConfig::read(env);
+        let redis = RedisConfig::read(env);
+        let kafka = KafkaConfig::read(env);
+        env.report()?;
+        let installation = installation.map_err(ConfigError::from)?;
+        let database = Database::open(&database.map_err(ConfigError::from)?)?;
+        let redis = Redis::connect(&redis.map_err(ConfigError::from)?.keys, "keys")?;
+        Ok(Self {
+            keys: Keys::new(database, installation.clone()),
+            verdicts: Verdicts::new(redis, installation.clone()),
+            hasher: Hasher::default(),
+            admin: Admin::open(&kafka.map_err(ConfigError::from)?)?,
+            installation,
+        })
+    }
+}
+
+/// Make one stream's things so.
 pub async fn apply(
-    _outside: &External,
-    _stream: &ValidatedStream,
-    _keys: &StreamKeys,
+    outside: &External,
+    stream: &ValidatedStream,
+    keys: &StreamKeys,
 ) -> Result<(), ExternalError> {
-    Ok(())
+    // Topics first: a key that is good admits a publisher at once.
+    topics::apply(outside, stream).await?;
+    keys::apply(outside, stream, keys).await
 }

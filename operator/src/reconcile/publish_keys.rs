@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use millrace_media::id::{InvalidId, KeyId, PublishKey};
+use millrace_media::id::InvalidId;
+use millrace_platform::keys::generate;
 use rand::CryptoRng;
 
 use super::build::publish_keys_secret::{NamedKey, PreviousKey, StreamKeys};
@@ -40,15 +41,6 @@ pub fn desired(
         keys.insert(key.name.clone(), named);
     }
     Ok(StreamKeys(keys))
-}
-
-/// A new key: 64 bits of id, 256 bits of secret.
-fn generate(rng: &mut impl CryptoRng) -> Result<PublishKey, InvalidId> {
-    let mut id = [0; 8];
-    let mut secret = [0; 32];
-    rng.fill_bytes(&mut id);
-    rng.fill_bytes(&mut secret);
-    PublishKey::new(hex::encode(id).parse::<KeyId>()?, hex::encode(secret))
 }
 
 #[cfg(test)]

@@ -11,29 +11,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::PATIENCE;
+use super::servers::Servers;
 
 /// A folder with binaries, a manifest and state.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
     servers: Servers,
-}
-
-struct Servers {
-    database: String,
-    redis: String,
-    kafka: String,
-    installation: String,
-}
-
-impl Servers {
-    fn new() -> Self {
-        Self {
-            database: "postgres://localhost/x".to_owned(),
-            redis: "redis://localhost:1".to_owned(),
-            kafka: "localhost:1".to_owned(),
-            installation: String::new(),
-        }
-    }
 }
 
 impl Place {
@@ -79,10 +62,7 @@ impl Place {
             .arg("--env-file")
             .arg(self.path("env"))
             .args(arguments)
-            .env("DATABASE_URL", &self.servers.database)
-            .env("REDIS_URL", &self.servers.redis)
-            .env("KAFKA_BROKERS", &self.servers.kafka)
-            .env("MILLRACE_INSTALLATION", &self.servers.installation);
+            .envs(self.servers.pairs());
         command
     }
 }

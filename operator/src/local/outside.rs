@@ -1,0 +1,37 @@
+//! The outside of streams, made so, with patience for servers that are still
+//! starting.
+
+use std::time::{Duration, Instant};
+
+use millrace_platform::backoff::Backoff;
+use millrace_platform::config::Env;
+use tracing::warn;
+
+use crate::reconcile::build::publish_keys_secret::StreamKeys;
+use crate::reconcile::external::{self, External, ExternalError};
+use crate::reconcile::validated::ValidatedStream;
+
+/// Make all streams' things so; a server that doesn't answer is tried again
+/// for as long as `patience`.
+pub(super) async fn apply(
+    env: &Env,
+    streams: &[ValidatedStream],
+    keys: &[StreamKeys],
+    patience: Duration,
+) -> Result<(), ExternalError> {
+    let outside = External::open(env)?;
+    let until = Instant::now() + patience;
+    for (stream, keys) in streams.iter().zip(keys) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+        while let Err(error) = external::apply(&outside, stream, keys).await {
+            if !error.is_transient() || Instant::now() >= until {
+                return Err(error);
+            }
+            if backoff.attempts() == 0 {
+                warn!("{error}; trying again for {patience:?}");
+            }
+            backoff.wait().await;
+        }
+    }
+    Ok(())
+}
