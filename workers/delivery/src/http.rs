@@ -1,8 +1,16 @@
 //! Delivery's two doors: the viewers' and the administrators' listener.
 
+pub mod admin;
+pub mod beacon;
+pub mod count;
+pub mod media;
 pub mod pages;
+pub mod playlists;
 pub mod problem;
 pub mod range;
 pub mod respond;
 pub mod serve;
 pub mod stall;
+pub mod state;
+pub mod streams;
+pub mod viewers;

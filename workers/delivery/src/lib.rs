@@ -1,4 +1,20 @@
 //! Delivery: everything a viewer or an administrator asks for over HTTP.
+//!
+//! A request for a stream starts a follower ([`live`]) that keeps an immutable
+//! snapshot of what is published, by Redis's tail or, while Redis is away, the
+//! object store's index. Handlers ([`http`]) answer from the snapshot, waiting
+//! for the next one where a player asks them to. Media comes from memory,
+//! Redis or the object store ([`fetch`]). Nothing is kept that another replica
+//! could not find out, so any replica can answer anything.
 
+pub mod archive;
 pub mod assets;
+pub mod fetch;
 pub mod http;
+pub mod live;
+pub mod metrics;
+pub mod observe;
+pub mod origin;
+pub mod server;
+pub mod settings;
+pub mod stored;

@@ -1,2 +1,41 @@
-//! Part of Millrace.
-fn main() {}
+//! The delivery process.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use millrace_delivery::metrics::Metrics;
+use millrace_delivery::observe::Observer;
+use millrace_delivery::origin::Origin;
+use millrace_delivery::server::Server;
+use millrace_delivery::settings::Settings;
+use millrace_platform::config::Env;
+use millrace_platform::health::{self, Health};
+use millrace_platform::supervise::Supervisor;
+use millrace_platform::{shutdown, telemetry, tls};
+
+/// Longer than the listeners give their requests.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tls::install_provider();
+    let settings = Settings::read(&Env::from_process())?;
+    telemetry::init(&settings.telemetry);
+    let stop = shutdown::on_signal().context("taking signals")?;
+    let (registry, health) = (telemetry::Metrics::default(), Health::default());
+    let metrics = Metrics::default();
+    registry.with(|registry| metrics.register(registry));
+
+    let origin = Origin::open(&settings)?;
+    let server = Server::bind(&settings, origin, metrics, stop.clone()).await?;
+    let (viewers, admin) = server.addresses()?;
+    tracing::info!(%viewers, %admin, "delivery listens");
+
+    let observer = Observer::new(server.shared().clone(), &health);
+    let mut tasks = Supervisor::new(stop.clone());
+    tasks.spawn("observer", async move { anyhow::Ok(observer.run(stop).await) });
+    let routes = health::router(health, registry);
+    tasks.spawn("listeners", async move { anyhow::Ok(server.run(routes).await) });
+    tasks.run(STOP_WITHIN).await?;
+    Ok(())
+}

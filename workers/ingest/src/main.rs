@@ -1,2 +1,14 @@
-//! Part of Millrace.
-fn main() {}
+//! `millrace-ingest`: RTMP to the log, one process per stream.
+
+use millrace_ingest::config::Config;
+use millrace_platform::config::Env;
+use millrace_platform::{shutdown, telemetry, tls};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = Config::read(&Env::from_process())?;
+    telemetry::init(&config.telemetry);
+    tls::install_provider();
+    let stop = shutdown::on_signal()?;
+    Ok(millrace_ingest::run(config, stop).await?)
+}

@@ -191,6 +191,17 @@ impl Store {
         Ok(paths)
     }
 
+    /// The names of the folders right below this one, in order.
+    pub async fn folders(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        let location = self.location(path);
+        let list = || self.store.list_with_delimiter(Some(&location));
+        let found = self.retry(|| format!("list the folders of {path}"), list).await?;
+        let name = |folder: &Path| folder.parts().next_back().map(|p| p.as_ref().to_owned());
+        let mut names: Vec<_> = found.common_prefixes.iter().filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// Deletes an object; none is fine.
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
         let location = self.location(path);

@@ -4,7 +4,7 @@ import type { Session } from "./session";
 
 export interface Stats {
   state: string;
-  /** Program date time of the picture shown against this device's clock. */
+  /** Program date time of the picture shown against this device's clock; null while none moves. */
   latencyMs: number | null;
   rendition: string | null;
   width: number;
@@ -35,6 +35,7 @@ export function read(session: Session, video: HTMLVideoElement): Stats {
 }
 
 function latency(session: Session, video: HTMLVideoElement): number | null {
+  if (session.state !== "live") return null;
   const shown = session.hls?.playingDate?.getTime() ?? nativeDate(video);
   return shown === null ? null : Date.now() - shown;
 }

@@ -7,6 +7,7 @@ use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::reader::{Watermarks, watermarks};
 use super::context::Context;
 use super::{KafkaError, blocking, client_config};
 use crate::config::KafkaConfig;
@@ -131,6 +132,18 @@ impl Producer {
                 _ => Err(SendError::Refused(KafkaError::new(what(), &self.brokers, error))),
             },
         }
+    }
+
+    /// What a topic holds now. A producer knows the brokers already, so it
+    /// answers sooner than a new reader would.
+    pub async fn watermarks(&self, topic: &str) -> Result<Watermarks, KafkaError> {
+        let what = format!("ask for the ends of {topic}");
+        let (this, topic) = (self.clone(), topic.to_owned());
+        blocking(|| what.clone(), {
+            let what = what.clone();
+            move || watermarks(this.inner.client(), &topic, &this.brokers, &what)
+        })
+        .await
     }
 
     /// Messages queued or on their way.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError as Source;
 use rdkafka::types::RDKafkaErrorCode;
@@ -142,7 +143,7 @@ impl LogReader {
             || what.clone(),
             {
                 let what = what.clone();
-                move || watermarks(&consumer, &topic, &brokers, &what)
+                move || watermarks(consumer.client(), &topic, &brokers, &what)
             },
         )
         .await
@@ -250,8 +251,8 @@ impl LogReader {
 }
 
 /// Blocking: asks whether the topic exists and what it holds.
-fn watermarks(
-    consumer: &StreamConsumer<Context>,
+pub(super) fn watermarks<C: ClientContext>(
+    client: &Client<C>,
     topic: &str,
     brokers: &str,
     what: &str,
@@ -259,7 +260,7 @@ fn watermarks(
     let error = |e| KafkaError::new(what.to_owned(), brokers, e);
     let missing =
         || KafkaError::TopicMissing { topic: topic.to_owned(), brokers: brokers.to_owned() };
-    let metadata = consumer.fetch_metadata(Some(topic), ASK).map_err(error)?;
+    let metadata = client.fetch_metadata(Some(topic), ASK).map_err(error)?;
     let found = metadata.topics().iter().find(|t| t.name() == topic).ok_or_else(missing)?;
     match found.error().map(RDKafkaErrorCode::from) {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Err(missing()),
@@ -267,6 +268,6 @@ fn watermarks(
         None if found.partitions().is_empty() => return Err(missing()),
         None => {}
     }
-    let (low, high) = consumer.fetch_watermarks(topic, PARTITION, ASK).map_err(error)?;
+    let (low, high) = client.fetch_watermarks(topic, PARTITION, ASK).map_err(error)?;
     Ok(Watermarks { low, high })
 }

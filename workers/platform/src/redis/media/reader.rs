@@ -40,6 +40,30 @@ impl MediaReader {
         serde_json::from_slice(&json).map(Some).map_err(|e| self.redis.corrupt(what(), &e))
     }
 
+    /// The streams that have a current or last broadcast here, at most 1,000.
+    pub async fn streams(&self) -> Result<Vec<StreamId>, RedisError> {
+        const MOST: usize = 1_000;
+        let prefix = format!("{}broadcast:{{", self.installation.prefix(':'));
+        let mut streams = Vec::new();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(1_000);
+            let (next, keys): (u64, Vec<String>) =
+                self.redis.query(&scan, || "list the streams".to_owned()).await?;
+            let id = |key: &String| key.strip_prefix(&prefix)?.strip_suffix('}')?.parse().ok();
+            streams.extend(keys.iter().filter_map(id));
+            cursor = next;
+            if cursor == 0 || streams.len() >= MOST {
+                break;
+            }
+        }
+        streams.sort();
+        streams.dedup();
+        streams.truncate(MOST);
+        Ok(streams)
+    }
+
     /// All entries of a rendition after `after` (that one not included), in
     /// order.
     pub async fn entries(

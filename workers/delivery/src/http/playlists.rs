@@ -1,0 +1,70 @@
+//! Multivariant and media playlists.
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, Response};
+use millrace_media::hls;
+use millrace_media::id::{BroadcastId, RenditionName, StreamId};
+
+use super::problem::Problem;
+use super::respond::Content;
+use super::state::{Shared, Want};
+use crate::live::view::{Form, Playlist};
+
+/// RFC 8216bis §10, as Apple's and the common players send it.
+const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
+/// Asked again each time; the tag makes it cheap.
+const REVALIDATE: &str = "no-cache";
+/// The answer to a blocking request stays an answer to it; caches share it
+/// between viewers who ask at the same moment.
+const BLOCKING: &str = "public, max-age=6";
+/// Nothing will change.
+const FINAL: &str = "public, max-age=60";
+
+/// `GET /hls/{stream_id}/index.m3u8`
+pub async fn multivariant(
+    State(shared): State<Shared>,
+    Path(stream): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let stream: StreamId = stream.parse()?;
+    let followed = shared.follow(&stream).await?;
+    let playlist = followed.now().current.multivariant();
+    Ok(content(playlist, REVALIDATE).respond(&headers))
+}
+
+/// `GET /hls/{stream_id}/{broadcast}/{rendition}/media.m3u8`, with the
+/// delivery directives of RFC 8216bis §6.2.5: 400 for wrong ones or when too
+/// far ahead, 503 when what was waited for did not come in time.
+pub async fn media(
+    State(shared): State<Shared>,
+    Path((stream, broadcast, rendition)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Problem> {
+    let stream: StreamId = stream.parse()?;
+    let broadcast: BroadcastId = broadcast.parse()?;
+    let rendition: RenditionName = rendition.parse()?;
+    let query = hls::Query::parse(query.as_deref().unwrap_or_default())
+        .map_err(|error| Problem::Query(error.to_string()))?;
+    let want = query.msn.map(|msn| Want { msn, part: query.part });
+    let form = if query.skip { Form::Delta } else { Form::Full };
+
+    let found = shared.find(&stream, broadcast).await?;
+    let view = shared.wait_for(found, broadcast, &rendition, want).await?;
+    let on_write = || {
+        shared.metrics.renders.inc();
+    };
+    let playlist = view.playlist(&rendition, form, on_write);
+    let playlist = playlist.ok_or(Problem::NoRendition(broadcast, rendition))?;
+    let cache = match (view.has_ended(), want) {
+        (true, _) => FINAL,
+        (false, Some(_)) => BLOCKING,
+        (false, None) => REVALIDATE,
+    };
+    Ok(content(playlist, cache).respond(&headers))
+}
+
+fn content(playlist: Playlist, cache: &'static str) -> Content {
+    Content { bytes: playlist.bytes, etag: playlist.etag, content_type: CONTENT_TYPE, cache }
+}

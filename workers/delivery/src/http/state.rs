@@ -1,0 +1,178 @@
+//! What the viewers' and the administrators' handlers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_media::hls::{Reach, Window};
+use millrace_media::id::{BroadcastId, Msn, RenditionName, StreamId};
+use millrace_media::published::MediaName;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use super::problem::Problem;
+use crate::archive::Archive;
+use crate::fetch::{Fetch, NoMedia};
+use crate::live::snapshot::Snapshot;
+use crate::live::streams::{Followed, NotFollowed, Streams};
+use crate::live::view::View;
+use crate::metrics::Metrics;
+use crate::origin::Origin;
+
+/// A broadcast that another replica shows is noticed here within this time.
+const NEWS: Duration = Duration::from_secs(3);
+
+/// Shared by all requests; clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Redis and the object store.
+    pub origin: Origin,
+    /// Followed streams.
+    pub streams: Streams,
+    /// Broadcasts before the current one.
+    pub archive: Archive,
+    /// Media.
+    pub fetch: Fetch,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Places for blocked requests.
+    pub waiters: Arc<Semaphore>,
+}
+
+/// What a request asks to be published: a segment, whole or up to a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    /// The segment.
+    pub msn: Msn,
+    /// The part; the whole segment if none.
+    pub part: Option<u32>,
+}
+
+impl Want {
+    /// What must be published before this piece of media can be there.
+    pub fn of(name: &MediaName) -> Option<Self> {
+        match name {
+            MediaName::Segment { msn, .. } => Some(Self { msn: *msn, part: None }),
+            MediaName::Part { msn, part, .. } => Some(Self { msn: *msn, part: Some(*part) }),
+            MediaName::Init(_) => None,
+        }
+    }
+}
+
+/// A broadcast as a request finds it.
+#[derive(Debug)]
+pub enum Found {
+    /// It is followed.
+    Followed(Followed),
+    /// It is over and read from the object store.
+    Archived(Arc<View>),
+}
+
+impl Shared {
+    /// The stream's snapshots, followed from now on.
+    pub async fn follow(&self, stream: &StreamId) -> Result<Followed, Problem> {
+        self.streams.follow(stream).await.map_err(|why| match why {
+            NotFollowed::Absent => Problem::NoStream(stream.clone()),
+            NotFollowed::Full => Problem::Busy("streams"),
+            NotFollowed::Behind => Problem::Behind,
+        })
+    }
+
+    /// The broadcast, followed or from the archive. One newer than ours may
+    /// be known to another replica already: it is waited for.
+    pub async fn find(&self, stream: &StreamId, broadcast: BroadcastId) -> Result<Found, Problem> {
+        let mut followed = self.follow(stream).await?;
+        if broadcast > followed.now().current.broadcast() {
+            let _place = self.place()?;
+            let known = |s: &Arc<Snapshot>| s.current.broadcast() >= broadcast;
+            // Not known in time: it is none, and 404 says so below.
+            let _ = await_change(&mut followed.snapshots, NEWS, known).await;
+        }
+        let now = followed.now();
+        if now.view(broadcast).is_some() {
+            return Ok(Found::Followed(followed));
+        }
+        let none = || Problem::NoBroadcast(stream.clone(), broadcast);
+        if broadcast > now.current.broadcast() {
+            return Err(none());
+        }
+        match self.archive.get(stream, broadcast).await {
+            Ok(view) => Ok(Found::Archived(view)),
+            Err(NoMedia::Absent) => Err(none()),
+            Err(NoMedia::Behind) => Err(Problem::Behind),
+        }
+    }
+
+    fn place(&self) -> Result<(SemaphorePermit<'_>, Counted<'_>), Problem> {
+        let place = self.waiters.try_acquire().map_err(|_| Problem::Busy("waiting requests"))?;
+        Ok((place, Counted::new(&self.metrics)))
+    }
+
+    /// A view of the broadcast in which `want` is published, or anything if
+    /// none; waited for up to three target durations.
+    pub async fn wait_for(
+        &self,
+        found: Found,
+        broadcast: BroadcastId,
+        rendition: &RenditionName,
+        want: Option<Want>,
+    ) -> Result<Arc<View>, Problem> {
+        let mut followed = match found {
+            Found::Archived(view) => return Ok(view),
+            Found::Followed(followed) => followed,
+        };
+        let gone = || Problem::NoRendition(broadcast, rendition.clone());
+        let view = followed.now().view(broadcast).cloned().ok_or_else(gone)?;
+        let window = view.window(rendition).ok_or_else(gone)?;
+        // Players take a list of nothing for an error.
+        let something = Want { msn: Msn(0), part: Some(0) };
+        let Some(want) = want.or(window.is_empty().then_some(something)) else {
+            return Ok(view);
+        };
+        match window.reach(want.msn, want.part) {
+            Reach::Available => return Ok(view),
+            Reach::TooFar => return Err(Problem::TooFarAhead(want.msn.0)),
+            Reach::Later => {}
+        }
+        let _place = self.place()?;
+        let is_ready = |snapshot: &Arc<Snapshot>| {
+            let window = snapshot.view(broadcast).and_then(|view| view.window(rendition));
+            window.is_none_or(|w| w.reach(want.msn, want.part) == Reach::Available)
+        };
+        let snapshot = await_change(&mut followed.snapshots, time_out(window), is_ready).await?;
+        snapshot.view(broadcast).cloned().ok_or_else(gone)
+    }
+}
+
+/// Three target durations (RFC 8216bis §6.2.5.2).
+fn time_out(window: &Window) -> Duration {
+    let seconds = u64::try_from(window.target_duration()).unwrap_or_default();
+    Duration::from_secs(seconds.clamp(1, 20).saturating_mul(3))
+}
+
+async fn await_change(
+    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+    time_out: Duration,
+    is_ready: impl FnMut(&Arc<Snapshot>) -> bool,
+) -> Result<Arc<Snapshot>, Problem> {
+    match tokio::time::timeout(time_out, snapshots.wait_for(is_ready)).await {
+        Ok(Ok(snapshot)) => Ok(Arc::clone(&snapshot)),
+        // The follower ends with the process.
+        Ok(Err(_)) => Err(Problem::Behind),
+        Err(_) => Err(Problem::TimedOut),
+    }
+}
+
+/// Counts a waiter for as long as it lives, also when its client goes away.
+struct Counted<'m>(&'m Metrics);
+
+impl<'m> Counted<'m> {
+    fn new(metrics: &'m Metrics) -> Self {
+        metrics.waiters.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.dec();
+    }
+}

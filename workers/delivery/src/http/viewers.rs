@@ -1,0 +1,39 @@
+//! The viewers' listener: playlists, media, the player page, its beacon.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Method;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use axum::middleware;
+use axum::routing::{get, post};
+use std::time::Duration;
+use tower_http::cors::{Any, CorsLayer};
+
+use super::state::Shared;
+use super::{beacon, count, media, pages, playlists};
+
+/// Browsers ask again whether they may after this long.
+const PREFLIGHT: Duration = Duration::from_hours(24);
+
+/// Everything an Ingress routes.
+pub fn router(shared: Shared) -> Router {
+    let metrics = shared.metrics.clone();
+    let open = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([RANGE, CONTENT_TYPE])
+        .expose_headers([ETAG, CONTENT_LENGTH, CONTENT_RANGE])
+        .max_age(PREFLIGHT);
+    let hls = Router::new()
+        .route("/hls/{stream_id}/index.m3u8", get(playlists::multivariant))
+        .route(
+            "/hls/{stream_id}/beacon",
+            post(beacon::take).layer(DefaultBodyLimit::max(beacon::MAX_BODY)),
+        )
+        .route("/hls/{stream_id}/{broadcast}/{rendition}/media.m3u8", get(playlists::media))
+        .route("/hls/{stream_id}/{broadcast}/{rendition}/{name}", get(media::get))
+        .layer(open);
+    hls.merge(pages::router())
+        .layer(middleware::from_fn_with_state(metrics, count::requests))
+        .with_state(shared)
+}

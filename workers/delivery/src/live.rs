@@ -1,0 +1,6 @@
+//! What is live: the streams this replica follows and what it shows of them.
+
+pub mod follower;
+pub mod snapshot;
+pub mod streams;
+pub mod view;

@@ -1,0 +1,157 @@
+//! An immutable picture of one broadcast: what is published and the playlists
+//! that say so. A change makes a new view; unchanged renditions are shared.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use millrace_media::hls::{self, Report, Window};
+use millrace_media::id::{BroadcastId, Msn, RenditionName};
+use millrace_media::published::{BroadcastInfo, Entry, RenditionKind};
+
+use crate::assets::entity_tag;
+
+/// A playlist and its entity tag.
+#[derive(Debug, Clone)]
+pub struct Playlist {
+    /// UTF-8 text.
+    pub bytes: Bytes,
+    /// Strong, from the bytes.
+    pub etag: String,
+}
+
+impl Playlist {
+    fn new(text: String) -> Self {
+        Self { etag: entity_tag(text.as_bytes()), bytes: Bytes::from(text) }
+    }
+}
+
+/// Which form of a media playlist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// All segments.
+    Full,
+    /// The old ones skipped (RFC 8216bis §4.4.5.2).
+    Delta,
+}
+
+/// One broadcast at one moment.
+#[derive(Debug)]
+pub struct View {
+    /// Its facts.
+    pub info: Arc<BroadcastInfo>,
+    windows: BTreeMap<RenditionName, Arc<Window>>,
+    multivariant: OnceLock<Playlist>,
+    written: BTreeMap<RenditionName, [OnceLock<Playlist>; 2]>,
+}
+
+impl View {
+    /// A broadcast of which nothing is known to be published.
+    pub fn new(info: BroadcastInfo) -> Self {
+        let renditions = info.renditions.iter();
+        let windows = renditions
+            .map(|rendition| (rendition.name.clone(), Arc::new(Window::new(&info, rendition))))
+            .collect();
+        Self::of(Arc::new(info), windows)
+    }
+
+    fn of(info: Arc<BroadcastInfo>, windows: BTreeMap<RenditionName, Arc<Window>>) -> Self {
+        let written = windows.keys().map(|name| (name.clone(), Default::default())).collect();
+        Self { info, windows, multivariant: OnceLock::new(), written }
+    }
+
+    /// The view after these entries; none if they change nothing.
+    #[must_use]
+    pub fn after<'e>(
+        &self,
+        entries: impl IntoIterator<Item = (&'e RenditionName, &'e Entry)>,
+    ) -> Option<Self> {
+        let mut windows = self.windows.clone();
+        let mut changed = false;
+        for (name, entry) in entries {
+            if let Some(window) = windows.get_mut(name)
+                && window.last_id().is_none_or(|last| entry.id() > last)
+            {
+                // Also where the playlist stays the same: its place in the
+                // log moves on.
+                Arc::make_mut(window).apply(entry);
+                changed = true;
+            }
+        }
+        changed.then(|| Self::of(Arc::clone(&self.info), windows))
+    }
+
+    /// The view with every rendition ended where it stands; none if they are.
+    #[must_use]
+    pub fn ended(&self) -> Option<Self> {
+        let ends: Vec<_> = self
+            .windows
+            .iter()
+            .filter(|(_, window)| !window.ended())
+            .map(|(name, window)| {
+                let last = window.last_id().map(|(msn, _)| Msn(msn));
+                (name, Entry::End { msn: last.map_or(Msn(0), Msn::next) })
+            })
+            .collect();
+        self.after(ends.iter().map(|(name, end)| (*name, end)))
+    }
+
+    /// The broadcast's id.
+    pub fn broadcast(&self) -> BroadcastId {
+        self.info.broadcast
+    }
+
+    /// The rendition of this name.
+    pub fn window(&self, name: &RenditionName) -> Option<&Window> {
+        self.windows.get(name).map(Arc::as_ref)
+    }
+
+    /// Every rendition's name and state.
+    pub fn windows(&self) -> impl Iterator<Item = (&RenditionName, &Window)> {
+        self.windows.iter().map(|(name, window)| (name, window.as_ref()))
+    }
+
+    /// Whether all renditions ended.
+    pub fn has_ended(&self) -> bool {
+        self.windows.values().all(|window| window.ended())
+    }
+
+    /// Wall clock in ms at the end of the top rung's last media.
+    pub fn edge_ms(&self) -> Option<i64> {
+        let is_video = |kind: &RenditionKind| matches!(kind, RenditionKind::Video { .. });
+        let top = self.info.renditions.iter().rfind(|r| is_video(&r.kind));
+        let top = top.or(self.info.renditions.last())?;
+        self.window(&top.name)?.edge_ms()
+    }
+
+    /// The multivariant playlist; written once.
+    pub fn multivariant(&self) -> Playlist {
+        self.multivariant.get_or_init(|| Playlist::new(hls::multivariant(&self.info))).clone()
+    }
+
+    /// A rendition's playlist; written once per view and form. `on_write` is
+    /// called when it is.
+    pub fn playlist(
+        &self,
+        name: &RenditionName,
+        form: Form,
+        on_write: impl FnOnce(),
+    ) -> Option<Playlist> {
+        let (window, rendition) = (self.windows.get(name)?, self.info.rendition(name)?);
+        let [full, delta] = self.written.get(name)?;
+        let written = match form {
+            Form::Full => full,
+            Form::Delta => delta,
+        };
+        let write = || {
+            on_write();
+            let others = self.windows.iter().filter(|(other, _)| *other != name);
+            let reports: Vec<_> = others
+                .filter_map(|(rendition, other)| Some(Report { rendition, last: other.last()? }))
+                .collect();
+            let skip = form == Form::Delta;
+            Playlist::new(hls::media_playlist(&self.info, rendition, window, &reports, skip))
+        };
+        Some(written.get_or_init(write).clone())
+    }
+}

@@ -1,0 +1,103 @@
+//! What delivery counts.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Labels of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The route's pattern, never a URL: few values.
+    pub route: String,
+    /// Status code.
+    pub status: u16,
+}
+
+/// Labels of sent bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RouteLabels {
+    /// The route's pattern.
+    pub route: String,
+}
+
+/// Where media was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "they are label values")]
+pub enum Layer {
+    /// This replica's cache.
+    memory,
+    /// Redis.
+    redis,
+    /// The object store.
+    store,
+    /// Nowhere.
+    none,
+}
+
+/// Labels of a media lookup.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LayerLabels {
+    /// Where it was found.
+    pub layer: Layer,
+}
+
+/// Labels of a stream's gauges.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StreamLabels {
+    /// The stream's id. At most as many as are followed.
+    pub stream: String,
+}
+
+/// All of delivery's metrics; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Requests answered.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Bytes of response bodies.
+    pub bytes: Family<RouteLabels, Counter>,
+    /// Requests blocked until something is published.
+    pub waiters: Gauge,
+    /// Media lookups by where they ended.
+    pub lookups: Family<LayerLabels, Counter>,
+    /// Playlists written; all waiters of one change share one.
+    pub renders: Counter,
+    /// Streams followed now.
+    pub followed: Gauge,
+    /// Streams followed from the object store because Redis does not answer.
+    pub degraded: Gauge,
+    /// Seconds from the end of the last published part of the top rung to now.
+    pub live_edge: Family<StreamLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    /// Beacons of players taken.
+    pub beacons: Counter,
+}
+
+impl Metrics {
+    /// Registers everything under `delivery_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("delivery");
+        registry.register("requests", "Requests answered", self.requests.clone());
+        registry.register("response_bytes", "Bytes of response bodies", self.bytes.clone());
+        registry.register("waiters", "Requests blocked until a publication", self.waiters.clone());
+        registry.register("media_lookups", "Media lookups by layer found", self.lookups.clone());
+        registry.register("playlist_renders", "Playlists written", self.renders.clone());
+        registry.register("followed_streams", "Streams followed", self.followed.clone());
+        registry.register(
+            "degraded_streams",
+            "Streams followed from the object store because Redis does not answer",
+            self.degraded.clone(),
+        );
+        registry.register(
+            "live_edge_latency_seconds",
+            "From the end of the last published part of the top rung to now",
+            self.live_edge.clone(),
+        );
+        registry.register("beacons", "Beacons of players", self.beacons.clone());
+    }
+
+    /// Counts a media lookup.
+    pub fn found(&self, layer: Layer) {
+        self.lookups.get_or_create(&LayerLabels { layer }).inc();
+    }
+}

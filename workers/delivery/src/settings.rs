@@ -1,0 +1,110 @@
+//! What is set from outside, read once from the environment.
+
+use std::net::SocketAddr;
+
+use millrace_platform::config::{
+    ConfigError, Env, Installation, RedisConfig, StoreConfig, TelemetryConfig,
+};
+
+/// All settings of the process.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The viewers' listener (`HTTP_PORT`).
+    pub viewers: SocketAddr,
+    /// The administrators' listener (`ADMIN_PORT`).
+    pub admin: SocketAddr,
+    /// Redis.
+    pub redis: RedisConfig,
+    /// The object store.
+    pub store: StoreConfig,
+    /// Prefix of keys and objects.
+    pub installation: Installation,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+    /// What one replica takes on.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// From the environment; reports all that is wrong at once.
+    pub fn read(env: &Env) -> Result<Self, ConfigError> {
+        let viewers = env.listen("http", 8080);
+        let admin = env.listen("admin", 8081);
+        let redis = RedisConfig::read(env);
+        let store = StoreConfig::read(env);
+        let installation = Installation::read(env);
+        let telemetry = TelemetryConfig::read(env);
+        let limits = Limits::read(env);
+        env.report()?;
+        Ok(Self {
+            viewers: viewers?,
+            admin: admin?,
+            redis: redis?,
+            store: store?,
+            installation: installation?,
+            telemetry: telemetry?,
+            limits: limits?,
+        })
+    }
+}
+
+/// Bounds of what one replica takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of media kept in memory (`DELIVERY_CACHE_MEGABYTES`).
+    pub cache_bytes: u64,
+    /// Streams followed at a time (`DELIVERY_MAX_STREAMS`).
+    pub max_streams: usize,
+    /// Requests blocked at a time (`DELIVERY_MAX_WAITERS`).
+    pub max_waiters: usize,
+    /// Viewers' connections (`DELIVERY_MAX_CONNECTIONS`).
+    pub max_connections: usize,
+}
+
+impl Limits {
+    fn read(env: &Env) -> Result<Self, ConfigError> {
+        let default = Self::default();
+        let cache_megabytes =
+            env.within("DELIVERY_CACHE_MEGABYTES", default.cache_bytes / MEGABYTE, 1..=1_000_000);
+        let max_streams = env.within("DELIVERY_MAX_STREAMS", default.max_streams, 1..=100_000);
+        let max_waiters = env.within("DELIVERY_MAX_WAITERS", default.max_waiters, 1..=1_000_000);
+        let max_connections =
+            env.within("DELIVERY_MAX_CONNECTIONS", default.max_connections, 1..=1_000_000);
+        Ok(Self {
+            cache_bytes: cache_megabytes? * MEGABYTE,
+            max_streams: max_streams?,
+            max_waiters: max_waiters?,
+            max_connections: max_connections?,
+        })
+    }
+}
+
+const MEGABYTE: u64 = 1_000_000;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 256 * MEGABYTE,
+            max_streams: 512,
+            max_waiters: 20_000,
+            max_connections: 20_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_wrong_settings_are_reported_at_once() {
+        let wrong = [
+            ("HTTP_PORT", "x"),
+            ("OBJECT_STORE_URL", "file:///media"),
+            ("DELIVERY_CACHE_MEGABYTES", "0"),
+        ];
+        let error = Settings::read(&Env::from_pairs(wrong)).unwrap_err();
+        let names: Vec<_> = error.problems.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["HTTP_PORT", "REDIS_URL", "DELIVERY_CACHE_MEGABYTES"]);
+    }
+}

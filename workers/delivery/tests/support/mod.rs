@@ -1,0 +1,187 @@
+//! Replicas of delivery in this process, over a real Redis and a directory
+//! store of their own.
+
+pub mod feed;
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use millrace_delivery::metrics::Metrics;
+use millrace_delivery::origin::Origin;
+use millrace_delivery::server::Server;
+use millrace_delivery::settings::Settings;
+use millrace_media::id::StreamId;
+use millrace_platform::config::Env;
+use millrace_platform::tls;
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use feed::Feed;
+
+/// Longer than anything takes that is not broken.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An installation of its own in Redis and a directory, with one stream.
+pub struct World {
+    pub stream: StreamId,
+    store: TempDir,
+    redis: String,
+    installation: String,
+}
+
+impl World {
+    pub fn new() -> Self {
+        // For the HTTP client.
+        tls::install_provider();
+        let redis = std::env::var("TEST_REDIS_URL")
+            .expect("TEST_REDIS_URL is not set: run `make test`, which starts the servers");
+        Self {
+            stream: StreamId::new("events", "keynote").unwrap(),
+            store: tempfile::tempdir().unwrap(),
+            redis,
+            installation: Uuid::new_v4().simple().to_string(),
+        }
+    }
+
+    /// Where the test's Redis is: `host:port`.
+    pub fn redis_address(&self) -> &str {
+        self.redis.trim_start_matches("redis://")
+    }
+
+    /// The settings of a replica whose Redis is at this URL.
+    pub fn settings(&self, redis: &str) -> Settings {
+        let store = format!("file://{}", self.store.path().display());
+        let variables = [
+            ("LISTEN_ADDRESS", "127.0.0.1"),
+            ("HTTP_PORT", "0"),
+            ("ADMIN_PORT", "0"),
+            ("REDIS_URL", redis),
+            ("OBJECT_STORE_URL", &store),
+            ("MILLRACE_INSTALLATION", &self.installation),
+        ];
+        Settings::read(&Env::from_pairs(variables)).unwrap()
+    }
+
+    /// Begins a broadcast of the stream.
+    pub async fn feed(&self) -> Feed {
+        Feed::begin(&self.settings(&self.redis), &self.stream).await
+    }
+
+    /// Starts a replica.
+    pub async fn replica(&self) -> Replica {
+        self.replica_with(self.settings(&self.redis)).await
+    }
+
+    /// Starts a replica with these settings.
+    pub async fn replica_with(&self, settings: Settings) -> Replica {
+        let origin = Origin::open(&settings).unwrap();
+        let shutdown = CancellationToken::new();
+        let metrics = Metrics::default();
+        let server = Server::bind(&settings, origin, metrics.clone(), shutdown.clone());
+        let server = server.await.unwrap();
+        let (viewers, admin) = server.addresses().unwrap();
+        tokio::spawn(server.run(Router::new()));
+        Replica {
+            viewers,
+            admin,
+            metrics,
+            client: reqwest::Client::new(),
+            _stop: shutdown.drop_guard(),
+        }
+    }
+
+    /// Redis forgets everything of this installation.
+    pub async fn forget_redis(&self) {
+        self.forget("*").await;
+    }
+
+    /// Redis forgets this installation's keys of this pattern.
+    pub async fn forget(&self, pattern: &str) {
+        let client = redis::Client::open(format!("{}/1", self.redis)).unwrap();
+        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+        let pattern = format!("{}:{pattern}", self.installation);
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
+        assert!(!keys.is_empty(), "nothing to forget");
+        redis::cmd("DEL").arg(keys).query_async::<()>(&mut redis).await.unwrap();
+    }
+}
+
+/// A running delivery.
+pub struct Replica {
+    pub viewers: SocketAddr,
+    pub admin: SocketAddr,
+    pub metrics: Metrics,
+    pub client: reqwest::Client,
+    _stop: DropGuard,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Replica {
+    /// GET on the viewers' listener.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    /// GET with request headers.
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.client.get(format!("http://{}{path}", self.viewers));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request).await
+    }
+
+    /// GET on the administrators' listener.
+    pub async fn ask(&self, path: &str) -> serde_json::Value {
+        let request = self.client.get(format!("http://{}{path}", self.admin));
+        serde_json::from_str(&answer(request).await.text).unwrap()
+    }
+
+    /// GET in the background.
+    pub fn spawn_get(&self, path: &str) -> tokio::task::JoinHandle<Answer> {
+        let request = self.client.get(format!("http://{}{path}", self.viewers));
+        tokio::spawn(answer(request))
+    }
+
+    /// Waits until so many requests are blocked.
+    pub async fn until_waiters(&self, count: i64) {
+        until(async || self.metrics.waiters.get() == count).await;
+    }
+}
+
+/// Sends a request.
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.timeout(PATIENCE).send().await.unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.text().await.unwrap(),
+    }
+}
+
+/// Waits until something holds.
+pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("did not come true");
+}

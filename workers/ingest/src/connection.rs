@@ -1,0 +1,190 @@
+//! One peer: bytes from its socket through the RTMP session, what follows from
+//! its events, and bytes back.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_media::record::EndReason;
+use millrace_media::rtmp::session::SessionConfig;
+use millrace_media::rtmp::{Event, RtmpError, ServerSession, StreamName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::publisher::Publisher;
+use crate::refusal::Refusal;
+use crate::stream::Stream;
+
+/// The application served; the publish key is the stream's name in it.
+pub const APP: &str = "live";
+/// Longest wait for a peer to take what it is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Read at once; a keyframe at 6 Mb/s is about twice this.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Why a connection is over.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error("the peer closed the connection")]
+    ByPeer,
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    #[error("{0}")]
+    Fault(#[from] RtmpError),
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+}
+
+/// Serves a peer until its connection is over.
+pub(crate) async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    stream: Arc<Stream>,
+    shutdown: CancellationToken,
+) {
+    let session = ServerSession::new(SessionConfig::new(APP, rand::random()), stream.clock.now());
+    let buffer = vec![0; READ_BUFFER];
+    let mut connection = Connection { socket, peer, session, stream, buffer, publisher: None };
+    let Err(closed) = connection.run(&shutdown).await;
+    connection.close(&closed).await;
+}
+
+struct Connection {
+    socket: TcpStream,
+    peer: SocketAddr,
+    session: ServerSession,
+    stream: Arc<Stream>,
+    buffer: Vec<u8>,
+    publisher: Option<Publisher>,
+}
+
+impl Connection {
+    async fn run(
+        &mut self,
+        shutdown: &CancellationToken,
+    ) -> Result<std::convert::Infallible, Closed> {
+        loop {
+            self.handle_events().await?;
+            self.flush().await?;
+            let clock = self.stream.clock;
+            let deadline = self.session.next_deadline();
+            tokio::select! {
+                read = self.socket.read(&mut self.buffer) => match read? {
+                    0 => return Err(Closed::ByPeer),
+                    length => {
+                        let input = self.buffer.get(..length).unwrap_or_default();
+                        self.session.handle_input(input, clock.now())?;
+                    }
+                },
+                () = wait_until(deadline.map(|at| clock.at(at))) => {
+                    self.session.handle_timeout(clock.now())?;
+                }
+                refusal = must_go(self.publisher.as_ref()) => return Err(refusal.into()),
+                () = shutdown.cancelled() => return Err(Refusal::Shutdown.into()),
+            }
+        }
+    }
+
+    async fn handle_events(&mut self) -> Result<(), Closed> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Connected { encoder } => {
+                    debug!(peer = %self.peer, encoder, "connected");
+                }
+                Event::PublishRequested(name) => self.admit(&name).await?,
+                Event::Metadata(announced) => {
+                    info!(?announced, "metadata");
+                }
+                Event::Media { track, time_ms, payload } => {
+                    if let Some(publisher) = &mut self.publisher {
+                        publisher.message(track, time_ms, payload)?;
+                    }
+                }
+                Event::Unpublished(how) => {
+                    if let Some(publisher) = self.publisher.take() {
+                        info!(?how, "unpublished");
+                        publisher.end(EndReason::Unpublished);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the key, takes the seat and opens an epoch. Nothing is read
+    /// meanwhile: the peer waits by TCP.
+    async fn admit(&mut self, name: &StreamName) -> Result<(), Closed> {
+        // What connect was answered must not wait for the verdict.
+        self.flush().await?;
+        let publisher = self.stream.admit(name, self.peer).await?;
+        self.session.accept_publish(self.stream.clock.now());
+        self.publisher = Some(publisher);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Closed> {
+        let output = self.session.take_output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        let written = timeout(WRITE_TIMEOUT, self.socket.write_all(&output)).await;
+        Ok(written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
+    }
+
+    /// Tells the peer why, and the log what it means.
+    async fn close(mut self, closed: &Closed) {
+        let publishing = self.publisher.is_some();
+        match closed {
+            Closed::Refused(refusal) => {
+                warn!(peer = %self.peer, reason = refusal.label(), publishing, "refused: {refusal}");
+                self.stream.metrics.refuse(refusal.label());
+                self.session.reject_publish(refusal.code(), &refusal.to_string());
+            }
+            Closed::Fault(error) => {
+                let reason = error.kind.reason();
+                warn!(peer = %self.peer, reason, publishing, "connection ended: {error}");
+                self.stream.metrics.fault(reason);
+            }
+            Closed::ByPeer | Closed::Broken(_) if publishing => {
+                warn!(peer = %self.peer, "publisher lost: {closed}");
+            }
+            Closed::ByPeer | Closed::Broken(_) => debug!(peer = %self.peer, "{closed}"),
+        }
+        if let Some(publisher) = self.publisher.take() {
+            match closed {
+                Closed::Refused(Refusal::Revoked | Refusal::Expired) => {
+                    publisher.end(EndReason::KeyRevoked);
+                }
+                _ => publisher.interrupt(),
+            }
+        }
+        if self.flush().await.is_ok() {
+            // Lets the reason arrive before the reset that unread input makes.
+            let _ = self.socket.shutdown().await;
+            let linger = async {
+                while self.socket.read(&mut self.buffer).await.is_ok_and(|length| length > 0) {}
+            };
+            let _ = timeout(Duration::from_secs(1), linger).await;
+        }
+    }
+}
+
+async fn wait_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+/// Resolves when the publisher may not go on.
+async fn must_go(publisher: Option<&Publisher>) -> Refusal {
+    match publisher {
+        Some(publisher) => publisher.must_go().await,
+        None => pending().await,
+    }
+}

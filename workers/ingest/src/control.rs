@@ -1,0 +1,123 @@
+//! What the log says about who publishes: a fold over its control records.
+//!
+//! The same rules as the timeline's (DESIGN: the log is the authority): the
+//! first `open` of an epoch wins, a lower epoch is void, `end` closes the
+//! broadcast it names and an `open` that names an ended one is void.
+
+use millrace_media::id::{BroadcastId, Epoch};
+use millrace_media::record::{Body, Open, Record};
+
+/// The control state after some records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Control {
+    epoch: Option<Epoch>,
+    open: Option<Open>,
+    ended: Option<BroadcastId>,
+}
+
+impl Control {
+    /// Folds the next record.
+    pub fn push(&mut self, record: &Record) {
+        let newer = self.epoch.is_none_or(|epoch| record.epoch > epoch);
+        match &record.body {
+            Body::Open(open) | Body::Facts(open) if newer => {
+                if self.ended != Some(open.broadcast) {
+                    self.open = Some(open.clone());
+                }
+                self.epoch = Some(record.epoch);
+            }
+            Body::End(end) => {
+                if self.open.take_if(|open| open.broadcast == end.broadcast).is_some() {
+                    self.ended = Some(end.broadcast);
+                }
+                if newer {
+                    self.epoch = Some(record.epoch);
+                }
+            }
+            Body::Open(_) | Body::Facts(_) | Body::Frame(_) => {}
+        }
+    }
+
+    /// The broadcast that waits for its publisher or has one.
+    pub fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    /// The highest epoch seen.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.epoch
+    }
+
+    /// Whether any control record was seen.
+    pub fn is_known(&self) -> bool {
+        self.epoch.is_some()
+    }
+
+    /// The epoch of the next publisher, for a log that ends at `end_offset`.
+    ///
+    /// A log whose records have all expired must not number from the start
+    /// again. Every epoch has cost a record, so none is above the offset that
+    /// the log has reached.
+    pub fn next_epoch(&self, end_offset: i64) -> Epoch {
+        match self.epoch {
+            Some(epoch) => epoch.next(),
+            None => Epoch(u64::try_from(end_offset).unwrap_or_default()).next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_media::record::{End, EndReason};
+    use uuid::Uuid;
+
+    fn facts(broadcast: u128, nonce: u128) -> Open {
+        Open {
+            broadcast: BroadcastId(Uuid::from_u128(broadcast)),
+            nonce: Uuid::from_u128(nonce),
+            key_id: "abcd1234".parse().unwrap(),
+            started_ms: 5,
+        }
+    }
+
+    fn fold(records: &[(u64, Body)]) -> Control {
+        let mut control = Control::default();
+        for (epoch, body) in records {
+            control.push(&Record { epoch: Epoch(*epoch), body: body.clone() });
+        }
+        control
+    }
+
+    fn end(broadcast: u128) -> Body {
+        let broadcast = BroadcastId(Uuid::from_u128(broadcast));
+        Body::End(End { broadcast, reason: EndReason::Unpublished })
+    }
+
+    #[test]
+    fn the_first_open_of_an_epoch_wins() {
+        let control = fold(&[(4, Body::Open(facts(1, 10))), (4, Body::Open(facts(2, 20)))]);
+        assert_eq!(control.open(), Some(&facts(1, 10)));
+        assert_eq!(control.next_epoch(100), Epoch(5));
+    }
+
+    #[test]
+    fn facts_in_the_middle_of_a_log_stand_for_their_open() {
+        assert_eq!(fold(&[(7, Body::Facts(facts(1, 10)))]).open(), Some(&facts(1, 10)));
+    }
+
+    #[test]
+    fn an_end_closes_the_broadcast_it_names_and_no_other() {
+        let open = (4, Body::Open(facts(1, 10)));
+        assert_eq!(fold(&[open.clone(), (4, end(1))]).open(), None);
+        assert!(fold(&[open.clone(), (4, end(2))]).open().is_some());
+        let late = (5, Body::Open(facts(1, 11)));
+        assert_eq!(fold(&[open, (4, end(1)), late]).open(), None);
+    }
+
+    #[test]
+    fn an_expired_log_does_not_number_from_the_start_again() {
+        assert_eq!(Control::default().next_epoch(0), Epoch(1));
+        assert_eq!(Control::default().next_epoch(8_000), Epoch(8_001));
+    }
+}

@@ -1,0 +1,104 @@
+//! An accepted publisher: its messages to the log, and what its leaving means.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millrace_media::id::Epoch;
+use millrace_media::record::{EndReason, Open, Track};
+use tracing::{Span, debug, info};
+
+use crate::clock::wall_ms;
+use crate::frames::{Frames, Message};
+use crate::keys::Admission;
+use crate::refusal::Refusal;
+use crate::seat::Seated;
+use crate::stream::Stream;
+use crate::watch::Watch;
+
+/// One epoch while its publisher is connected.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    stream: Arc<Stream>,
+    seated: Seated,
+    admission: Admission,
+    epoch: Epoch,
+    facts: Open,
+    frames: Frames,
+    watch: Watch,
+    active: bool,
+    span: Span,
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        stream: Arc<Stream>,
+        seated: Seated,
+        admission: Admission,
+        (epoch, facts): (Epoch, Open),
+    ) -> Self {
+        let watch = Watch::new(stream.clock.now(), stream.settings.max_bitrate_kbps);
+        let span = tracing::info_span!("publisher", %epoch, broadcast = %facts.broadcast);
+        span.in_scope(|| info!(key = %facts.key_id, "publishing"));
+        stream.metrics.publishers.set(1);
+        stream.metrics.epoch.set(i64::try_from(epoch.0).unwrap_or(i64::MAX));
+        let frames = Frames::new(epoch, facts.clone());
+        Self { stream, seated, admission, epoch, facts, frames, watch, active: false, span }
+    }
+
+    /// Takes an audio or video message.
+    pub(crate) fn message(
+        &mut self,
+        track: Track,
+        time_ms: i64,
+        payload: Bytes,
+    ) -> Result<(), Refusal> {
+        let now = self.stream.clock.now();
+        self.seated.alive(now);
+        self.stream.metrics.message(track, payload.len());
+        self.watch.message(now, track, payload.len())?;
+        let message = Message { track, time_ms, arrival_ms: wall_ms(), payload };
+        let written = match self.frames.push(&message) {
+            Ok(written) => written,
+            Err(error) => {
+                self.stream.metrics.malformed.inc();
+                debug!(parent: &self.span, "skipped: {error}");
+                return Ok(());
+            }
+        };
+        if written.picture && !self.active {
+            self.active = true;
+            self.stream.rows.active(self.epoch, &self.facts);
+        }
+        if self.stream.log.write(&written).gops > 0 {
+            self.frames.after_loss();
+        }
+        Ok(())
+    }
+
+    /// Resolves when the publisher may not go on.
+    pub(crate) async fn must_go(&self) -> Refusal {
+        tokio::select! {
+            () = self.seated.replaced() => Refusal::Replaced,
+            () = self.admission.revoked.cancelled() => Refusal::Revoked,
+        }
+    }
+
+    /// The broadcast is over.
+    pub(crate) fn end(self, reason: EndReason) {
+        self.span.in_scope(|| info!(?reason, "broadcast ended"));
+        self.stream.end(self.epoch, &self.facts, reason);
+    }
+
+    /// The publisher is gone without a word; it may come back.
+    pub(crate) fn interrupt(self) {
+        let window = self.stream.settings.reconnect_window.as_secs();
+        self.span.in_scope(|| info!(window_seconds = window, "interrupted"));
+        self.stream.window.arm(self.epoch, &self.facts);
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.stream.metrics.publishers.set(0);
+    }
+}

@@ -1,0 +1,151 @@
+//! The stream's broadcasts in Postgres, which follow the log whenever Postgres
+//! can take them. Video never waits for it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use millrace_media::id::{Epoch, StreamId};
+use millrace_media::record::{EndReason, Open};
+use millrace_platform::backoff::Backoff;
+use millrace_platform::postgres::DatabaseError;
+use millrace_platform::postgres::broadcasts::{Broadcasts, Opened};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::clock::wall_ms;
+use crate::keys::report;
+
+/// Changes held while Postgres is away; the oldest go first.
+const MAX_WAITING: usize = 1_024;
+/// How long a stopping process tries to write what is left.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Pending,
+    Active,
+    Ended { reason: EndReason, at_ms: i64 },
+}
+
+#[derive(Debug, Clone)]
+struct Change {
+    opened: Opened,
+    state: State,
+}
+
+/// What is still to be written, in order.
+#[derive(Debug)]
+pub struct Rows {
+    stream: StreamId,
+    table: Broadcasts,
+    waiting: Mutex<VecDeque<Change>>,
+    more: Notify,
+}
+
+impl Rows {
+    /// For the broadcasts of this stream.
+    pub fn new(stream: StreamId, table: Broadcasts) -> Self {
+        Self { stream, table, waiting: Mutex::default(), more: Notify::new() }
+    }
+
+    /// A publisher was accepted.
+    pub fn pending(&self, epoch: Epoch, facts: &Open) {
+        self.push(epoch, facts, State::Pending);
+    }
+
+    /// Its first picture is in the log.
+    pub fn active(&self, epoch: Epoch, facts: &Open) {
+        self.push(epoch, facts, State::Active);
+    }
+
+    /// The broadcast is over.
+    pub fn ended(&self, epoch: Epoch, facts: &Open, reason: EndReason) {
+        self.push(epoch, facts, State::Ended { reason, at_ms: wall_ms() });
+    }
+
+    fn push(&self, epoch: Epoch, facts: &Open, state: State) {
+        let opened = Opened {
+            broadcast: facts.broadcast,
+            stream: self.stream.clone(),
+            epoch,
+            key_id: facts.key_id.clone(),
+            started_ms: facts.started_ms,
+        };
+        let mut waiting = self.lock();
+        if waiting.len() >= MAX_WAITING {
+            // Not the first: it may be being written.
+            waiting.remove(1);
+        }
+        waiting.push_back(Change { opened, state });
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    /// Writes what comes until `stop`, and then for a moment what is left.
+    pub(crate) async fn follow(&self, stop: CancellationToken) {
+        loop {
+            let next = async {
+                self.drain().await;
+                self.more.notified().await;
+            };
+            tokio::select! {
+                () = next => {}
+                () = stop.cancelled() => {
+                    if tokio::time::timeout(FAREWELL, self.drain()).await.is_err() {
+                        warn!("Postgres did not take the last changes of the broadcasts");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes all that waits. A change leaves the queue once it is written, so
+    /// stopping in between loses none.
+    async fn drain(&self) {
+        loop {
+            let next = self.lock().front().cloned();
+            let Some(change) = next else { return };
+            self.write(&change).await;
+            self.lock().pop_front();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Change>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries until Postgres has taken or refused it.
+    async fn write(&self, change: &Change) {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
+        loop {
+            match self.try_write(change).await {
+                Ok(()) => return,
+                Err(error @ DatabaseError::InvalidTransition { .. }) => {
+                    debug!("{error}");
+                    return;
+                }
+                Err(error) => {
+                    if backoff.attempts() == 0 {
+                        warn!("a broadcast's row waits: {}", report(&error));
+                    }
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// The row may be missing, whoever should have written it: so each change
+    /// says everything.
+    async fn try_write(&self, change: &Change) -> Result<(), DatabaseError> {
+        let broadcast = change.opened.broadcast;
+        self.table.open(&change.opened).await?;
+        match change.state {
+            State::Pending => Ok(()),
+            State::Active => self.table.activate(broadcast).await,
+            State::Ended { reason, at_ms } => self.table.end(broadcast, reason, at_ms).await,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The RTMP listener: at most so many peers, each in a task of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::connection::serve;
+use crate::stream::Stream;
+
+/// Open connections at once. One publishes; the rest are strangers and those
+/// about to take over.
+pub const MAX_CONNECTIONS: usize = 64;
+
+/// A listener that can't be had.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address} (LISTEN_ADDRESS, RTMP_PORT) for RTMP")]
+pub struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// Listens; an own step, so that a taken port stops the process at start.
+///
+/// # Errors
+/// When the address can't be had.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+}
+
+/// Accepts peers until `stop`, then waits for them to be told.
+pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let peers = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, or a peer that left while it waited.
+                warn!("accepting a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            stream.metrics.fault("too_many_connections");
+            debug!(%peer, "one connection too many");
+            continue;
+        };
+        if let Err(error) = prepare(&socket) {
+            debug!(%peer, "socket options: {error}");
+        }
+        let (stream, stop) = (Arc::clone(&stream), stop.clone());
+        peers.spawn(async move {
+            stream.metrics.connections.inc();
+            serve(socket, peer, Arc::clone(&stream), stop).await;
+            stream.metrics.connections.dec();
+            drop(place);
+        });
+    }
+    drop(listener);
+    peers.close();
+    peers.wait().await;
+}
+
+/// Finds out about a peer that is gone without a word: by unanswered probes,
+/// or by data that nobody acknowledges.
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(2))
+        .with_retries(3);
+    let socket = socket2::SockRef::from(socket);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(10)))
+}

@@ -1,0 +1,118 @@
+//! The stream this process serves: everything its connections share, and the
+//! way from a publish key to an accepted publisher.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_media::id::{Epoch, KeyId, PublishKey};
+use millrace_media::record::{EndReason, Open};
+use millrace_media::rtmp::StreamName;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::config::StreamSettings;
+use crate::keys::Keys;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::publisher::Publisher;
+use crate::refusal::Refusal;
+use crate::rows::Rows;
+use crate::seat::Seat;
+use crate::window::Window;
+
+/// How long a publisher that is replaced may take to leave.
+const LEAVE: Duration = Duration::from_secs(5);
+/// How long the log may take to open an epoch. Encoders wait about as long.
+const OPEN: Duration = Duration::from_secs(10);
+
+/// What the connections of one stream share.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its settings.
+    pub settings: StreamSettings,
+    /// The clock of every wait.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who publishes.
+    pub seat: Arc<Seat>,
+    /// Who may.
+    pub keys: Keys,
+    /// Where it goes.
+    pub log: Arc<Log>,
+    /// How long a broadcast waits for its publisher.
+    pub window: Window,
+    /// Its broadcasts in Postgres.
+    pub rows: Rows,
+}
+
+impl Stream {
+    /// Turns a publishing name into an accepted publisher.
+    ///
+    /// # Errors
+    /// The reason to refuse it.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        name: &StreamName,
+        peer: SocketAddr,
+    ) -> Result<Publisher, Refusal> {
+        let key: PublishKey = name.reveal().parse().map_err(|_| Refusal::WrongKey)?;
+        let admission = self.keys.check(&key).await?;
+        let seated = self.seat.take(self.clock.now(), LEAVE).await?;
+        info!(%peer, key = %key.id(), "admitted");
+        let opened = self.open(key.id()).await?;
+        self.window.disarm();
+        self.rows.pending(opened.0, &opened.1);
+        Ok(Publisher::new(Arc::clone(self), seated, admission, opened))
+    }
+
+    /// Opens an epoch. What is on its way to the log can't be called back, so
+    /// an opening that takes too long goes on without its publisher, and then
+    /// waits for another one.
+    async fn open(self: &Arc<Self>, key_id: &KeyId) -> Result<(Epoch, Open), Refusal> {
+        let deadline = tokio::time::Instant::now() + OPEN;
+        let late = |_| {
+            warn!("no epoch could be opened within {} s", OPEN.as_secs());
+            Refusal::LogUnavailable
+        };
+        let turn = timeout_at(deadline, self.log.opening()).await.map_err(late)?;
+        let (answer, opened) = oneshot::channel();
+        let (stream, key_id) = (Arc::clone(self), key_id.clone());
+        tokio::spawn(async move {
+            let opened = stream.log.open(&turn, &key_id).await;
+            if let Err(Ok((epoch, facts))) = answer.send(opened) {
+                stream.window.arm(epoch, &facts);
+            }
+        });
+        match timeout_at(deadline, opened).await.map_err(late)? {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(error)) => {
+                warn!("no epoch could be opened: {error}");
+                Err(Refusal::LogUnavailable)
+            }
+            Err(_) => Err(Refusal::LogUnavailable),
+        }
+    }
+
+    /// The log was read at start: a broadcast that is open there and has no
+    /// publisher waits for one.
+    pub(crate) async fn resume(&self) {
+        let _turn = self.log.opening().await;
+        let control = self.log.control();
+        if let (Some(epoch), Some(facts)) = (control.epoch(), control.open())
+            && !self.seat.is_taken()
+        {
+            info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
+            self.window.arm(epoch, facts);
+        }
+    }
+
+    /// A broadcast is over.
+    pub(crate) fn end(&self, epoch: Epoch, facts: &Open, reason: EndReason) {
+        self.log.end(epoch, facts.broadcast, reason);
+        self.rows.ended(epoch, facts, reason);
+    }
+}

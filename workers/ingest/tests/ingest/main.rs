@@ -1,0 +1,14 @@
+//! The ingest process on real servers, published to by another implementation.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "helpers of tests"
+)]
+
+mod publishing;
+mod refusals;
+mod support;

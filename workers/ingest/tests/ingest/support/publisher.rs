@@ -1,0 +1,178 @@
+//! A publisher: another implementation's RTMP client on a socket.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::sessions::{
+    ClientSession, ClientSessionConfig, ClientSessionEvent, ClientSessionResult, PublishRequestType,
+};
+use rml_rtmp::time::RtmpTimestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An AVCDecoderConfigurationRecord in a tag body; its content is of no
+/// interest to ingest.
+pub(crate) const VIDEO_CONFIG: &[u8] = &[0x17, 0, 0, 0, 0, 1, 0x42, 0, 0x1e, 0xff, 0xe0, 0];
+/// AAC-LC, 44.1 kHz, stereo.
+pub(crate) const AUDIO_CONFIG: &[u8] = &[0xaf, 0, 0x12, 0x10];
+
+/// A connected client.
+pub(crate) struct Publisher {
+    socket: TcpStream,
+    session: ClientSession,
+    events: Vec<ClientSessionEvent>,
+}
+
+/// How the server answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Publish at will.
+    Accepted(Box<Publisher>),
+    /// An `onStatus` error or a failed connect: its code or description.
+    Refused(String),
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("events", &self.events).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Connects to an application and asks to publish.
+    pub(crate) async fn ask(address: &str, app: &str, name: &str) -> Answer {
+        let mut client = Self::shake_hands(address).await;
+        let connect = client.session.request_connection(app.to_owned()).unwrap();
+        client.send(vec![connect]).await;
+        match client.event().await {
+            Some(ClientSessionEvent::ConnectionRequestAccepted) => {}
+            Some(ClientSessionEvent::ConnectionRequestRejected { description }) => {
+                return Answer::Refused(description);
+            }
+            other => panic!("the answer to connect is {other:?}"),
+        }
+        let publish =
+            client.session.request_publishing(name.to_owned(), PublishRequestType::Live).unwrap();
+        client.send(vec![publish]).await;
+        match client.event().await {
+            Some(ClientSessionEvent::PublishRequestAccepted) => Answer::Accepted(Box::new(client)),
+            Some(ClientSessionEvent::UnhandleableOnStatusCode { code }) => Answer::Refused(code),
+            other => panic!("the answer to publish is {other:?}"),
+        }
+    }
+
+    /// Publishes, or panics with the refusal.
+    pub(crate) async fn connect(address: &str, key: &str) -> Self {
+        match Self::ask(address, "live", key).await {
+            Answer::Accepted(publisher) => *publisher,
+            Answer::Refused(reason) => panic!("refused: {reason}"),
+        }
+    }
+
+    async fn shake_hands(address: &str) -> Self {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let mut handshake = Handshake::new(PeerType::Client);
+        socket.write_all(&handshake.generate_outbound_p0_and_p1().unwrap()).await.unwrap();
+        let mut buffer = [0; 4096];
+        loop {
+            let length = socket.read(&mut buffer).await.unwrap();
+            assert_ne!(length, 0, "closed inside the handshake");
+            match handshake.process_bytes(&buffer[..length]).unwrap() {
+                HandshakeProcessResult::InProgress { response_bytes } => {
+                    socket.write_all(&response_bytes).await.unwrap();
+                }
+                HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
+                    assert!(remaining_bytes.is_empty());
+                    socket.write_all(&response_bytes).await.unwrap();
+                    break;
+                }
+            }
+        }
+        let (session, first) = ClientSession::new(ClientSessionConfig::new()).unwrap();
+        let mut client = Self { socket, session, events: Vec::new() };
+        client.send(first).await;
+        client
+    }
+
+    async fn send(&mut self, results: Vec<ClientSessionResult>) {
+        for result in results {
+            match result {
+                ClientSessionResult::OutboundResponse(packet) => {
+                    // The server may have said goodbye; reading tells how.
+                    let _ = self.socket.write_all(&packet.bytes).await;
+                }
+                ClientSessionResult::RaisedEvent(event) => self.events.push(event),
+                ClientSessionResult::UnhandleableMessageReceived(_) => {}
+            }
+        }
+    }
+
+    /// The next event that is no acknowledgement; `None` when the server has
+    /// closed the connection.
+    pub(crate) async fn event(&mut self) -> Option<ClientSessionEvent> {
+        let mut buffer = [0; 4096];
+        loop {
+            while !self.events.is_empty() {
+                let event = self.events.remove(0);
+                if !matches!(event, ClientSessionEvent::AcknowledgementReceived { .. }) {
+                    return Some(event);
+                }
+            }
+            let read = tokio::time::timeout(Duration::from_secs(30), self.socket.read(&mut buffer));
+            match read.await.expect("the server says nothing") {
+                Ok(0) | Err(_) => return None,
+                Ok(length) => {
+                    let results = self.session.handle_input(&buffer[..length]).unwrap();
+                    self.send(results).await;
+                }
+            }
+        }
+    }
+
+    /// The code of the next status; `None` when the connection is closed first.
+    pub(crate) async fn status(&mut self) -> Option<String> {
+        loop {
+            if let ClientSessionEvent::UnhandleableOnStatusCode { code } = self.event().await? {
+                return Some(code);
+            }
+        }
+    }
+
+    /// Sends a video tag body.
+    pub(crate) async fn video(&mut self, time_ms: u32, body: impl Into<Bytes>) {
+        let stamp = RtmpTimestamp::new(time_ms);
+        let sent = self.session.publish_video_data(body.into(), stamp, false).unwrap();
+        self.send(vec![sent]).await;
+    }
+
+    /// Sends an audio tag body.
+    pub(crate) async fn audio(&mut self, time_ms: u32, body: impl Into<Bytes>) {
+        let stamp = RtmpTimestamp::new(time_ms);
+        let sent = self.session.publish_audio_data(body.into(), stamp, false).unwrap();
+        self.send(vec![sent]).await;
+    }
+
+    /// Both configurations.
+    pub(crate) async fn configs(&mut self) {
+        self.video(0, Bytes::from_static(VIDEO_CONFIG)).await;
+        self.audio(0, Bytes::from_static(AUDIO_CONFIG)).await;
+    }
+
+    /// Groups of pictures of five frames at 25 frames a second, a sound frame
+    /// with each picture.
+    pub(crate) async fn gops(&mut self, first: u32, count: u32) {
+        for frame in first * 5..(first + count) * 5 {
+            let kind = if frame % 5 == 0 { 0x17 } else { 0x27 };
+            let number = frame.to_be_bytes();
+            self.video(frame * 40, [&[kind, 1, 0, 0, 0], number.as_slice()].concat()).await;
+            self.audio(frame * 40, [&[0xaf, 1], number.as_slice()].concat()).await;
+        }
+    }
+
+    /// Ends the publish as encoders do.
+    pub(crate) async fn unpublish(mut self) {
+        let stop = self.session.stop_publishing().unwrap();
+        self.send(stop).await;
+    }
+}
