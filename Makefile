@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test lint fmt crd sqlx bench
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd sqlx bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo-down: ## end what demo-up started
 
 test: install web ## every test: unit, real servers, the stream end to end, the browser
 	@tests/run.sh
+
+unit: install web ## the tests that need no server
+	@tests/with-target.sh cargo test --locked --workspace --lib
 
 lint: ## formatting, clippy, licences and sources of dependencies
 	@tests/lint.sh
