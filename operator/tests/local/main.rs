@@ -79,6 +79,16 @@ fn workers_end_with_an_operator_that_is_killed() {
     eventually("the workers to end", || pids.iter().all(|pid| !alive(*pid)));
 }
 
+/// The real thing, as the workers have it from the platform.
+#[test]
+fn a_process_told_to_end_with_its_parent_does() {
+    let mut run = Run::start_with_parent("parent");
+    let pids = run.pids();
+    run.close_stdin();
+    eventually("the operator to end", || !alive(run.operator_pid()));
+    assert!(pids.iter().all(|pid| !alive(*pid)), "{}", run.log());
+}
+
 #[test]
 fn what_is_not_ready_in_time_is_named() {
     let place = run::Place::new("not-ready");

@@ -80,14 +80,22 @@ impl Run {
 
     /// Started, and ready.
     pub(crate) fn start_in(place: Place, arguments: &[&str]) -> Self {
+        let mut command = place.command(arguments);
+        command.stdin(Stdio::null());
+        Self::spawn(place, command)
+    }
+
+    /// Started, to end with us, and ready.
+    pub(crate) fn start_with_parent(name: &str) -> Self {
+        let place = Place::new(name);
+        let mut command = place.command(&[]);
+        command.stdin(Stdio::piped()).env("EXIT_WITH_PARENT", "stdin");
+        Self::spawn(place, command)
+    }
+
+    fn spawn(place: Place, mut command: Command) -> Self {
         let log = fs::File::create(place.path("log")).unwrap();
-        let operator = place
-            .command(arguments)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let operator = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let mut run = Self { place: Some(place), operator };
         let began = Instant::now();
         while !run.env_file().exists() {
@@ -130,6 +138,14 @@ impl Run {
 
     pub(crate) fn pids(&self) -> Vec<i32> {
         ["INGEST_PID", "TRANSCODE_PID", "DELIVERY_PID"].map(|name| self.pid(name)).to_vec()
+    }
+
+    pub(crate) fn close_stdin(&mut self) {
+        drop(self.operator.stdin.take());
+    }
+
+    pub(crate) fn operator_pid(&self) -> i32 {
+        i32::try_from(self.operator.id()).unwrap()
     }
 
     pub(crate) fn kill_operator(&mut self) {
