@@ -13,7 +13,6 @@ mod setting;
 pub use env::{ConfigError, Env, Problem};
 pub use secret::{Secret, ServiceUrl};
 pub use services::{
-    DatabaseConfig, Installation, KafkaConfig, LogFormat, RedisConfig, StoreConfig,
-    TelemetryConfig,
+    DatabaseConfig, Installation, KafkaConfig, LogFormat, RedisConfig, StoreConfig, TelemetryConfig,
 };
 pub use setting::Setting;

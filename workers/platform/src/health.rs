@@ -144,7 +144,9 @@ pub async fn serve(
     metrics: Metrics,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(health, metrics)).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, router(health, metrics))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub enum KafkaError {
         brokers: String,
         /// How it failed.
         #[source]
-        source: Source,
+        source: Box<Source>,
     },
     /// Anything else.
     #[error("{what}: Kafka at {brokers} answered with an error")]
@@ -74,7 +74,7 @@ pub enum KafkaError {
         brokers: String,
         /// How it failed.
         #[source]
-        source: Source,
+        source: Box<Source>,
     },
     /// The thread that did the work was lost.
     #[error("{what}: the thread was lost")]
@@ -89,8 +89,10 @@ impl KafkaError {
         let brokers = brokers.to_owned();
         match source.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => Self::TooLarge { what, brokers },
-            Some(code) if is_transient(code) => Self::Unavailable { what, brokers, source },
-            _ => Self::Failed { what, brokers, source },
+            Some(code) if is_transient(code) => {
+                Self::Unavailable { what, brokers, source: Box::new(source) }
+            }
+            _ => Self::Failed { what, brokers, source: Box::new(source) },
         }
     }
 

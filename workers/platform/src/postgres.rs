@@ -37,12 +37,11 @@ impl Database {
     /// # Errors
     /// When the URL holds options Postgres does not know.
     pub fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        let options = options(&config.url)?
-            .options([("statement_timeout", STATEMENT_TIMEOUT)]);
+        let options = options(&config.url)?.options([("statement_timeout", STATEMENT_TIMEOUT)]);
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_secs(300))
+            .idle_timeout(Duration::from_mins(5))
             .connect_lazy_with(options);
         Ok(Self { pool, url: config.url.clone() })
     }
@@ -77,8 +76,9 @@ impl Database {
 }
 
 fn options(url: &ServiceUrl) -> Result<PgConnectOptions, DatabaseError> {
-    let options: PgConnectOptions = url.expose().parse().map_err(|source| {
-        DatabaseError::new("read the URL".to_owned(), url.to_string(), source)
-    })?;
+    let options: PgConnectOptions = url
+        .expose()
+        .parse()
+        .map_err(|source| DatabaseError::new("read the URL".to_owned(), url.to_string(), source))?;
     Ok(options.application_name("millrace"))
 }

@@ -82,7 +82,7 @@ pub enum Adopted {
 /// The store. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
-    store: Arc<dyn ObjectStore>,
+    objects: Arc<dyn ObjectStore>,
     root: Path,
     url: String,
 }
@@ -112,7 +112,7 @@ impl Store {
             }
         };
         let root = Path::from(format!("{prefix}/{}", installation.as_str()));
-        Ok(Self { store, root, url })
+        Ok(Self { objects: store, root, url })
     }
 
     /// Where it is, for messages.
@@ -130,7 +130,8 @@ impl Store {
         let location = self.location(path);
         let put = || {
             async {
-                match self.store.put_opts(&location, bytes.clone().into(), options.clone()).await {
+                match self.objects.put_opts(&location, bytes.clone().into(), options.clone()).await
+                {
                     Ok(_) => Ok(Created::Created),
                     Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::AlreadyThere),
                     Err(error) => Err(error),
@@ -157,7 +158,7 @@ impl Store {
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         let location = self.location(path);
         let put =
-            || async { self.store.put(&location, bytes.clone().into()).await.map(drop) }.boxed();
+            || async { self.objects.put(&location, bytes.clone().into()).await.map(drop) }.boxed();
         self.retry(|| format!("write {path}"), put).await
     }
 
@@ -166,7 +167,7 @@ impl Store {
         let location = self.location(path);
         let get = || {
             async {
-                match self.store.get(&location).await {
+                match self.objects.get(&location).await {
                     Ok(found) => found.bytes().await.map(Some),
                     Err(object_store::Error::NotFound { .. }) => Ok(None),
                     Err(error) => Err(error),
@@ -180,7 +181,7 @@ impl Store {
     /// The paths of all objects below this one, in order.
     pub async fn list(&self, path: &str) -> Result<Vec<String>, StoreError> {
         let location = self.location(path);
-        let list = || self.store.list(Some(&location)).try_collect::<Vec<_>>().boxed();
+        let list = || self.objects.list(Some(&location)).try_collect::<Vec<_>>().boxed();
         let found = self.retry(|| format!("list {path}"), list).await?;
         let below = |location: &Path| {
             let parts = location.prefix_match(&self.root)?;
@@ -207,7 +208,7 @@ impl Store {
         let location = self.location(path);
         let delete = || {
             async {
-                match self.store.delete(&location).await {
+                match self.objects.delete(&location).await {
                     Err(object_store::Error::NotFound { .. }) => Ok(()),
                     other => other,
                 }

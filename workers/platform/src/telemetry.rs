@@ -10,10 +10,8 @@ use crate::config::{LogFormat, TelemetryConfig};
 /// Sends `tracing` to stderr in the configured format. The first call wins;
 /// tests may call it as often as they like.
 pub fn init(config: &TelemetryConfig) {
-    let filter =
-        EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error only says that a subscriber is already there.
     drop(match config.format {
         LogFormat::Text => builder.try_init(),
@@ -63,7 +61,8 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing into a String does not fail.
-        drop(self.with(|registry| prometheus_client::encoding::text::encode(&mut text, registry)));
+        let _ =
+            self.with(|registry| prometheus_client::encoding::text::encode(&mut text, registry));
         text
     }
 }

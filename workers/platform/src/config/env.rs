@@ -109,14 +109,12 @@ impl Env {
     /// A variable that may be unset.
     pub fn optional<T: Setting>(&self, name: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        match T::parse(text) {
-            Some(value) => Ok(Some(value)),
-            None => {
-                let found =
-                    if T::SECRET { "a value that is not right".to_owned() } else { quote(text) };
-                Err(self.note(name, found, T::EXPECTED))
-            }
-        }
+        let problem = || {
+            let found =
+                if T::SECRET { "a value that is not right".to_owned() } else { quote(text) };
+            self.note(name, found, T::EXPECTED)
+        };
+        T::parse(text).map(Some).ok_or_else(problem)
     }
 
     /// A variable with a default.
@@ -152,11 +150,8 @@ impl Env {
         found: impl Into<String>,
         expected: impl Into<String>,
     ) -> Problem {
-        let problem = Problem {
-            name: name.to_owned(),
-            found: found.into(),
-            expected: expected.into(),
-        };
+        let problem =
+            Problem { name: name.to_owned(), found: found.into(), expected: expected.into() };
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         if !problems.contains(&problem) {
             problems.push(problem.clone());

@@ -69,8 +69,8 @@ impl ServiceUrl {
 impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.0.clone();
-        // Both fail only on a URL that can have neither.
-        drop(shown.set_password(None));
+        // A URL that can't have a password has none.
+        let _ = shown.set_password(None);
         shown.set_query(None);
         shown.set_fragment(None);
         f.write_str(shown.as_str())

@@ -182,10 +182,8 @@ impl StoreConfig {
                 Ok(Self::Directory(path))
             }
             "s3" => {
-                let bucket = url
-                    .host_str()
-                    .ok_or_else(|| env.note(NAME, found(), EXPECTED))?
-                    .to_owned();
+                let bucket =
+                    url.host_str().ok_or_else(|| env.note(NAME, found(), EXPECTED))?.to_owned();
                 let endpoint = env.optional("S3_ENDPOINT");
                 let region = env.or("S3_REGION", "us-east-1".to_owned());
                 let access_key_id = env.optional("S3_ACCESS_KEY_ID");
@@ -237,16 +235,15 @@ impl TelemetryConfig {
     /// From the environment.
     pub fn read(env: &Env) -> Result<Self, Problem> {
         let filter: Result<String, _> = env.or("RUST_LOG", "info".to_owned());
-        let filter = filter.and_then(|text| {
-            match tracing_subscriber::EnvFilter::builder().parse(&text) {
+        let filter =
+            filter.and_then(|text| match tracing_subscriber::EnvFilter::builder().parse(&text) {
                 Ok(_) => Ok(text),
                 Err(_) => Err(env.note(
                     "RUST_LOG",
                     format!("found {text:?}"),
                     "a filter, for example info or info,millrace_ingest=debug",
                 )),
-            }
-        });
+            });
         let format = env.or("LOG_FORMAT", LogFormat::Text);
         Ok(Self { filter: filter?, format: format? })
     }

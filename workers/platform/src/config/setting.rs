@@ -53,7 +53,8 @@ impl Setting for bool {
 
 /// The ladder. Names are unique; there is at least one rung.
 impl Setting for Vec<Rung> {
-    const EXPECTED: &'static str = "a JSON list of {\"name\",\"height\",\"bitrateKbps\"} with unique names";
+    const EXPECTED: &'static str =
+        "a JSON list of {\"name\",\"height\",\"bitrateKbps\"} with unique names";
     fn parse(text: &str) -> Option<Self> {
         let rungs: Self = serde_json::from_str(text).ok()?;
         let names: std::collections::BTreeSet<_> = rungs.iter().map(|r| &r.name).collect();

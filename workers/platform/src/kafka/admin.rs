@@ -195,7 +195,7 @@ impl Admin {
             .await
             .map_err(|e| self.error(&what, e))?;
         match results.into_iter().next() {
-            Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))) => Ok(()),
+            Some(Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))) => Ok(()),
             Some(Err((_, code))) => Err(self.code(&what, code)),
             None => Err(KafkaError::Lost { what }),
         }

@@ -92,8 +92,7 @@ impl Checkpoints {
     fn load_blocking(&self) -> Result<Option<Checkpoint>, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, PARTITION);
-        let list =
-            self.consumer.committed_offsets(list, ASK).map_err(|e| self.error("read", e))?;
+        let list = self.consumer.committed_offsets(list, ASK).map_err(|e| self.error("read", e))?;
         let Some(found) = list.find_partition(&self.topic, PARTITION) else { return Ok(None) };
         found.error().map_err(|e| self.error("read", e))?;
         Ok(match found.offset() {
@@ -110,13 +109,9 @@ impl Checkpoints {
         }
         let mut list = TopicPartitionList::new();
         let mut place = list.add_partition(&self.topic, PARTITION);
-        place
-            .set_offset(Offset::Offset(checkpoint.offset))
-            .map_err(|e| self.error("commit", e))?;
+        place.set_offset(Offset::Offset(checkpoint.offset)).map_err(|e| self.error("commit", e))?;
         place.set_metadata(checkpoint.metadata);
-        self.consumer
-            .commit(&list, CommitMode::Sync)
-            .map_err(|e| self.error("commit", e))?;
+        self.consumer.commit(&list, CommitMode::Sync).map_err(|e| self.error("commit", e))?;
         Ok(Committed::Stored)
     }
 }

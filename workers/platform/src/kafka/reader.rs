@@ -139,13 +139,10 @@ impl LogReader {
         let what = format!("ask for the ends of {}", self.topic);
         let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
         let brokers = self.brokers.clone();
-        blocking(
-            || what.clone(),
-            {
-                let what = what.clone();
-                move || watermarks(consumer.client(), &topic, &brokers, &what)
-            },
-        )
+        blocking(|| what.clone(), {
+            let what = what.clone();
+            move || watermarks(consumer.client(), &topic, &brokers, &what)
+        })
         .await
     }
 
@@ -172,7 +169,9 @@ impl LogReader {
                     Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                         return Err(self.missing());
                     }
-                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                    Some(
+                        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+                    ) => {
                         let Watermarks { low, high } = self.watermarks().await?;
                         let (topic, offset) = (self.topic.clone(), self.position());
                         return Err(KafkaError::OutOfRange { topic, offset, low, high });
@@ -244,7 +243,7 @@ impl LogReader {
             Err(KafkaError::Unavailable {
                 what: format!("read {from} to {to} of {topic}"),
                 brokers: config.brokers.clone(),
-                source: Source::MessageConsumption(RDKafkaErrorCode::OperationTimedOut),
+                source: Box::new(Source::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
             })
         })
     }

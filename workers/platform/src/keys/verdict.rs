@@ -12,7 +12,7 @@ use crate::names::redis_keys;
 use crate::redis::{Redis, RedisError};
 
 /// Life of a verdict that a key is right.
-const RIGHT_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const RIGHT_LIFE: Duration = Duration::from_hours(24);
 /// Life of a verdict that no key of this id is right.
 const WRONG_LIFE: Duration = Duration::from_secs(10);
 
@@ -136,7 +136,10 @@ impl Verdicts {
         };
         let text = self.redis.to_json(&verdict.to_stored(), what)?;
         let mut set = redis::cmd("SET");
-        set.arg(redis_keys::verdict(&self.installation, id)).arg(text).arg("EX").arg(life.as_secs());
+        set.arg(redis_keys::verdict(&self.installation, id))
+            .arg(text)
+            .arg("EX")
+            .arg(life.as_secs());
         self.redis.query(&set, what).await
     }
 

@@ -62,10 +62,8 @@ impl BroadcastObjects {
 /// The run in the name of a claim or a head, given its whole path.
 pub fn run_of(path: &str) -> Option<Run> {
     let name = path.rsplit('/').next()?;
-    let digits = name
-        .strip_prefix("head-")
-        .and_then(|rest| rest.strip_suffix(".json"))
-        .unwrap_or(name);
+    let digits =
+        name.strip_prefix("head-").and_then(|rest| rest.strip_suffix(".json")).unwrap_or(name);
     let eight = digits.len() >= 8 && digits.bytes().all(|b| b.is_ascii_digit());
     eight.then(|| digits.parse().ok().map(Run)).flatten()
 }

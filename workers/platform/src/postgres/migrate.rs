@@ -75,9 +75,9 @@ pub fn latest_version() -> i64 {
 pub async fn migrate(config: &DatabaseConfig, patience: Duration) -> Result<(), MigrateError> {
     let server = config.url.to_string();
     let mut connection = connect(config, patience).await?;
-    let found = applied_version(&mut connection)
-        .await
-        .map_err(|e| DatabaseError::new("read the schema's version".to_owned(), server.clone(), e))?;
+    let found = applied_version(&mut connection).await.map_err(|e| {
+        DatabaseError::new("read the schema's version".to_owned(), server.clone(), e)
+    })?;
     let known = latest_version();
     if found > known {
         return Err(MigrateError::Newer { server, found, known });

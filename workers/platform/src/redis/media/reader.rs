@@ -139,11 +139,7 @@ impl MediaReader {
         self.get(&key, || format!("fetch {key}")).await
     }
 
-    async fn get(
-        &self,
-        key: &str,
-        what: impl Fn() -> String,
-    ) -> Result<Option<Bytes>, RedisError> {
+    async fn get(&self, key: &str, what: impl Fn() -> String) -> Result<Option<Bytes>, RedisError> {
         let mut get = redis::cmd("GET");
         get.arg(key);
         let bytes: Option<Vec<u8>> = self.redis.query(&get, what).await?;

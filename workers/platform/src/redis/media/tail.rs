@@ -75,8 +75,12 @@ impl Tail {
         };
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK.as_millis().to_string()).arg("STREAMS");
-        self.cursors.iter().for_each(|cursor| drop(read.arg(&cursor.key)));
-        self.cursors.iter().for_each(|cursor| drop(read.arg(cursor.after.to_string())));
+        for cursor in &self.cursors {
+            read.arg(&cursor.key);
+        }
+        for cursor in &self.cursors {
+            read.arg(cursor.after.to_string());
+        }
         let late = || redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
         let answer: Option<Vec<(String, Vec<RawEntry>)>> =
             tokio::time::timeout(DEAD, read.query_async(&mut connection.0))
