@@ -195,7 +195,7 @@ impl Store {
     /// The names of the folders right below this one, in order.
     pub async fn folders(&self, path: &str) -> Result<Vec<String>, StoreError> {
         let location = self.location(path);
-        let list = || self.store.list_with_delimiter(Some(&location));
+        let list = || self.objects.list_with_delimiter(Some(&location));
         let found = self.retry(|| format!("list the folders of {path}"), list).await?;
         let name = |folder: &Path| folder.parts().next_back().map(|p| p.as_ref().to_owned());
         let mut names: Vec<_> = found.common_prefixes.iter().filter_map(name).collect();

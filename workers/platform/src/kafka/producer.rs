@@ -7,8 +7,8 @@ use rdkafka::producer::future_producer::{DeliveryFuture, OwnedDeliveryResult};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::reader::{Watermarks, watermarks};
 use super::context::Context;
+use super::reader::{Watermarks, watermarks};
 use super::{KafkaError, blocking, client_config};
 use crate::config::KafkaConfig;
 
