@@ -30,8 +30,9 @@ demo-down: ## end what demo-up started
 test: install web ## every test: unit, real servers, the stream end to end, the browser
 	@tests/run.sh
 
-unit: install web ## the tests that need no server
-	@tests/with-target.sh cargo test --locked --workspace --lib
+unit: install web ## build everything; the tests of the pure parts
+	@tests/with-target.sh cargo build --locked --workspace --bins
+	@tests/with-target.sh cargo test --locked -p millrace-media -p millrace-transcode --lib
 
 lint: ## formatting, clippy, licences and sources of dependencies
 	@tests/lint.sh
