@@ -87,9 +87,10 @@ impl Rendition {
         self.resume_at
     }
 
-    /// Whether a segment has begun and not ended.
-    pub fn is_open(&self) -> bool {
-        !self.open.is_empty()
+    /// Whether a segment of a base with fewer discontinuities than `next` has
+    /// begun and not ended. Another process may have left it so.
+    pub fn is_open_before(&self, next: u32) -> bool {
+        self.open.last().is_some_and(|(part, _)| part.discontinuities < next)
     }
 
     /// The samples that follow are this run's.
@@ -115,10 +116,15 @@ impl Rendition {
         }
     }
 
-    /// The base is over: what is open ends.
-    pub fn end_base(&mut self) {
-        let cuts = self.cutter.finish();
-        self.publish(cuts);
+    /// A base with `next` discontinuities opens: what is open of an earlier one
+    /// ends. A replay passes bases whose successors are published already.
+    pub fn end_base(&mut self, next: u32) {
+        let made = self.context.map(|context| context.base.discontinuities);
+        let found = self.open.last().map(|(part, _)| part.discontinuities);
+        if made.max(found).is_some_and(|discontinuities| discontinuities < next) {
+            let cuts = self.cutter.finish();
+            self.publish(cuts);
+        }
     }
 
     /// One past the last segment.

@@ -137,7 +137,7 @@ impl Session {
         snapshot: Option<Snapshot>,
     ) -> Result<(), SessionError> {
         self.settle().await?;
-        self.close_run(self.base).await?;
+        self.close_run(self.base, u32::MAX).await?;
         // The end is written under a lease, also when nothing else was left.
         self.ensure_run(Some(self.base.unwrap_or(BEGINNING))).await?;
         tracing::info!(broadcast = %self.facts.broadcast, "the broadcast is over");
@@ -298,21 +298,21 @@ impl Session {
     /// A new base opens: what the last one left is ended.
     async fn close_base(&mut self, next: Base) -> Result<(), SessionError> {
         self.settle().await?;
-        self.close_run(self.base.or(Some(next))).await
+        self.close_run(self.base.or(Some(next)), next.discontinuities).await
     }
 
-    async fn close_run(&mut self, base: Option<Base>) -> Result<(), SessionError> {
+    async fn close_run(&mut self, base: Option<Base>, next: u32) -> Result<(), SessionError> {
         if let Some(encoder) = self.encoder.take() {
             encoder.finish().await?;
         }
         self.gop.take();
-        let open = matches!(&self.state, State::Settled(outlet) if outlet.is_open());
+        let open = matches!(&self.state, State::Settled(outlet) if outlet.is_open_before(next));
         if open {
             // Another process's parts may have been left open.
             self.ensure_run(base).await?;
         }
         if let State::Settled(outlet) = &mut self.state {
-            outlet.end_base();
+            outlet.end_base(next);
         }
         self.run = None;
         Ok(())

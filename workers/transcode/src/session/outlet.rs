@@ -246,9 +246,9 @@ impl Outlet {
         (earliest != i64::MIN).then_some(Ticks(earliest))
     }
 
-    /// Whether some rendition's segment has begun and not ended.
-    pub fn is_open(&self) -> bool {
-        self.renditions().any(|r| lock(r).is_open())
+    /// Whether some rendition has a segment open of a base before `next`.
+    pub fn is_open_before(&self, next: u32) -> bool {
+        self.renditions().any(|r| lock(r).is_open_before(next))
     }
 
     /// Fails when another writer has the stream.
@@ -303,10 +303,11 @@ impl Outlet {
         }
     }
 
-    /// Ends the part and segment each rendition has open.
-    pub fn end_base(&mut self) {
+    /// Ends the part and segment each rendition has open of a base
+    /// before a base with `next` discontinuities.
+    pub fn end_base(&mut self, next: u32) {
         for rendition in self.renditions() {
-            lock(rendition).end_base();
+            lock(rendition).end_base(next);
         }
     }
 
@@ -316,7 +317,7 @@ impl Outlet {
             .renditions()
             .map(|rendition| {
                 let mut rendition = lock(rendition);
-                rendition.end_base();
+                rendition.end_base(u32::MAX);
                 (rendition.name().clone(), rendition.next_msn())
             })
             .collect();
