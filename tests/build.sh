@@ -9,7 +9,7 @@ folder=$2
 echo "Building (the first time takes several minutes)"
 cargo build --release --locked -p millrace-operator -p millrace-ingest -p millrace-transcode -p millrace-delivery -p millrace-harness --bins
 for program in millrace-operator millrace-ingest millrace-transcode millrace-delivery millrace-demo; do
-  from=${CARGO_TARGET_DIR:-target}/release/$program
+  from=$CARGO_TARGET_DIR/release/$program
   cmp -s "$from" "$folder/$program" && continue
   # Renamed into place: a running program cannot be written over, but its name can be taken.
   cp "$from" "$folder/.$program.new" && mv "$folder/.$program.new" "$folder/$program"

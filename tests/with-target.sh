@@ -5,7 +5,8 @@
 # clone built last, our own crates are built again.
 set -euo pipefail
 clone=$(cd "$(dirname "$0")/.." && pwd)
-target=${CARGO_TARGET_DIR:-$clone/target}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/millrace/target}
+target=$CARGO_TARGET_DIR
 mkdir -p "$target"
 exec 9>"$target/.millrace-lock"
 if ! flock -n 9; then

@@ -26,7 +26,7 @@ mod settings;
 mod state;
 mod supervise;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use tokio::sync::watch;
@@ -115,8 +115,9 @@ async fn serve(
     let lines = current(streams, running);
     write(args, &lines)?;
     let mut stdout = std::io::stdout();
+    let announcement = endpoints::announcement(&lines, stdout.is_terminal());
     // Whoever closed stdout doesn't want to know.
-    let _ = stdout.write_all(endpoints::announcement(&lines).as_bytes());
+    let _ = stdout.write_all(announcement.as_bytes());
     let _ = stdout.flush();
     loop {
         changed(running).await;

@@ -75,8 +75,8 @@ fn address(plan: &ProcessPlan, port: &str) -> Option<String> {
     Some(address.to_string())
 }
 
-/// For people.
-pub(super) fn announcement(lines: &Lines) -> String {
+/// For people. A key is for eyes only: what is not a terminal is a log.
+pub(super) fn announcement(lines: &Lines, to_terminal: bool) -> String {
     let titles = [
         ("STREAM_ID", "\nstream  "),
         ("RTMP_URL", "publish "),
@@ -89,6 +89,8 @@ pub(super) fn announcement(lines: &Lines) -> String {
     for (name, value) in lines {
         let plain = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
         if let Some((_, title)) = titles.iter().find(|(name, _)| *name == plain) {
+            let secret = plain == "STREAM_KEY" && !to_terminal;
+            let value = if secret { "(in the state directory and the env file)" } else { value };
             // Writing to a String can't fail.
             let _ = writeln!(text, "{title}  {value}");
         }
@@ -113,4 +115,21 @@ pub(super) fn write_env_file(path: &Path, lines: &Lines) -> io::Result<()> {
         .open(&new)?;
     io::Write::write_all(&mut file, text.as_bytes())?;
     std::fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_on_a_terminal_and_in_no_log() {
+        let lines = vec![
+            ("STREAM_ID".to_owned(), "events.keynote".to_owned()),
+            ("STREAM_KEY".to_owned(), "abc_secret".to_owned()),
+            ("STREAM_KEY_2".to_owned(), "def_secret".to_owned()),
+        ];
+        assert!(announcement(&lines, true).contains("abc_secret"));
+        assert!(!announcement(&lines, false).contains("secret\n"));
+        assert!(announcement(&lines, false).contains("events.keynote"));
+    }
 }

@@ -33,9 +33,15 @@ async fn main() -> anyhow::Result<()> {
 
     let observer = Observer::new(server.shared().clone(), &health);
     let mut tasks = Supervisor::new(stop.clone());
-    tasks.spawn("observer", async move { anyhow::Ok(observer.run(stop).await) });
+    tasks.spawn("observer", async move {
+        let _: () = observer.run(stop).await;
+        anyhow::Ok(())
+    });
     let routes = health::router(health, registry);
-    tasks.spawn("listeners", async move { anyhow::Ok(server.run(routes).await) });
+    tasks.spawn("listeners", async move {
+        let _: () = server.run(routes).await;
+        anyhow::Ok(())
+    });
     tasks.run(STOP_WITHIN).await?;
     Ok(())
 }

@@ -76,7 +76,13 @@ impl Supervisor {
         tokio::select! {
             () = stop.cancelled() => {}
             Some(ended) = self.tasks.join_next_with_id() => {
-                result = self.outcome(ended).and_then(|name| Err(SuperviseError::Ended(name)));
+                // A task may be seen to end before the signal it ended on.
+                let told = stop.is_cancelled();
+                result = match self.outcome(ended) {
+                    Ok(_) if told => Ok(()),
+                    Ok(name) => Err(SuperviseError::Ended(name)),
+                    Err(error) => Err(error),
+                };
             }
         }
         if let Err(error) = &result {
@@ -141,6 +147,22 @@ mod tests {
         });
         stop.cancel();
         assert_eq!(supervisor.run(LATE).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ended_because_it_was_told_to_is_not_lost() {
+        // Both are ready when the supervisor looks; it takes either first.
+        for _ in 0..50 {
+            let (mut supervisor, stop) = supervisor();
+            let told = stop.clone();
+            supervisor.spawn::<String>("quick", async move {
+                told.cancelled().await;
+                Ok(())
+            });
+            stop.cancel();
+            tokio::task::yield_now().await;
+            assert_eq!(supervisor.run(LATE).await, Ok(()));
+        }
     }
 
     #[tokio::test]

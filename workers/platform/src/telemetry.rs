@@ -1,5 +1,6 @@
 //! Logs and metrics of a process.
 
+use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::registry::{Registry, Unit};
@@ -11,7 +12,11 @@ use crate::config::{LogFormat, TelemetryConfig};
 /// tests may call it as often as they like.
 pub fn init(config: &TelemetryConfig) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Colours are for people: in a file they are noise.
+        .with_ansi(std::io::stderr().is_terminal());
     // An error only says that a subscriber is already there.
     drop(match config.format {
         LogFormat::Text => builder.try_init(),

@@ -25,6 +25,8 @@ use command::RunArgs;
 
 /// Pictures on their way into ffmpeg. Its own pipe holds 64 KiB more.
 const FEED_DEPTH: usize = 32;
+/// Read of a rung's pipe at once: all that a pipe holds.
+const PIPE: usize = 64 << 10;
 /// Longest body believed of ffmpeg's output: 8 MiB.
 const MAX_PICTURE: usize = 8 << 20;
 /// How long ffmpeg may take to finish once its input is closed.
@@ -98,6 +100,7 @@ pub struct Encoder {
 #[derive(Debug)]
 pub struct RungOutput {
     pipe: pipe::Receiver,
+    buffer: Box<[u8]>,
     reader: FileReader,
 }
 
@@ -136,14 +139,15 @@ impl Encoder {
             .into_iter()
             .map(|(read, _write_end_closes_here)| {
                 let pipe = pipe::Receiver::from_owned_fd(read)?;
-                Ok(RungOutput { pipe, reader: FileReader::new(MAX_PICTURE) })
+                let buffer = vec![0; PIPE].into_boxed_slice();
+                Ok(RungOutput { pipe, buffer, reader: FileReader::new(MAX_PICTURE) })
             })
             .collect::<Result<Vec<_>, std::io::Error>>()?;
         let gone = || std::io::Error::other("ffmpeg's standard streams are missing");
         let stdin = child.stdin.take().ok_or_else(gone)?;
         let stderr = child.stderr.take().ok_or_else(gone)?;
-        let (feed, fed) = mpsc::channel(FEED_DEPTH);
-        let feeder = tokio::spawn(write_pictures(stdin, config, fed));
+        let (feed, pictures) = mpsc::channel(FEED_DEPTH);
+        let feeder = tokio::spawn(write_pictures(stdin, config, pictures));
         let words = tokio::spawn(listen(BufReader::new(stderr)));
         Ok((Self { child, feed: Some(feed), feeder, words }, outputs))
     }
@@ -192,9 +196,8 @@ impl RungOutput {
             if let Some(tag) = self.reader.pop()? {
                 return Ok(Some(tag));
             }
-            let mut buffer = [0; 64 * 1024];
-            let read = self.pipe.read(&mut buffer).await?;
-            match buffer.get(..read) {
+            let read = self.pipe.read(&mut self.buffer).await?;
+            match self.buffer.get(..read) {
                 None | Some([]) => return Ok(None),
                 Some(bytes) => self.reader.push(bytes),
             }

@@ -1,6 +1,13 @@
 //! One run of the real ffmpeg: every picture that goes in comes out once, at
 //! its time, with keyframes on the timeline's grid.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it stands"
+)]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -139,8 +139,8 @@ mod tests {
     }
 
     /// Frames at RTMP's whole milliseconds.
-    fn frames(fps: f64, count: u32) -> Vec<Sample> {
-        let at = |n: u32| (f64::from(n) * 1_000.0 / fps).round() as i64 * 90;
+    fn frames((num, den): (i64, i64), count: u32) -> Vec<Sample> {
+        let at = |n: u32| (i64::from(n) * 1_000 * den + num / 2) / num * 90;
         (0..count)
             .map(|n| Sample {
                 start: at(n),
@@ -180,7 +180,9 @@ mod tests {
 
     #[test]
     fn parts_keep_within_the_target_and_reach_85_percent_of_it_at_usual_rates() {
-        let video = [15.0, 23.976, 24.0, 25.0, 29.97, 30.0, 48.0, 50.0, 59.94, 60.0];
+        let whole = [15, 24, 25, 30, 48, 50, 60].map(|fps| (fps, 1));
+        let ntsc = [24_000, 30_000, 60_000].map(|num| (num, 1_001));
+        let video = [&whole[..], &ntsc[..]].concat();
         let mut cases: Vec<_> = video.iter().map(|fps| (90_000, frames(*fps, 900))).collect();
         cases.push((48_000, sounds(48_000, 900)));
         cases.push((44_100, sounds(44_100, 900)));
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn segments_are_contiguous_and_every_sample_is_in_exactly_one_part() {
-        let samples = frames(29.97, 600);
+        let samples = frames((30_000, 1_001), 600);
         let mut cutter = Cutter::new(grid(90_000), None);
         let mut cuts: Vec<_> = samples.iter().cloned().flat_map(|s| cutter.push(s)).collect();
         cuts.extend(cutter.finish());
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_segment_ends_with_its_last_frame_not_with_the_next_ones_first() {
         let mut cutter = Cutter::new(grid(90_000), None);
-        let cuts: Vec<_> = frames(25.0, 50).into_iter().flat_map(|s| cutter.push(s)).collect();
+        let cuts: Vec<_> = frames((25, 1), 50).into_iter().flat_map(|s| cutter.push(s)).collect();
         assert_eq!(cuts.last(), Some(&Cut::SegmentEnd(Msn(0))));
     }
 
@@ -233,7 +235,7 @@ mod tests {
     fn a_restarted_cutter_ends_the_segment_it_found_open() {
         let open = Position { msn: Msn(0), part: 4 };
         let mut cutter = Cutter::new(grid(90_000), Some(open));
-        let first = frames(25.0, 60).split_off(50).remove(0);
+        let first = frames((25, 1), 60).split_off(50).remove(0);
         assert_eq!(cutter.push(first), [Cut::SegmentEnd(Msn(0))]);
     }
 }

@@ -28,7 +28,7 @@ const SILENCE_AT_START: Duration = Duration::from_secs(15);
 
 /// The source's configuration.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub(super) struct Source {
     /// Parsed.
     pub avc: AvcConfig,
     /// As it came: an FLV tag body.
@@ -37,7 +37,7 @@ pub struct Source {
 
 /// See the module.
 #[derive(Debug)]
-pub struct LiveRun {
+pub(super) struct LiveRun {
     engine: Engine,
     stamps: Stamps,
     clock: Arc<FrameClock>,
@@ -66,7 +66,7 @@ enum Output {
 impl LiveRun {
     /// Starts the encoder for a run whose first fed pictures are `frames`: a
     /// keyframe and what follows it up to the first one that is due.
-    pub fn start(
+    pub(super) fn start(
         config: &Config,
         outlet: &mut Outlet,
         source: &Source,
@@ -112,7 +112,7 @@ impl LiveRun {
     }
 
     /// Feeds one picture; waits while the encoder is busy.
-    pub async fn feed(&mut self, frame: VideoFrame) -> Result<(), SessionError> {
+    pub(super) async fn feed(&mut self, frame: VideoFrame) -> Result<(), SessionError> {
         let stamp = self.stamps.fed_ms(frame.dts);
         self.step = frame.step;
         match &mut self.engine {
@@ -150,7 +150,7 @@ impl LiveRun {
     }
 
     /// No more pictures: waits until all that were fed are out.
-    pub async fn finish(mut self) -> Result<(), SessionError> {
+    pub(super) async fn finish(mut self) -> Result<(), SessionError> {
         self.clock.close(self.step);
         match self.engine {
             Engine::Ffmpeg(encoder) => encoder.finish().await?,

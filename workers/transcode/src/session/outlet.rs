@@ -29,24 +29,27 @@ use crate::services::{Place, PublishError, Published, Services};
 /// Notes that wait for the archive.
 const NOTES: usize = 256;
 /// How long the end of a broadcast waits for services that are away.
-const END_LIMIT: Duration = Duration::from_secs(60);
+const END_LIMIT: Duration = Duration::from_mins(1);
 
 /// A rendition that several tasks touch, never across an await.
-pub type Shared = Arc<Mutex<Rendition>>;
+pub(super) type Shared = Arc<Mutex<Rendition>>;
 
 /// Locks a rendition; a panic elsewhere does not stop the others.
-pub fn lock(rendition: &Shared) -> MutexGuard<'_, Rendition> {
+pub(super) fn lock(rendition: &Shared) -> MutexGuard<'_, Rendition> {
     rendition.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A rendition's ways out: to Redis and to the object store.
+type Lanes = (Arc<Lane<RedisOp>>, Arc<Lane<StoreOp>>);
+
 /// See the module.
 #[derive(Debug)]
-pub struct Outlet {
+pub(super) struct Outlet {
     services: Services,
     info: BroadcastInfo,
     videos: Vec<(RungFormat, Shared)>,
     audio: Option<Shared>,
-    lanes: Vec<(Arc<Lane<RedisOp>>, Arc<Lane<StoreOp>>)>,
+    lanes: Vec<Lanes>,
     notes: mpsc::Sender<Note>,
     drains: JoinSet<()>,
     fenced: Arc<AtomicBool>,
@@ -59,7 +62,12 @@ pub struct Outlet {
 
 impl Outlet {
     /// For a broadcast of which nothing is published.
-    pub fn open(services: &Services, config: &Config, facts: &Open, format: &Format) -> Self {
+    pub(super) fn open(
+        services: &Services,
+        config: &Config,
+        facts: &Open,
+        format: &Format,
+    ) -> Self {
         let info = BroadcastInfo {
             stream: config.stream.clone(),
             broadcast: facts.broadcast,
@@ -89,7 +97,7 @@ impl Outlet {
     }
 
     /// For a broadcast that another process has begun.
-    pub async fn resume(
+    pub(super) async fn resume(
         services: &Services,
         config: &Config,
         info: BroadcastInfo,
@@ -119,9 +127,9 @@ impl Outlet {
         head: Head,
         names: &[RenditionName],
     ) -> Self {
-        let (notes, noted) = mpsc::channel(NOTES);
+        let (notes, inbox) = mpsc::channel(NOTES);
         let mut drains = JoinSet::new();
-        drains.spawn(Archive::new(services.clone(), head, names).run(noted));
+        drains.spawn(Archive::new(services.clone(), head, names).run(inbox));
         Self {
             services: services.clone(),
             info,
@@ -158,7 +166,9 @@ impl Outlet {
         }
         let shared = self.rendition(&info.name, info.timescale, &plan, open);
         if let Some((redis, store)) = self.lanes.last() {
-            unindexed.into_iter().for_each(|op| store.push(op));
+            for op in unindexed {
+                store.push(op);
+            }
             for segment in plan.unlisted {
                 redis.push(RedisOp::Segment { info: segment, parts: Vec::new(), bytes: None });
             }
@@ -222,17 +232,17 @@ impl Outlet {
     }
 
     /// What is known of the broadcast.
-    pub fn info(&self) -> &BroadcastInfo {
+    pub(super) fn info(&self) -> &BroadcastInfo {
         &self.info
     }
 
     /// The rungs, lowest first.
-    pub fn videos(&self) -> &[(RungFormat, Shared)] {
+    pub(super) fn videos(&self) -> &[(RungFormat, Shared)] {
         &self.videos
     }
 
     /// The audio rendition.
-    pub fn audio(&self) -> Option<&Shared> {
+    pub(super) fn audio(&self) -> Option<&Shared> {
         self.audio.as_ref()
     }
 
@@ -241,18 +251,18 @@ impl Outlet {
     }
 
     /// The first moment that some rung still wants; `None` if that is all.
-    pub fn video_resumes_at(&self) -> Option<Ticks> {
+    pub(super) fn video_resumes_at(&self) -> Option<Ticks> {
         let earliest = self.videos.iter().map(|(_, r)| lock(r).resume_at()).min()?;
         (earliest != i64::MIN).then_some(Ticks(earliest))
     }
 
     /// Whether some rendition has a segment open of a base before `next`.
-    pub fn is_open_before(&self, next: u32) -> bool {
+    pub(super) fn is_open_before(&self, next: u32) -> bool {
         self.renditions().any(|r| lock(r).is_open_before(next))
     }
 
     /// Fails when another writer has the stream.
-    pub fn check(&self) -> Result<(), SessionError> {
+    pub(super) fn check(&self) -> Result<(), SessionError> {
         if self.fenced.load(Ordering::Relaxed) {
             return Err(PublishError::Fenced { broadcast: self.info.broadcast }.into());
         }
@@ -260,12 +270,12 @@ impl Outlet {
     }
 
     /// Tells the archive; a full queue waits, a closed one is at its end.
-    pub async fn note(&self, note: Note) {
+    pub(super) async fn note(&self, note: Note) {
         let _ = self.notes.send(note).await;
     }
 
     /// Samples from here on are this run's.
-    pub async fn begin_run(&mut self, run: Run, base: Base) {
+    pub(super) async fn begin_run(&mut self, run: Run, base: Base) {
         self.note(Note::Run(run)).await;
         for rendition in self.renditions() {
             lock(rendition).begin_run(RunContext { run, base });
@@ -274,7 +284,7 @@ impl Outlet {
 
     /// Publishes the broadcast's description once every rung has told its
     /// codecs.
-    pub fn announce(&mut self, codecs: Vec<oneshot::Receiver<String>>) {
+    pub(super) fn announce(&mut self, codecs: Vec<oneshot::Receiver<String>>) {
         if std::mem::replace(&mut self.announcing, true) {
             return;
         }
@@ -305,14 +315,18 @@ impl Outlet {
 
     /// Ends the part and segment each rendition has open of a base
     /// before a base with `next` discontinuities.
-    pub fn end_base(&mut self, next: u32) {
+    pub(super) fn end_base(&mut self, next: u32) {
         for rendition in self.renditions() {
             lock(rendition).end_base(next);
         }
     }
 
     /// The broadcast is over: gets everything out, then commits `offset`.
-    pub async fn end(self, offset: i64, snapshot: Option<Snapshot>) -> Result<(), SessionError> {
+    pub(super) async fn end(
+        self,
+        offset: i64,
+        snapshot: Option<Snapshot>,
+    ) -> Result<(), SessionError> {
         let ends: Vec<_> = self
             .renditions()
             .map(|rendition| {

@@ -44,7 +44,7 @@ pub(crate) async fn run(mode: Mode) -> Result<ExitCode> {
 
     let mut demo = Demo { stack: None, publisher: None };
     let outcome = tokio::select! {
-        outcome = demo.play(&place, &settings, &screen) => Some(outcome),
+        outcome = demo.play(&place, &settings, &screen, mode) => Some(outcome),
         reason = told_to_end(mode) => { reason?; None }
     };
     screen.step("Stopping everything", demo.stop(&place)).await?;
@@ -62,7 +62,13 @@ struct Demo {
 }
 
 impl Demo {
-    async fn play(&mut self, place: &Place, settings: &Settings, screen: &Screen) -> Result<()> {
+    async fn play(
+        &mut self,
+        place: &Place,
+        settings: &Settings,
+        screen: &Screen,
+        mode: Mode,
+    ) -> Result<()> {
         let folder = place.path("servers");
         let servers = screen
             .step(
@@ -106,11 +112,11 @@ impl Demo {
                 }
             })?;
             write_env(place, &endpoints, &plan)?;
-            announce(screen, &endpoints);
+            announce(screen, &endpoints, mode);
             self.watch(&source, http, &endpoints, place, settings, screen).await
         } else {
             write_env(place, &endpoints, &plan)?;
-            announce(screen, &endpoints);
+            announce(screen, &endpoints, mode);
             screen.say("Nothing is published: point OBS or ffmpeg at it.");
             let nobody = Source::Loop(std::path::PathBuf::new());
             self.watch(&nobody, http, &endpoints, place, settings, screen).await
@@ -243,11 +249,14 @@ fn write_env(place: &Place, endpoints: &Endpoints, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn announce(screen: &Screen, endpoints: &Endpoints) {
+fn announce(screen: &Screen, endpoints: &Endpoints, mode: Mode) {
     screen.say("");
     screen.say(&format!("  Watch    {}", endpoints.player));
     screen.say(&format!("  HLS      {}", endpoints.hls));
     screen.say(&format!("  Publish  {}", endpoints.rtmp));
-    screen.say(&format!("  Key      {}", endpoints.key));
+    // In the background this is a log file.
+    let key =
+        if mode == Mode::Background { "(STREAM_KEY in the env file)" } else { &endpoints.key };
+    screen.say(&format!("  Key      {key}"));
     screen.say("");
 }

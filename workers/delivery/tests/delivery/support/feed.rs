@@ -18,11 +18,11 @@ use millrace_platform::store::Store;
 use uuid::Uuid;
 
 /// Parts of each segment: 2 s in 200 ms pieces.
-pub const PARTS: u32 = 10;
+pub(crate) const PARTS: u32 = 10;
 const PART_MS: i64 = 200;
 
 /// One broadcast being published.
-pub struct Feed {
+pub(crate) struct Feed {
     pub info: BroadcastInfo,
     writer: MediaWriter,
     store: Store,
@@ -33,7 +33,7 @@ pub struct Feed {
 
 impl Feed {
     /// Begins a broadcast with two rungs and audio.
-    pub async fn begin(settings: &Settings, stream: &StreamId) -> Self {
+    pub(crate) async fn begin(settings: &Settings, stream: &StreamId) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         let started_ms = i64::try_from(now).unwrap();
         let info = BroadcastInfo {
@@ -62,17 +62,17 @@ impl Feed {
     }
 
     /// The stream's URL part: `/hls/{stream}`.
-    pub fn stream_path(&self) -> String {
+    pub(crate) fn stream_path(&self) -> String {
         format!("/hls/{}", self.info.stream)
     }
 
     /// `/hls/{stream}/{broadcast}/{rendition}/{name}`.
-    pub fn path(&self, rendition: &str, name: &str) -> String {
+    pub(crate) fn path(&self, rendition: &str, name: &str) -> String {
         format!("/hls/{}/{}/{rendition}/{name}", self.info.stream, self.info.broadcast)
     }
 
     /// Whole segments of every rendition.
-    pub async fn segments(&mut self, range: std::ops::Range<u64>) {
+    pub(crate) async fn segments(&mut self, range: std::ops::Range<u64>) {
         for msn in range {
             for part in 0..PARTS {
                 self.part(msn, part).await;
@@ -82,7 +82,7 @@ impl Feed {
     }
 
     /// One part of every rendition.
-    pub async fn part(&self, msn: u64, part: u32) {
+    pub(crate) async fn part(&self, msn: u64, part: u32) {
         for rendition in &self.info.renditions {
             let bytes = part_bytes(&rendition.name, msn, part);
             let tick = |ms: i64| ms * i64::from(rendition.timescale) / 1_000;
@@ -105,7 +105,7 @@ impl Feed {
 
     /// Completes a segment of every rendition: in the object store, then in
     /// Redis if it is there.
-    pub async fn segment(&mut self, msn: u64) {
+    pub(crate) async fn segment(&mut self, msn: u64) {
         let segments = self.store_segment(msn).await;
         let parts: Vec<_> = (0..PARTS).map(|part| (part, self.run)).collect();
         for (name, segment) in segments {
@@ -116,7 +116,7 @@ impl Feed {
     }
 
     /// Completes a segment in the object store alone.
-    pub async fn store_segment(&mut self, msn: u64) -> Vec<(RenditionName, SegmentInfo)> {
+    pub(crate) async fn store_segment(&mut self, msn: u64) -> Vec<(RenditionName, SegmentInfo)> {
         let mut segments = Vec::new();
         for rendition in &self.info.renditions {
             let bytes = segment_bytes(&rendition.name, msn);
@@ -140,7 +140,7 @@ impl Feed {
     }
 
     /// Ends the broadcast; `msn` is one past its last segment.
-    pub async fn end(&mut self, msn: u64) {
+    pub(crate) async fn end(&mut self, msn: u64) {
         self.head.info.ended = true;
         self.write_head().await;
         let ends: Vec<_> =
@@ -149,7 +149,7 @@ impl Feed {
     }
 
     /// Claims the lease again after Redis has lost it.
-    pub async fn claim_again(&self) {
+    pub(crate) async fn claim_again(&self) {
         self.writer.claim().await.unwrap();
     }
 
@@ -162,17 +162,17 @@ impl Feed {
 const INIT: Bytes = Bytes::from_static(b"init");
 
 /// The init segment of all renditions.
-pub fn init() -> InitHash {
+pub(crate) fn init() -> InitHash {
     InitHash::of(&INIT)
 }
 
 /// What a part holds.
-pub fn part_bytes(rendition: &RenditionName, msn: u64, part: u32) -> Bytes {
+pub(crate) fn part_bytes(rendition: &RenditionName, msn: u64, part: u32) -> Bytes {
     Bytes::from(format!("<{rendition} {msn}.{part}>"))
 }
 
 /// What a segment holds: its parts.
-pub fn segment_bytes(rendition: &RenditionName, msn: u64) -> Bytes {
+pub(crate) fn segment_bytes(rendition: &RenditionName, msn: u64) -> Bytes {
     (0..PARTS).flat_map(|part| part_bytes(rendition, msn, part)).collect()
 }
 

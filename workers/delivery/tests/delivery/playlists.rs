@@ -1,10 +1,7 @@
 //! What playlists say, and when.
-#![expect(missing_docs, reason = "tests")]
 
-mod support;
-
-use support::World;
-use support::feed::PARTS;
+use crate::support::World;
+use crate::support::feed::PARTS;
 
 const MSN: &str = "#EXT-X-MEDIA-SEQUENCE:";
 

@@ -1,10 +1,7 @@
 //! The pages, the beacon and the administrators' listener.
-#![expect(missing_docs, reason = "tests")]
 
-mod support;
-
+use crate::support::World;
 use serde_json::json;
-use support::World;
 
 #[tokio::test]
 async fn pages_load_only_from_their_own_host() {
@@ -35,7 +32,7 @@ async fn beacons_are_counted_as_viewers() {
     let replica = world.replica().await;
     let beacon = |body: String| {
         let url = format!("http://{}{}/beacon", replica.viewers, feed.stream_path());
-        support::answer(replica.client.post(url).body(body))
+        crate::support::answer(replica.client.post(url).body(body))
     };
     for viewer in ["a".repeat(32), "b".repeat(32), "a".repeat(32)] {
         let body = json!({"viewer": viewer, "rendition": "720p", "stalls": 0, "latencyMs": 900});
@@ -58,14 +55,14 @@ async fn a_streams_status_follows_its_broadcast() {
 
     let mut feed = world.feed().await;
     feed.segments(0..2).await;
-    support::until(async || replica.ask(&path).await["state"] == "live").await;
+    crate::support::until(async || replica.ask(&path).await["state"] == "live").await;
     let live = replica.ask(&path).await;
     assert_eq!(live["broadcast"], json!(feed.info.broadcast));
     assert_eq!(live["renditions"], json!(["480p", "720p", "audio"]));
     assert!(live["liveEdgeLatencySeconds"].is_number());
 
     feed.end(2).await;
-    support::until(async || replica.ask(&path).await["state"] == "ended").await;
+    crate::support::until(async || replica.ask(&path).await["state"] == "ended").await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Replicas of delivery in this process, over a real Redis and a directory
 //! store of their own.
 
-pub mod feed;
-pub mod wire;
+pub(crate) mod feed;
+pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use uuid::Uuid;
 use feed::Feed;
 
 /// Longer than anything takes that is not broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An installation of its own in Redis and a directory, with one stream.
-pub struct World {
+pub(crate) struct World {
     pub stream: StreamId,
     store: TempDir,
     redis: String,
@@ -33,7 +33,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // For the HTTP client.
         tls::install_provider();
         let redis = std::env::var("TEST_REDIS_URL")
@@ -47,12 +47,12 @@ impl World {
     }
 
     /// Where the test's Redis is: `host:port`.
-    pub fn redis_address(&self) -> &str {
+    pub(crate) fn redis_address(&self) -> &str {
         self.redis.trim_start_matches("redis://")
     }
 
     /// The settings of a replica whose Redis is at this URL.
-    pub fn settings(&self, redis: &str) -> Settings {
+    pub(crate) fn settings(&self, redis: &str) -> Settings {
         let store = format!("file://{}", self.store.path().display());
         let variables = [
             ("LISTEN_ADDRESS", "127.0.0.1"),
@@ -66,17 +66,17 @@ impl World {
     }
 
     /// Begins a broadcast of the stream.
-    pub async fn feed(&self) -> Feed {
+    pub(crate) async fn feed(&self) -> Feed {
         Feed::begin(&self.settings(&self.redis), &self.stream).await
     }
 
     /// Starts a replica.
-    pub async fn replica(&self) -> Replica {
+    pub(crate) async fn replica(&self) -> Replica {
         self.replica_with(self.settings(&self.redis)).await
     }
 
     /// Starts a replica with these settings.
-    pub async fn replica_with(&self, settings: Settings) -> Replica {
+    pub(crate) async fn replica_with(&self, settings: Settings) -> Replica {
         let origin = Origin::open(&settings).unwrap();
         let shutdown = CancellationToken::new();
         let metrics = Metrics::default();
@@ -94,12 +94,12 @@ impl World {
     }
 
     /// Redis forgets everything of this installation.
-    pub async fn forget_redis(&self) {
+    pub(crate) async fn forget_redis(&self) {
         self.forget("*").await;
     }
 
     /// Redis forgets this installation's keys of this pattern.
-    pub async fn forget(&self, pattern: &str) {
+    pub(crate) async fn forget(&self, pattern: &str) {
         let client = redis::Client::open(format!("{}/1", self.redis)).unwrap();
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();
         let pattern = format!("{}:{pattern}", self.installation);
@@ -111,7 +111,7 @@ impl World {
 }
 
 /// A running delivery.
-pub struct Replica {
+pub(crate) struct Replica {
     pub viewers: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: Metrics,
@@ -121,26 +121,26 @@ pub struct Replica {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     pub text: String,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 impl Replica {
     /// GET on the viewers' listener.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[]).await
     }
 
     /// GET with request headers.
-    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.client.get(format!("http://{}{path}", self.viewers));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -149,25 +149,25 @@ impl Replica {
     }
 
     /// GET on the administrators' listener.
-    pub async fn ask(&self, path: &str) -> serde_json::Value {
+    pub(crate) async fn ask(&self, path: &str) -> serde_json::Value {
         let request = self.client.get(format!("http://{}{path}", self.admin));
         serde_json::from_str(&answer(request).await.text).unwrap()
     }
 
     /// GET in the background.
-    pub fn spawn_get(&self, path: &str) -> tokio::task::JoinHandle<Answer> {
+    pub(crate) fn spawn_get(&self, path: &str) -> tokio::task::JoinHandle<Answer> {
         let request = self.client.get(format!("http://{}{path}", self.viewers));
         tokio::spawn(answer(request))
     }
 
     /// Waits until so many requests are blocked.
-    pub async fn until_waiters(&self, count: i64) {
+    pub(crate) async fn until_waiters(&self, count: i64) {
         until(async || self.metrics.waiters.get() == count).await;
     }
 }
 
 /// Sends a request.
-pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.timeout(PATIENCE).send().await.unwrap();
     Answer {
         status: response.status().as_u16(),
@@ -177,7 +177,7 @@ pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 /// Waits until something holds.
-pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

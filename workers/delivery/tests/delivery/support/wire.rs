@@ -7,14 +7,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Passes connections on to a server until it is cut.
-pub struct Wire {
+pub(crate) struct Wire {
     pub address: SocketAddr,
     whole: watch::Sender<bool>,
 }
 
 impl Wire {
     /// A whole wire to `host:port`.
-    pub async fn to(server: &str) -> Self {
+    pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (whole, is_whole) = watch::channel(true);
@@ -28,12 +28,12 @@ impl Wire {
     }
 
     /// Ends all connections, and new ones as soon as they are made.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.whole.send_replace(false);
     }
 
     /// Passes new connections on again.
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.whole.send_replace(true);
     }
 }

@@ -1,12 +1,9 @@
 //! Media: where it comes from and how it is sent.
-#![expect(missing_docs, reason = "tests")]
 
-mod support;
-
+use crate::support::feed::{init, part_bytes, segment_bytes};
+use crate::support::wire::Wire;
+use crate::support::{Replica, World};
 use millrace_delivery::metrics::{Layer, LayerLabels};
-use support::feed::{init, part_bytes, segment_bytes};
-use support::wire::Wire;
-use support::{Replica, World};
 
 fn found(replica: &Replica, layer: Layer) -> u64 {
     replica.metrics.lookups.get_or_create(&LayerLabels { layer }).get()
@@ -46,7 +43,7 @@ async fn ranges_and_heads_are_answered() {
     assert_eq!(part.header("content-range"), format!("bytes 5-9/{}", whole.len()));
     assert_eq!(replica.get_with(&path, &[("range", "bytes=9999-")]).await.status, 416);
     let head = replica.client.head(format!("http://{}{path}", replica.viewers));
-    let head = support::answer(head).await;
+    let head = crate::support::answer(head).await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
     assert_eq!(head.header("content-length"), whole.len().to_string());
 }
@@ -139,7 +136,7 @@ async fn without_redis_a_stream_goes_on_from_the_object_store() {
     assert_eq!(replica.get(&feed.path("720p", "media.m3u8")).await.status, 200);
 
     wire.cut();
-    support::until(async || replica.metrics.degraded.get() == 1).await;
+    crate::support::until(async || replica.metrics.degraded.get() == 1).await;
     feed.store_segment(3).await;
     let playlist = replica.get(&feed.path("720p", "media.m3u8?_HLS_msn=3")).await;
     assert!(playlist.text.contains("\n3-1.m4s"), "{} {}", playlist.status, playlist.text);
@@ -149,7 +146,7 @@ async fn without_redis_a_stream_goes_on_from_the_object_store() {
     assert_eq!(hinted.status, 503, "parts come with Redis alone");
 
     wire.mend();
-    support::until(async || replica.metrics.degraded.get() == 0).await;
+    crate::support::until(async || replica.metrics.degraded.get() == 0).await;
     feed.part(4, 0).await;
     let playlist = replica.get(&feed.path("720p", "media.m3u8?_HLS_msn=4&_HLS_part=0")).await;
     assert_eq!(playlist.status, 200, "{}", playlist.text);

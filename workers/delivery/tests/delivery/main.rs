@@ -1,0 +1,8 @@
+//! Delivery on a real Redis and object store, asked over HTTP.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+mod media;
+mod pages;
+mod playlists;
+mod support;
