@@ -78,6 +78,7 @@ mod tests {
             nonce: Uuid::from_u128(nonce),
             key_id: "abcd1234".parse().unwrap(),
             started_ms: 5,
+            resumed: false,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use millrace_media::avc::{AvcConfig, AvcError};
 use millrace_media::flv::{AudioPacket, AudioTag, FlvError, FrameType, VideoPacket, VideoTag};
 use millrace_media::id::Epoch;
 use millrace_media::record::{Body, Frame, Open, Record, Track};
@@ -34,6 +35,17 @@ pub struct Written {
     pub records: Vec<Record>,
 }
 
+/// Why a message is not written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// It is no FLV tag body; it is to be skipped.
+    #[error(transparent)]
+    Malformed(#[from] FlvError),
+    /// A video configuration that no reader could start a decoder with.
+    #[error(transparent)]
+    VideoConfig(#[from] AvcError),
+}
+
 /// Writes the records of one epoch.
 #[derive(Debug)]
 pub struct Frames {
@@ -60,19 +72,20 @@ impl Frames {
     /// The records of the next message.
     ///
     /// # Errors
-    /// When the message is no FLV tag body; it is to be skipped.
-    pub fn push(&mut self, message: &Message) -> Result<Written, FlvError> {
+    /// When the message is not to be written.
+    pub fn push(&mut self, message: &Message) -> Result<Written, FrameError> {
         match message.track {
             Track::Video => self.video(message),
-            Track::Audio => self.audio(message),
+            Track::Audio => Ok(self.audio(message)?),
         }
     }
 
-    fn video(&mut self, message: &Message) -> Result<Written, FlvError> {
+    fn video(&mut self, message: &Message) -> Result<Written, FrameError> {
         let tag = VideoTag::parse(&message.payload)?;
         let mut written = Written { starts_gop: false, picture: false, records: Vec::new() };
         match tag.packet {
-            VideoPacket::Config(_) => {
+            VideoPacket::Config(record) => {
+                AvcConfig::parse(&record)?;
                 self.video_config = Some(message.payload.clone());
                 written.records.push(self.config(message, message.payload.clone(), false));
             }
@@ -151,12 +164,21 @@ mod tests {
     use millrace_media::id::BroadcastId;
     use uuid::Uuid;
 
+    /// 854x480, High, level 3.1.
+    const VIDEO_CONFIG: &[u8] = &[
+        0x17, 0x00, 0x00, 0x00, 0x00, 0x01, 0x64, 0x00, 0x1f, 0xff, 0xe1, 0x00, 0x19, 0x67, 0x64,
+        0x00, 0x1f, 0xac, 0xd9, 0x40, 0xd8, 0x3d, 0xe6, 0xf0, 0x11, 0x00, 0x00, 0x03, 0x03, 0xe9,
+        0x00, 0x00, 0xea, 0x60, 0x0f, 0x18, 0x31, 0x96, 0x01, 0x00, 0x06, 0x68, 0xea, 0xe3, 0xcb,
+        0x22, 0xc0, 0xfd, 0xf8, 0xf8, 0x00,
+    ];
+
     fn frames() -> Frames {
         let facts = Open {
             broadcast: BroadcastId(Uuid::nil()),
             nonce: Uuid::nil(),
             key_id: "abcd1234".parse().unwrap(),
             started_ms: 5,
+            resumed: false,
         };
         Frames::new(Epoch(3), facts)
     }
@@ -187,7 +209,7 @@ mod tests {
         let mut frames = frames();
         let mut all = Vec::new();
         for (track, payload) in [
-            (Track::Video, [0x17, 0, 0, 0, 0, 1].as_slice()),
+            (Track::Video, VIDEO_CONFIG),
             (Track::Audio, &[0xaf, 0, 0x12, 0x10]),
             (Track::Video, &[0x17, 1, 0, 0, 66, 1]),
             (Track::Video, &[0x27, 1, 0xff, 0xff, 0xff, 1]),
@@ -215,7 +237,7 @@ mod tests {
     #[test]
     fn the_first_keyframe_repeats_too_after_a_loss() {
         let mut frames = frames();
-        written(&mut frames, Track::Video, &[0x17, 0, 0, 0, 0, 1]);
+        written(&mut frames, Track::Video, VIDEO_CONFIG);
         frames.after_loss();
         let all = written(&mut frames, Track::Video, &[0x17, 1, 0, 0, 0, 1]);
         assert_eq!(all, ["facts", "1 Video config repeated 0", "2 Video frame key 0"]);
@@ -229,5 +251,13 @@ mod tests {
         let payload = Bytes::from_static(&[0x17]);
         let cut = Message { track: Track::Video, time_ms: 0, arrival_ms: 0, payload };
         assert!(frames.push(&cut).is_err());
+    }
+
+    #[test]
+    fn a_configuration_that_no_decoder_takes_is_not_written() {
+        let payload = Bytes::from_static(&[0x17, 0, 0, 0, 0, 1, 0x42, 0, 0x1e, 0xff, 0xe0, 0]);
+        let message = Message { track: Track::Video, time_ms: 0, arrival_ms: 0, payload };
+        let error = frames().push(&message).unwrap_err();
+        assert!(matches!(error, FrameError::VideoConfig(_)), "{error}");
     }
 }

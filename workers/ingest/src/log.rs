@@ -219,11 +219,11 @@ impl Log {
 
 /// The facts of the next epoch.
 fn next_facts(control: &Control, key_id: &KeyId) -> Open {
-    let (broadcast, started_ms) = match control.open() {
-        Some(open) => (open.broadcast, open.started_ms),
-        None => (BroadcastId(Uuid::now_v7()), wall_ms()),
+    let (broadcast, started_ms, resumed) = match control.open() {
+        Some(open) => (open.broadcast, open.started_ms, true),
+        None => (BroadcastId(Uuid::now_v7()), wall_ms(), false),
     };
-    Open { broadcast, nonce: Uuid::new_v4(), key_id: key_id.clone(), started_ms }
+    Open { broadcast, nonce: Uuid::new_v4(), key_id: key_id.clone(), started_ms, resumed }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millrace_media::id::Epoch;
 use millrace_media::record::{EndReason, Open, Track};
-use tracing::{Span, debug, info};
+use tracing::{Span, debug, info, warn};
 
 use crate::clock::wall_ms;
-use crate::frames::{Frames, Message};
+use crate::frames::{FrameError, Frames, Message};
 use crate::keys::Admission;
 use crate::refusal::Refusal;
 use crate::seat::Seated;
@@ -59,10 +59,14 @@ impl Publisher {
         let message = Message { track, time_ms, arrival_ms: wall_ms(), payload };
         let written = match self.frames.push(&message) {
             Ok(written) => written,
-            Err(error) => {
+            Err(FrameError::Malformed(error)) => {
                 self.stream.metrics.malformed.inc();
                 debug!(parent: &self.span, "skipped: {error}");
                 return Ok(());
+            }
+            Err(FrameError::VideoConfig(error)) => {
+                warn!(parent: &self.span, "{error}");
+                return Err(Refusal::BadVideo);
             }
         };
         if written.picture && !self.active {

@@ -33,6 +33,9 @@ pub enum Refusal {
     /// Only audio came.
     #[error("No video came; audio alone can't be published. Add H.264 video.")]
     AudioOnly,
+    /// A video configuration that can't be decoded.
+    #[error("The H.264 configuration can't be used; restart the encoder with a common profile.")]
+    BadVideo,
     /// More than the stream may have.
     #[error("The bitrate is above this stream's limit; lower it in the encoder.")]
     Bitrate,
@@ -54,6 +57,7 @@ impl Refusal {
             Self::Replaced => "replaced",
             Self::LogUnavailable => "log_unavailable",
             Self::AudioOnly => "audio_only",
+            Self::BadVideo => "bad_video",
             Self::Bitrate => "bitrate",
             Self::Shutdown => "shutdown",
         }
@@ -68,7 +72,7 @@ impl Refusal {
             | Self::Expired
             | Self::Taken
             | Self::Replaced => RejectCode::BadName,
-            Self::AudioOnly | Self::Bitrate => RejectCode::Rejected,
+            Self::AudioOnly | Self::BadVideo | Self::Bitrate => RejectCode::Rejected,
             Self::Unchecked | Self::LogUnavailable | Self::Shutdown => RejectCode::Failed,
         }
     }

@@ -83,10 +83,11 @@ impl Head {
             .flatten()
     }
 
-    /// Moves all segments up to the last complete one to a chunk once there
-    /// are enough of them. The caller stores the chunk before the head.
+    /// Moves all segments before the last complete one to a chunk once there
+    /// are enough of them: a head always tells where its broadcast has got to.
+    /// The caller stores the chunk before the head.
     pub fn cut_chunk(&mut self) -> Option<(ChunkRef, Chunk)> {
-        let last = self.complete()?;
+        let last = Msn(self.complete()?.0.checked_sub(1)?);
         let first = self.segments.values().filter_map(|l| l.first()).map(|s| s.msn).min()?;
         let count = last.0.checked_sub(first.0)?.saturating_add(1);
         if usize::try_from(count).ok()? < Self::CHUNK_SEGMENTS {
@@ -101,5 +102,71 @@ impl Head {
         let reference = ChunkRef { first, last, run: self.run };
         self.chunks.push(reference.clone());
         Some((reference, Chunk { segments: moved }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published::{FrameRate, InitHash, RenditionInfo, RenditionKind};
+    use crate::time::Ticks;
+
+    fn head() -> Head {
+        let rendition = |name: &str| RenditionInfo {
+            name: name.parse().unwrap(),
+            kind: RenditionKind::Video { width: 2, height: 2 },
+            codecs: String::new(),
+            timescale: 90_000,
+            bandwidth: 1,
+            average_bandwidth: 1,
+        };
+        let info = BroadcastInfo {
+            stream: "a.b".parse().unwrap(),
+            broadcast: crate::id::BroadcastId(uuid::Uuid::nil()),
+            started_ms: 0,
+            segment_duration: Ticks::from_ms(2_000),
+            part_target: Ticks::from_ms(215),
+            dvr_window: Ticks::from_ms(120_000),
+            frame_rate: FrameRate { num: 30, den: 1 },
+            renditions: vec![rendition("480p"), rendition("720p")],
+            ended: false,
+        };
+        Head::new(info, Run(3))
+    }
+
+    fn segment(msn: u64) -> SegmentInfo {
+        SegmentInfo {
+            msn: Msn(msn),
+            run: Run(3),
+            start: 0,
+            duration: 1,
+            bytes: 1,
+            discontinuities: 0,
+            date_ms: 0,
+            init: InitHash::of(b""),
+        }
+    }
+
+    #[test]
+    fn a_chunk_takes_five_minutes_and_leaves_the_last_complete_segment() {
+        let (low, high): (RenditionName, RenditionName) =
+            ("480p".parse().unwrap(), "720p".parse().unwrap());
+        let mut head = head();
+        for msn in 0..=150 {
+            assert_eq!(head.cut_chunk(), None, "before {msn}");
+            head.push(&low, segment(msn));
+            head.push(&high, segment(msn));
+        }
+        head.push(&low, segment(151));
+        let (reference, chunk) = head.cut_chunk().unwrap();
+        assert_eq!(reference, ChunkRef { first: Msn(0), last: Msn(149), run: Run(3) });
+        let numbers = |segments: &Segments| -> Vec<(usize, u64)> {
+            segments.values().map(|l| (l.len(), l.first().unwrap().msn.0)).collect()
+        };
+        assert_eq!(numbers(&chunk.segments), [(150, 0), (150, 0)]);
+        assert_eq!(numbers(&head.segments), [(2, 150), (1, 150)]);
+        assert_eq!(head.complete(), Some(Msn(150)));
+        head.push(&high, segment(149));
+        assert_eq!(head.segments[&high].len(), 1, "what is in a chunk is not listed twice");
     }
 }

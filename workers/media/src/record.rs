@@ -104,6 +104,10 @@ pub struct Open {
     pub key_id: KeyId,
     /// When the broadcast began, ms since 1970; the same in all its epochs.
     pub started_ms: i64,
+    /// The broadcast had epochs before this one: who reads this first has not
+    /// seen its beginning.
+    #[serde(default)]
+    pub resumed: bool,
 }
 
 /// Why a broadcast ended.

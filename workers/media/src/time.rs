@@ -27,6 +27,14 @@ impl Ticks {
         Self(ms.saturating_mul(TICKS_PER_MS))
     }
 
+    /// From a count of `1/timescale` seconds, rounded down to a tick;
+    /// `timescale` 0 counts as 1.
+    pub fn from_units(units: i64, timescale: u32) -> Self {
+        let ticks = i128::from(units) * i128::from(TIMESCALE);
+        let ticks = ticks.div_euclid(i128::from(timescale.max(1)));
+        Self(i64::try_from(ticks).unwrap_or(if units < 0 { i64::MIN } else { i64::MAX }))
+    }
+
     /// Whole milliseconds, rounded towards negative infinity.
     pub const fn as_ms(self) -> i64 {
         self.0.div_euclid(TICKS_PER_MS)

@@ -76,11 +76,15 @@ struct Broadcast {
     audio_config: Option<Bytes>,
     /// Audio that came before the keyframe it plays with.
     waiting: VecDeque<Frame>,
+    /// Records of it are missing from the log before where this fold began,
+    /// and nobody has said yet how far it had come.
+    partial: bool,
 }
 
 impl Broadcast {
-    fn new(facts: Open) -> Self {
+    fn new(facts: Open, partial: bool) -> Self {
         Self {
+            partial,
             facts,
             base: None,
             bases: 0,
@@ -127,6 +131,25 @@ impl Timeline {
         self.broadcast.as_ref().map(|b| &b.facts)
     }
 
+    /// The open broadcast, if its beginning is not in the log that was folded:
+    /// [`Timeline::go_on_after`] is to be told what is known of it before the
+    /// next record.
+    pub fn partial(&self) -> Option<BroadcastId> {
+        self.broadcast.as_ref().filter(|b| b.partial).map(|b| b.facts.broadcast)
+    }
+
+    /// What was published of a broadcast whose records are gone: it reached
+    /// `end` with that many discontinuities up to there. It goes on at the next
+    /// boundary, after one more. `None` if nothing was.
+    pub fn go_on_after(&mut self, reached: Option<(Ticks, u32)>) {
+        let Some(broadcast) = &mut self.broadcast else { return };
+        broadcast.partial = false;
+        if let Some((end, discontinuities)) = reached {
+            broadcast.end = broadcast.end.max(end);
+            broadcast.bases = broadcast.bases.max(discontinuities.saturating_add(1));
+        }
+    }
+
     /// Folds the record that begins at `offset`; appends what follows to `out`.
     pub fn push(&mut self, offset: i64, record: Record, out: &mut Vec<Event>) {
         if record.epoch < self.epoch {
@@ -134,10 +157,13 @@ impl Timeline {
             return;
         }
         match record.body {
-            Body::Open(open) => self.open(offset, record.epoch, open, out),
+            Body::Open(open) => {
+                let partial = open.resumed;
+                self.open(offset, record.epoch, open, partial, out);
+            }
             Body::Facts(facts) if record.epoch > self.epoch => {
                 // A reader that starts in the middle of an epoch.
-                self.open(offset, record.epoch, facts, out);
+                self.open(offset, record.epoch, facts, true, out);
             }
             Body::Facts(facts) => {
                 if self.nonce == Some(facts.nonce) {
@@ -150,7 +176,7 @@ impl Timeline {
         }
     }
 
-    fn open(&mut self, offset: i64, epoch: Epoch, open: Open, out: &mut Vec<Event>) {
+    fn open(&mut self, offset: i64, epoch: Epoch, open: Open, partial: bool, out: &mut Vec<Event>) {
         if epoch == self.epoch {
             // The first `open` of an epoch won; this is a loser's.
             self.counters.stale_epoch += 1;
@@ -179,7 +205,7 @@ impl Timeline {
         self.nonce = Some(open.nonce);
         if self.broadcast.is_none() {
             out.push(Event::Started(open.clone()));
-            self.broadcast = Some(Broadcast::new(open));
+            self.broadcast = Some(Broadcast::new(open, partial));
         }
         out.push(Event::Publisher(epoch));
     }

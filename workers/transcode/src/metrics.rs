@@ -15,6 +15,8 @@ pub struct TranscodeMetrics {
     publish_failures: Counter,
     store_failures: Counter,
     missing: Counter,
+    lost: Counter,
+    skipped: Counter,
     dropped: Gauge,
     silence: Gauge,
 }
@@ -31,6 +33,11 @@ impl TranscodeMetrics {
             publish_failures: counter("publish_failures", "Writes that Redis did not take"),
             store_failures: counter("store_failures", "Uploads that the object store did not take"),
             missing: counter("segments_missing", "Segments given up for the object store"),
+            lost: counter("log_records_lost", "Records gone from the log before they were read"),
+            skipped: counter(
+                "log_skips",
+                "Times a stretch of the log was left out because no encoder survives it",
+            ),
             dropped: metrics.register(
                 "fold_dropped_frames",
                 "Source frames that have no place on the timeline",
@@ -77,6 +84,21 @@ impl TranscodeMetrics {
     /// A segment will never be in the object store.
     pub fn missing(&self) {
         self.missing.inc();
+    }
+
+    /// Records went from the log unread.
+    pub fn lost(&self, records: i64) {
+        self.lost.inc_by(records.unsigned_abs());
+    }
+
+    /// A stretch of the log is left out.
+    pub fn skipped(&self) {
+        self.skipped.inc();
+    }
+
+    /// Parts published since the process began.
+    pub fn parts(&self) -> u64 {
+        self.parts.get()
     }
 
     /// The fold's counters.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use millrace_media::cmaf;
 use millrace_media::id::{Msn, RenditionName, Run};
 use millrace_media::published::{InitHash, PartInfo, SegmentInfo};
-use millrace_media::time::{TIMESCALE, Ticks};
+use millrace_media::time::Ticks;
 use millrace_media::timeline::Base;
 
 use crate::package::{Cut, Cutter, Grid, PartCut, Sample};
@@ -195,9 +195,7 @@ impl Rendition {
 
     /// A time of the rendition on the timeline.
     fn ticks(&self, units: i64) -> Ticks {
-        let ticks = i128::from(units) * i128::from(TIMESCALE);
-        let ticks = ticks.div_euclid(i128::from(self.grid.timescale.max(1)));
-        Ticks(i64::try_from(ticks).unwrap_or(i64::MAX))
+        Ticks::from_units(units, self.grid.timescale)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, RwLock};
 use millrace_media::id::{BroadcastId, RenditionName};
 use millrace_media::index::Head;
 use millrace_media::published::{BroadcastInfo, Entry};
+use millrace_media::time::Ticks;
 use millrace_platform::kafka::{Checkpoints, Events, KafkaError, Producer, ProducerLimits};
 use millrace_platform::names::topics;
 use millrace_platform::redis::media::{MediaError, MediaReader, MediaWriter};
@@ -41,6 +42,31 @@ pub struct Published {
     pub head: Option<Head>,
     /// What Redis has of each rendition's playlist.
     pub entries: HashMap<RenditionName, Vec<Entry>>,
+}
+
+impl Published {
+    /// How far it has come: where what is published ends, and the
+    /// discontinuities up to there. `None` if nothing is.
+    pub fn reached(&self) -> Option<(Ticks, u32)> {
+        let info = self.info.as_ref()?;
+        let ends = info.renditions.iter().flat_map(|rendition| {
+            let indexed =
+                self.head.iter().filter_map(|h| h.segments.get(&rendition.name)).flatten();
+            let listed = self.entries.get(&rendition.name).into_iter().flatten();
+            let listed = listed.filter_map(|entry| match entry {
+                Entry::Part(p) => Some((p.start, p.duration, p.discontinuities)),
+                Entry::Segment(s) => Some((s.start, s.duration, s.discontinuities)),
+                Entry::End { .. } => None,
+            });
+            indexed.map(|s| (s.start, s.duration, s.discontinuities)).chain(listed).map(
+                |(start, duration, discontinuities)| {
+                    let end = start.saturating_add(duration);
+                    (Ticks::from_units(end, rendition.timescale), discontinuities)
+                },
+            )
+        });
+        ends.reduce(|(end, count), (other, more)| (end.max(other), count.max(more)))
+    }
 }
 
 /// A client that could not be made.

@@ -5,12 +5,18 @@ use millrace_media::time::Ticks;
 use millrace_media::timeline::{Event, Snapshot, Timeline};
 use millrace_platform::kafka::{KafkaError, LogReader, Start};
 
-use crate::services::Services;
+use crate::services::{PublishError, Services};
 
 /// Why the log can't be followed.
 #[derive(Debug, thiserror::Error)]
-#[error("reading the log: {0}")]
-pub struct SourceError(#[from] KafkaError);
+pub enum SourceError {
+    /// It can't be read.
+    #[error("reading the log: {0}")]
+    Log(#[from] KafkaError),
+    /// What is published of a broadcast can't be read.
+    #[error("finding out what is published: {0}")]
+    Published(#[from] PublishError),
+}
 
 /// What one record of the log said.
 #[derive(Debug)]
@@ -34,13 +40,32 @@ pub struct Source {
 
 impl Source {
     /// From the checkpoint; from the log's beginning where there is none, or
-    /// where it is older than the log.
-    pub async fn open(services: &Services, segment: Ticks) -> Result<Self, SourceError> {
+    /// where it is older than the log. With `skip_to`, what comes before that
+    /// offset counts as lost.
+    pub async fn open(
+        services: &Services,
+        segment: Ticks,
+        skip_to: Option<i64>,
+    ) -> Result<Self, SourceError> {
+        let mut source = Self::at_checkpoint(services, segment, skip_to).await?;
+        source.settle_partial().await?;
+        Ok(source)
+    }
+
+    async fn at_checkpoint(
+        services: &Services,
+        segment: Ticks,
+        skip_to: Option<i64>,
+    ) -> Result<Self, SourceError> {
         let checkpoint = services.checkpoint().await?;
-        let at = checkpoint.as_ref().map_or(Start::Beginning, |(offset, _)| Start::Offset(*offset));
+        let committed = checkpoint.as_ref().map(|(offset, _)| *offset);
+        let at = skip_to.max(committed).map_or(Start::Beginning, Start::Offset);
         let opened = services.log_from(at).await;
         let mut events = Vec::new();
         let (reader, timeline) = match (opened, checkpoint) {
+            (Ok(reader), Some((offset, snapshot))) if skip_to > Some(offset) => {
+                (reader, Timeline::restore_after_loss(snapshot, &mut events))
+            }
             (Ok(reader), Some((offset, snapshot))) => {
                 tracing::info!(offset, "following the log from the checkpoint");
                 (reader, Timeline::restore(snapshot, &mut events))
@@ -49,9 +74,13 @@ impl Source {
                 tracing::info!("following the log from its beginning");
                 (reader, Timeline::new(segment))
             }
-            (Err(error @ KafkaError::OutOfRange { .. }), Some(_)) => {
-                tracing::error!(%error, "the checkpoint is gone from the log: frames are lost");
-                (services.log_from(Start::Beginning).await?, Timeline::new(segment))
+            (Err(KafkaError::OutOfRange { low, high, .. }), Some((offset, snapshot))) => {
+                // A log that was made anew begins before the checkpoint.
+                let lost = low.saturating_sub(offset).max(0);
+                tracing::error!(offset, low, high, lost, "the checkpoint is not in the log");
+                services.metrics.lost(lost);
+                let reader = services.log_from(Start::Beginning).await?;
+                (reader, Timeline::restore_after_loss(snapshot, &mut events))
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -60,8 +89,18 @@ impl Source {
             reader,
             reassembler: Reassembler::default(),
             timeline,
-            first: Some(Step { next_offset: 0, events }),
+            first: Some(Step { next_offset: skip_to.max(committed).unwrap_or(0), events }),
         })
+    }
+
+    /// Where the log does not have a broadcast's beginning, what is published
+    /// says how far it had come.
+    async fn settle_partial(&mut self) -> Result<(), SourceError> {
+        let Some(broadcast) = self.timeline.partial() else { return Ok(()) };
+        let reached = self.services.published(broadcast).await?.reached();
+        tracing::warn!(%broadcast, ?reached, "the log does not have this broadcast's beginning");
+        self.timeline.go_on_after(reached);
+        Ok(())
     }
 
     /// The fold's state after the last step.
@@ -81,6 +120,7 @@ impl Source {
                 Ok(Some((begins, record))) => {
                     let mut events = Vec::new();
                     self.timeline.push(begins, record, &mut events);
+                    self.settle_partial().await?;
                     self.services.metrics.fold(self.timeline.counters());
                     return Ok(Step { next_offset: message.offset.saturating_add(1), events });
                 }

@@ -28,6 +28,10 @@ impl WorkerError {
     fn is_fenced(&self) -> bool {
         matches!(self, Self::Session(SessionError::Publish(PublishError::Fenced { .. })))
     }
+
+    fn may_be_the_source(&self) -> bool {
+        matches!(self, Self::Session(error) if error.may_be_the_source())
+    }
 }
 
 /// The ffmpeg that is to be used can't be.
@@ -60,17 +64,32 @@ pub async fn check_ffmpeg(config: &Config) -> Result<(), FfmpegError> {
     Err(failed("has no libx264".to_owned()))
 }
 
+/// Tries at one place of the log, without a part coming out, before the place
+/// is left out.
+const TRIES: u32 = 6;
+
 /// Works until another writer takes the stream.
 pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerError {
     let mut backoff = live_backoff();
+    let mut failures = 0;
+    let mut reached = 0;
+    let mut skip_to = None;
     loop {
-        let started = std::time::Instant::now();
-        let Err(error) = follow(&services, &config, &log).await;
+        let parts = services.metrics.parts();
+        let Err(error) = follow(&services, &config, &log, skip_to.take(), &mut reached).await;
         if error.is_fenced() {
             return error;
         }
-        if started.elapsed() > std::time::Duration::from_secs(30) {
+        if services.metrics.parts() > parts {
+            failures = 0;
             backoff.reset();
+        }
+        failures += u32::from(error.may_be_the_source());
+        if failures == TRIES {
+            failures = 0;
+            skip_to = Some(reached);
+            tracing::error!(offset = reached, "no encoder gets past this place: it is left out");
+            services.metrics.skipped();
         }
         log.failing(error.to_string());
         let wait = backoff.next_delay();
@@ -80,16 +99,20 @@ pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerE
     }
 }
 
+/// `reached` is kept at the offset after the last record that was taken.
 async fn follow(
     services: &Services,
     config: &Arc<Config>,
     log: &Check,
+    skip_to: Option<i64>,
+    reached: &mut i64,
 ) -> Result<std::convert::Infallible, WorkerError> {
-    let mut source = Source::open(services, config.segment).await?;
+    let mut source = Source::open(services, config.segment, skip_to).await?;
     log.ok();
     let mut session: Option<Session> = None;
     loop {
         let step = source.next().await?;
+        *reached = step.next_offset;
         for event in step.events {
             match (event, &mut session) {
                 (Event::Started(facts), _) => {

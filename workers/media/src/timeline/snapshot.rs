@@ -135,6 +135,21 @@ impl Timeline {
         })
     }
 
+    /// A fold that goes on behind a gap in the log: as
+    /// [`Timeline::restore`], but what was open is closed and what comes is
+    /// placed after it.
+    pub fn restore_after_loss(mut snapshot: Snapshot, out: &mut Vec<super::Event>) -> Self {
+        if let Some(broadcast) = &mut snapshot.broadcast {
+            broadcast.base = None;
+            (broadcast.video_ms, broadcast.audio_ms) = (None, None);
+        }
+        let mut timeline = Self::restore(snapshot, out);
+        if let Some(broadcast) = &mut timeline.broadcast {
+            broadcast.partial = true;
+        }
+        timeline
+    }
+
     /// A fold that goes on where the snapshot was taken. The events a reader
     /// missed are said again: [`super::Event::Started`], and the base with its
     /// configurations if one was open.
@@ -154,6 +169,7 @@ impl Timeline {
             video_config: load(saved.video_config),
             audio_config: load(saved.audio_config),
             waiting: std::collections::VecDeque::new(),
+            partial: false,
         });
         if let Some(broadcast) = &timeline.broadcast {
             out.push(super::Event::Started(broadcast.facts.clone()));

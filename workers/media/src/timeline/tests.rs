@@ -26,6 +26,7 @@ impl Log {
             nonce: Uuid::from_u128(u128::from(self.epoch.0)),
             key_id: "abcd".parse().unwrap(),
             started_ms: 1,
+            resumed: self.facts.as_ref().is_some_and(|f| f.broadcast.0.as_u128() == broadcast),
         };
         self.facts = Some(facts.clone());
         self.push(Body::Open(facts));
@@ -315,6 +316,63 @@ fn a_snapshot_is_small_and_survives_its_bytes() {
     let bytes = restart.snapshot.to_bytes();
     assert!(bytes.len() < 1_024, "{}", bytes.len());
     assert_eq!(Snapshot::from_bytes(&bytes).unwrap(), restart.snapshot);
+}
+
+#[test]
+fn a_fold_that_begins_in_the_middle_goes_on_after_what_was_published() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60).run(2_400, 40);
+    // Retention took all but the second keyframe and what follows.
+    let facts = |r: &Record| matches!(r.body, Body::Facts(_));
+    let from = log.records.iter().rposition(facts).unwrap();
+    let mut timeline = Timeline::new(SEGMENT);
+    let mut events = Vec::new();
+    for (offset, record) in log.records.iter().enumerate().skip(from) {
+        timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut events);
+        if timeline.partial().is_some() {
+            timeline.go_on_after(Some((Ticks::from_ms(7_300), 2)));
+        }
+    }
+    assert_eq!(bases(&events), [(8_000, 3)]);
+    assert_eq!(pictures(&events).first(), Some(&8_000));
+}
+
+#[test]
+fn a_broadcast_of_which_nothing_was_published_begins_at_zero_wherever_it_is_found() {
+    let mut log = Log::default();
+    log.open(1).run(0, 10).open(1).run(70, 10);
+    let reopened = |r: &Record| matches!(&r.body, Body::Open(open) if open.resumed);
+    let from = log.records.iter().position(reopened).unwrap();
+    let mut timeline = Timeline::new(SEGMENT);
+    let mut events = Vec::new();
+    for (offset, record) in log.records.iter().enumerate().skip(from) {
+        timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut events);
+        assert_eq!(timeline.partial().is_some(), offset == from);
+        timeline.go_on_after(None);
+    }
+    assert_eq!(bases(&events), [(0, 0)]);
+}
+
+#[test]
+fn a_snapshot_older_than_the_log_goes_on_at_the_next_boundary() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60);
+    let (events, _) = log.fold();
+    let restart = events.iter().rev().find_map(|e| match e {
+        Event::Video(v) => v.restart.clone(),
+        _ => None,
+    });
+    let mut out = Vec::new();
+    let mut timeline = Timeline::restore_after_loss(restart.unwrap().snapshot, &mut out);
+    assert!(timeline.partial().is_some());
+    timeline.go_on_after(Some((Ticks::from_ms(12_100), 0)));
+    let gap = log.records.len();
+    log.run(90_000, 5);
+    for (offset, record) in log.records.iter().enumerate().skip(gap) {
+        timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut out);
+    }
+    assert_eq!(bases(&out), [(14_000, 1)]);
+    assert_eq!(pictures(&out).len(), 5);
 }
 
 /// One thing a publisher may do.

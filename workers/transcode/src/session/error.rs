@@ -34,3 +34,19 @@ pub enum SessionError {
     #[error("a task of the session failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
+
+impl SessionError {
+    /// Whether the source's own bytes may be what broke it: another try at the
+    /// same place may break at the same place.
+    pub fn may_be_the_source(&self) -> bool {
+        match self {
+            Self::Publish(_) | Self::Encoder(EncoderError::Start { .. }) => false,
+            Self::Encoder(_)
+            | Self::Silent { .. }
+            | Self::Avc(_)
+            | Self::Flv(_)
+            | Self::NoVideoConfig
+            | Self::Task(_) => true,
+        }
+    }
+}
