@@ -144,6 +144,7 @@ mod tests {
             discontinuities: 0,
             date_ms: 0,
             init: InitHash::of(b""),
+            gap: false,
         }
     }
 

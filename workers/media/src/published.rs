@@ -181,6 +181,9 @@ pub struct SegmentInfo {
     pub date_ms: i64,
     /// The init segment it needs.
     pub init: InitHash,
+    /// There is no media here (EXT-X-GAP): the source had none, or it is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
 }
 
 /// One entry of a rendition's playlist log, in the order published.

@@ -13,10 +13,12 @@
 //!    other is silent, and at every new epoch, the base is closed.
 //! 3. **Base.** A base maps source time to the timeline. The first opens at a
 //!    keyframe whose presentation time becomes zero; each later one opens at a
-//!    keyframe placed on the next segment boundary after everything before it,
-//!    a discontinuity.
+//!    keyframe placed on the boundary after the last segment that holds a
+//!    frame, a discontinuity.
 //! 4. **Grid** ([`grid`]). Audio frames are placed on one absolute grid of
-//!    1,024 samples; holes inside a base are filled with silence.
+//!    1,024 samples; holes inside a base, and what lacks at its end, are
+//!    filled with silence. Sound of another rate than the broadcast's is left
+//!    out, silence stands in for it.
 
 use std::collections::VecDeque;
 
@@ -66,14 +68,19 @@ struct Broadcast {
     base: Option<Base>,
     /// Bases opened so far.
     bases: u32,
-    /// Largest frame end of both tracks.
+    /// One past the largest frame start of both tracks: the next base opens at
+    /// the boundary after it, so every segment up to there holds a frame.
     end: Ticks,
+    /// The last picture's presentation time.
+    last_picture: Option<Ticks>,
     continuity: Continuity,
     /// Time from the last video frame to the one before it.
     video_step_ms: i64,
     grid: Option<Grid>,
     video_config: Option<Bytes>,
     audio_config: Option<Bytes>,
+    /// The publisher's sound now has another rate than the broadcast's.
+    foreign_sound: bool,
     /// Audio that came before the keyframe it plays with.
     waiting: VecDeque<Frame>,
     /// Records of it are missing from the log before where this fold began,
@@ -89,17 +96,24 @@ impl Broadcast {
             base: None,
             bases: 0,
             end: Ticks::ZERO,
+            last_picture: None,
             continuity: Continuity::default(),
             video_step_ms: 33,
             grid: None,
             video_config: None,
             audio_config: None,
+            foreign_sound: false,
             waiting: VecDeque::new(),
         }
     }
 
-    /// Frames from here on wait for a keyframe that opens the next base.
-    fn close_base(&mut self) {
+    /// Frames from here on wait for a keyframe that opens the next base. Sound
+    /// is made to reach as far as the pictures do: a segment that has one has
+    /// the other.
+    fn close_base(&mut self, counters: &mut Counters, out: &mut Vec<Event>) {
+        if let (Some(_), Some(last), Some(grid)) = (self.base, self.last_picture, &self.grid) {
+            self.fill_audio(last + grid.frame(), counters, out);
+        }
         self.base = None;
         self.waiting.clear();
         self.continuity = Continuity::default();
@@ -186,14 +200,15 @@ impl Timeline {
             self.counters.stale_epoch += 1;
             return;
         }
-        if let Some(old) = self.broadcast.take_if(|b| b.facts.broadcast != open.broadcast) {
+        if let Some(mut old) = self.broadcast.take_if(|b| b.facts.broadcast != open.broadcast) {
+            old.close_base(&mut self.counters, out);
             self.ended = Some(old.facts.broadcast);
             let end = End { broadcast: old.facts.broadcast, reason: EndReason::ReconnectWindow };
             out.push(Event::Ended(end));
         }
         self.candidate = None;
         if let Some(broadcast) = &mut self.broadcast {
-            broadcast.close_base();
+            broadcast.close_base(&mut self.counters, out);
             broadcast.facts = open.clone();
         }
         // A reader that starts here sees this very record again, so the
@@ -211,7 +226,9 @@ impl Timeline {
     }
 
     fn end(&mut self, end: End, out: &mut Vec<Event>) {
-        if self.broadcast.take_if(|b| b.facts.broadcast == end.broadcast).is_some() {
+        let over = self.broadcast.take_if(|b| b.facts.broadcast == end.broadcast);
+        if let Some(mut broadcast) = over {
+            broadcast.close_base(&mut self.counters, out);
             self.ended = Some(end.broadcast);
             self.candidate = None;
             out.push(Event::Ended(end));
@@ -234,7 +251,7 @@ impl Timeline {
             return;
         };
         if frame.config {
-            broadcast.configure(frame, out);
+            broadcast.configure(frame, &mut self.counters, out);
             return;
         }
         if broadcast.base.is_none() {
@@ -247,7 +264,7 @@ impl Timeline {
             Verdict::Continues(frame) => self.emit(frame, out),
             Verdict::Held => {}
             Verdict::Jump(frames) => {
-                broadcast.close_base();
+                broadcast.close_base(&mut self.counters, out);
                 self.candidate = None;
                 for frame in frames {
                     // A held frame may be the keyframe that opens the base;
@@ -302,16 +319,23 @@ impl Timeline {
 
 impl Broadcast {
     /// A decoder configuration. One that differs from the base's closes it.
-    fn configure(&mut self, frame: Frame, out: &mut Vec<Event>) {
+    fn configure(&mut self, frame: Frame, counters: &mut Counters, out: &mut Vec<Event>) {
         let known = match frame.track {
             Track::Video => &mut self.video_config,
-            Track::Audio => &mut self.audio_config,
+            Track::Audio => {
+                // The audio rendition's rate stands for the broadcast's life.
+                self.foreign_sound = self.grid.is_some_and(|g| !g.takes(&frame.payload));
+                if self.foreign_sound {
+                    return;
+                }
+                &mut self.audio_config
+            }
         };
         let before = known.replace(frame.payload.clone());
         let Some(base) = &self.base else { return };
         match before {
             Some(before) if before == frame.payload => {}
-            Some(_) => self.close_base(),
+            Some(_) => self.close_base(counters, out),
             // Sound that joins a picture already running.
             None => {
                 self.grid = Grid::of(&frame.payload, base.at, self.grid.as_ref());
@@ -322,6 +346,7 @@ impl Broadcast {
 
     fn open_base(&mut self, start_ms: i64, date_ms: i64, segment: Ticks, out: &mut Vec<Event>) {
         let at = if self.bases == 0 { Ticks::ZERO } else { next_multiple(self.end, segment) };
+        self.last_picture = None;
         let base = Base { at, source_ms: start_ms, discontinuities: self.bases, date_ms };
         self.bases = self.bases.saturating_add(1);
         out.push(Event::Base(base));
@@ -353,7 +378,8 @@ impl Broadcast {
         if let Some(step) = self.continuity.video_step_ms() {
             self.video_step_ms = step;
         }
-        self.end = self.end.max(pts + Ticks::from_ms(self.video_step_ms));
+        self.end = self.end.max(pts + Ticks(1));
+        self.last_picture = self.last_picture.max(Some(pts));
         self.fill_audio(dts - Ticks::from_ms(INTERLEAVING_MS), counters, out);
         out.push(Event::Video(VideoFrame {
             dts,
@@ -371,6 +397,10 @@ impl Broadcast {
             counters.before_keyframe += 1;
             return;
         };
+        if self.foreign_sound {
+            counters.foreign_audio += 1;
+            return;
+        }
         match grid.place(base.place(frame.time_ms)) {
             Placement::Late => counters.late_audio += 1,
             Placement::At { silence, index } => {
@@ -378,7 +408,7 @@ impl Broadcast {
                 for index in silence {
                     out.push(Event::Audio(AudioFrame { index, data: AudioData::Silence }));
                 }
-                self.end = self.end.max(grid.time(index.saturating_add(1)));
+                self.end = self.end.max(grid.time(index) + Ticks(1));
                 let data = AudioData::Frame(frame.payload);
                 out.push(Event::Audio(AudioFrame { index, data }));
             }
@@ -390,7 +420,7 @@ impl Broadcast {
         let Some(grid) = self.grid.as_mut() else { return };
         for index in grid.fill(until) {
             counters.silence += 1;
-            self.end = self.end.max(grid.time(index.saturating_add(1)));
+            self.end = self.end.max(grid.time(index) + Ticks(1));
             out.push(Event::Audio(AudioFrame { index, data: AudioData::Silence }));
         }
     }

@@ -104,8 +104,8 @@ impl TranscodeMetrics {
     /// The fold's counters.
     pub fn fold(&self, counters: Counters) {
         let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let Counters { before_keyframe, stray, late_audio, .. } = counters;
-        self.dropped.set(whole(before_keyframe + stray + late_audio));
+        let Counters { before_keyframe, stray, late_audio, foreign_audio, .. } = counters;
+        self.dropped.set(whole(before_keyframe + stray + late_audio + foreign_audio));
         self.silence.set(whole(counters.silence));
     }
 }

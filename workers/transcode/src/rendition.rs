@@ -16,7 +16,7 @@ use millrace_media::timeline::Base;
 use crate::package::{Cut, Cutter, Grid, PartCut, Sample};
 use crate::publish::lane::Lane;
 use crate::publish::redis::RedisOp;
-use crate::publish::resume::RenditionResume;
+use crate::publish::resume::{Edge, RenditionResume};
 use crate::publish::store::StoreOp;
 
 /// Who makes the parts that follow, and where their times come from.
@@ -40,8 +40,10 @@ pub struct Rendition {
     init: Option<InitHash>,
     /// Samples before this are published already.
     resume_at: i64,
-    /// One past the last segment.
-    next_msn: Msn,
+    /// The segment that is open or comes next; `None` where nothing is known.
+    next_msn: Option<Msn>,
+    /// Where what is published ends.
+    edge: Option<Edge>,
     redis: Arc<Lane<RedisOp>>,
     store: Arc<Lane<StoreOp>>,
 }
@@ -60,7 +62,8 @@ impl Rendition {
         let resume_at = resume.resume_at.unwrap_or(i64::MIN);
         Self {
             cutter: Cutter::new(grid, resume.position()),
-            next_msn: resume.resume_at.map_or(Msn(0), |at| grid.msn(at)),
+            next_msn: resume.next_msn,
+            edge: resume.edge,
             name,
             grid,
             open,
@@ -129,7 +132,7 @@ impl Rendition {
 
     /// One past the last segment.
     pub fn next_msn(&self) -> Msn {
-        self.next_msn
+        self.next_msn.unwrap_or_default()
     }
 
     fn publish(&mut self, cuts: Vec<Cut>) {
@@ -147,6 +150,7 @@ impl Rendition {
             return;
         };
         let start = cut.samples.first().map_or(0, |s| s.start);
+        self.bridge(cut.position.msn, context, &init);
         let duration = cut.samples.iter().map(|s| s.duration).sum();
         let bytes = write_part(cut, start);
         let info = PartInfo {
@@ -162,8 +166,50 @@ impl Rendition {
             init,
         };
         self.resume_at = start.saturating_add(duration);
+        self.edge =
+            Some(Edge::after(info.discontinuities, info.date_ms, duration, self.grid.timescale));
         self.redis.push(RedisOp::Part { info: info.clone(), bytes: bytes.clone() });
         self.open.push((info, bytes));
+    }
+
+    /// Lists the segments before `msn` that the source had nothing for as gaps:
+    /// a playlist can't skip a number.
+    fn bridge(&mut self, msn: Msn, context: RunContext, init: &InitHash) {
+        while let Some(missing) = self.next_msn.filter(|next| *next < msn) {
+            let end = self.grid.start(missing.next());
+            let start = self.resume_at.max(self.grid.start(missing)).min(end);
+            let edge = self.edge.unwrap_or(Edge {
+                discontinuities: context.base.discontinuities,
+                date_ms: context.base.date_of(self.ticks(start)),
+            });
+            let info = SegmentInfo {
+                msn: missing,
+                run: context.run,
+                start,
+                duration: end - start,
+                bytes: 0,
+                discontinuities: edge.discontinuities,
+                date_ms: edge.date_ms,
+                init: init.clone(),
+                gap: true,
+            };
+            tracing::warn!(rendition = %self.name, msn = %missing, "a segment without media");
+            self.edge = Some(Edge::after(
+                edge.discontinuities,
+                edge.date_ms,
+                info.duration,
+                self.grid.timescale,
+            ));
+            self.resume_at = end;
+            self.next_msn = Some(missing.next());
+            self.redis.push(RedisOp::Segment {
+                info: info.clone(),
+                parts: Vec::new(),
+                bytes: None,
+            });
+            self.store.push(StoreOp::Segment { info, bytes: None });
+        }
+        self.next_msn = Some(msn);
     }
 
     fn publish_segment(&mut self, msn: Msn) {
@@ -185,10 +231,11 @@ impl Rendition {
             discontinuities: first.discontinuities,
             date_ms: first.date_ms,
             init: first.init.clone(),
+            gap: false,
         };
         let parts = open.into_iter().map(|(part, _)| part).collect();
         let bytes = bytes.freeze();
-        self.next_msn = msn.next();
+        self.next_msn = Some(msn.next());
         self.redis.push(RedisOp::Segment { info: info.clone(), parts, bytes: Some(bytes.clone()) });
         self.store.push(StoreOp::Segment { info, bytes: Some(bytes) });
     }

@@ -45,27 +45,22 @@ pub struct Published {
 }
 
 impl Published {
-    /// How far it has come: where what is published ends, and the
-    /// discontinuities up to there. `None` if nothing is.
+    /// How far it has come: where the last segment that has anything ends, and
+    /// the discontinuities up to there. `None` if nothing is published.
     pub fn reached(&self) -> Option<(Ticks, u32)> {
-        let info = self.info.as_ref()?;
-        let ends = info.renditions.iter().flat_map(|rendition| {
-            let indexed =
-                self.head.iter().filter_map(|h| h.segments.get(&rendition.name)).flatten();
-            let listed = self.entries.get(&rendition.name).into_iter().flatten();
-            let listed = listed.filter_map(|entry| match entry {
-                Entry::Part(p) => Some((p.start, p.duration, p.discontinuities)),
-                Entry::Segment(s) => Some((s.start, s.duration, s.discontinuities)),
-                Entry::End { .. } => None,
-            });
-            indexed.map(|s| (s.start, s.duration, s.discontinuities)).chain(listed).map(
-                |(start, duration, discontinuities)| {
-                    let end = start.saturating_add(duration);
-                    (Ticks::from_units(end, rendition.timescale), discontinuities)
-                },
-            )
+        let duration = self.info.as_ref()?.segment_duration;
+        let indexed = self.head.iter().flat_map(|head| head.segments.values().flatten());
+        let listed = self.entries.values().flatten().filter_map(|entry| match entry {
+            Entry::Part(part) => Some((part.msn, part.discontinuities)),
+            Entry::Segment(segment) => Some((segment.msn, segment.discontinuities)),
+            Entry::End { .. } => None,
         });
-        ends.reduce(|(end, count), (other, more)| (end.max(other), count.max(more)))
+        let (last, discontinuities) = indexed
+            .map(|segment| (segment.msn, segment.discontinuities))
+            .chain(listed)
+            .reduce(|(last, count), (msn, more)| (last.max(msn), count.max(more)))?;
+        let next = i64::try_from(last.next().0).unwrap_or(i64::MAX);
+        Some((Ticks(next.saturating_mul(duration.0)), discontinuities))
     }
 }
 

@@ -269,18 +269,8 @@ impl Session {
     fn begin_audio(&mut self) {
         let State::Settled(outlet) = &self.state else { return };
         let (Some(rendition), Some(config)) = (outlet.audio(), &self.audio_config) else { return };
-        let (has, needs) = (config.sample_rate(), outlet::lock(rendition).timescale());
-        if has == needs {
-            let init = millrace_media::cmaf::audio_init(config);
-            outlet::lock(rendition).set_init(&init);
-        } else {
-            tracing::error!(
-                has,
-                needs,
-                "the publisher came back with another audio sample rate: its sound is left out"
-            );
-            self.audio_config = None;
-        }
+        // The timeline leaves out sound of any other rate.
+        outlet::lock(rendition).set_init(&millrace_media::cmaf::audio_init(config));
     }
 
     /// Claims a run, if this base has none yet.

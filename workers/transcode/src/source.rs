@@ -34,6 +34,8 @@ pub struct Source {
     reader: LogReader,
     reassembler: Reassembler,
     timeline: Timeline,
+    /// Of the counters, when they were last told.
+    foreign_audio: u64,
     /// Events of the restored state, to be said first.
     first: Option<Step>,
 }
@@ -89,8 +91,21 @@ impl Source {
             reader,
             reassembler: Reassembler::default(),
             timeline,
+            foreign_audio: 0,
             first: Some(Step { next_offset: skip_to.max(committed).unwrap_or(0), events }),
         })
+    }
+
+    fn tell_counters(&mut self) {
+        let counters = self.timeline.counters();
+        if counters.foreign_audio > 0 && self.foreign_audio == 0 {
+            tracing::warn!(
+                "the publisher came back with another audio sample rate: silence stands in for it \
+                 until the broadcast ends or the rate is as before"
+            );
+        }
+        self.foreign_audio = counters.foreign_audio;
+        self.services.metrics.fold(counters);
     }
 
     /// Where the log does not have a broadcast's beginning, what is published
@@ -121,7 +136,7 @@ impl Source {
                     let mut events = Vec::new();
                     self.timeline.push(begins, record, &mut events);
                     self.settle_partial().await?;
-                    self.services.metrics.fold(self.timeline.counters());
+                    self.tell_counters();
                     return Ok(Step { next_offset: message.offset.saturating_add(1), events });
                 }
                 // Of another version, or not ours: it costs itself, no more.

@@ -76,6 +76,9 @@ impl Judge {
         let mut wanted = Vec::new();
         for segment in &now.segments {
             self.want(segment, &mut wanted);
+            if segment.gap && self.report.gaps.last().is_none_or(|last| *last < segment.msn) {
+                self.report.gaps.push(segment.msn);
+            }
         }
         self.report.ended = now.ended;
         self.before = Some(now);
@@ -102,7 +105,7 @@ impl Judge {
             };
             new(&part.uri, what);
         }
-        if let Some(uri) = &segment.uri {
+        if let Some(uri) = segment.uri.as_ref().filter(|_| !segment.gap) {
             new(uri, What::Segment(Box::new(segment.clone())));
         }
     }
@@ -232,7 +235,7 @@ impl Judge {
     /// Files that are listed now, to be fetched once more: every `stride`th.
     pub(super) fn to_check_again(&self, stride: usize) -> Vec<String> {
         let listed = self.before.iter().flat_map(|list| &list.segments);
-        let uris = listed.filter_map(|segment| segment.uri.clone());
+        let uris = listed.filter(|s| !s.gap).filter_map(|segment| segment.uri.clone());
         uris.step_by(stride.max(1)).collect()
     }
 

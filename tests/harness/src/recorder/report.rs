@@ -49,6 +49,8 @@ pub struct RenditionReport {
     pub ended: bool,
     /// In order.
     pub segments: Vec<SeenSegment>,
+    /// Numbers of segments listed as gaps, in order.
+    pub gaps: Vec<u64>,
     /// How many promises were broken.
     pub breaches: u64,
     /// The first of them.
@@ -170,13 +172,15 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{}: {} playlists, {} parts, {} segments ({from} to {to}), {frames} frames from \
-                 {first} to {end} ms, {} compared with parts, {} fetched twice, {} failed requests{}",
+                 {first} to {end} ms, {} compared with parts, {} fetched twice, {} gaps, \
+                 {} failed requests{}",
                 r.name,
                 r.versions,
                 r.parts,
                 r.segments.len(),
                 r.compared,
                 r.fetched_again,
+                r.gaps.len(),
                 r.failures,
                 if r.ended { ", ended" } else { "" },
             )?;

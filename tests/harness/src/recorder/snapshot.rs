@@ -27,6 +27,8 @@ pub(super) struct Segment {
     /// Discontinuity sequence number.
     pub(super) discontinuity: u64,
     pub(super) parts: Vec<Part>,
+    /// EXT-X-GAP: there is nothing to fetch.
+    pub(super) gap: bool,
 }
 
 /// A whole media playlist.
@@ -50,6 +52,7 @@ struct Next {
     micros: Option<i64>,
     date: Option<String>,
     parts: Vec<Part>,
+    gap: bool,
 }
 
 impl Snapshot {
@@ -92,6 +95,7 @@ impl Snapshot {
                 "#EXTINF" => {
                     next.micros = Some(micros(value.split_once(',').unwrap_or((value, "")).0)?);
                 }
+                "#EXT-X-GAP" => next.gap = true,
                 "#EXT-X-ENDLIST" => list.ended = true,
                 _ if line.starts_with('#') => bail!("unknown: {line}"),
                 _ => {
@@ -123,6 +127,7 @@ impl Snapshot {
             date: next.date,
             discontinuity,
             parts: next.parts,
+            gap: next.gap,
         });
         Ok(())
     }

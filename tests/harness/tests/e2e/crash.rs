@@ -12,8 +12,8 @@ use crate::stage::{Stage, assert_sound, watch_for};
 
 const NUMBERED: Source = Source::Numbered { fps: 30, first: 0 };
 
-/// Publishes numbered pictures, crashes the worker ten times, and returns with everything judged.
-async fn ten_crashes_of(name: &str, worker: Worker) {
+/// Publishes numbered pictures, crashes something ten times, and judges everything.
+async fn ten_crashes(name: &str, crash: impl AsyncFn(&Stage)) {
     let stage = Stage::open(&Manifest::new(name)).await;
     let publisher = stage.publish_source(&NUMBERED);
     let recorder = stage.record().await;
@@ -22,7 +22,7 @@ async fn ten_crashes_of(name: &str, worker: Worker) {
     for _ in 0..10 {
         watch_for(&mut viewer, Duration::from_millis(2_500)).await;
         let killed = Instant::now();
-        stage.stack.crash(worker).await.unwrap();
+        crash(&stage).await;
         watch_for(&mut viewer, Duration::from_millis(1)).await;
         waits.push(killed.elapsed().as_millis());
     }
@@ -45,7 +45,15 @@ async fn ten_crashes_of(name: &str, worker: Worker) {
 
 #[tokio::test]
 async fn ten_crashes_of_the_transcoder_lose_and_double_no_picture() {
-    ten_crashes_of("transcode-crashes", Worker::Transcode).await;
+    ten_crashes("transcode-crashes", async |stage| {
+        stage.stack.crash(Worker::Transcode).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ten_crashes_of_the_encoder_lose_and_double_no_picture() {
+    ten_crashes("encoder-crashes", async |stage| stage.kill_encoder()).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@
 
 mod browser;
 mod crash;
+mod loss;
 mod reconnect;
 mod refusal;
 mod renditions;

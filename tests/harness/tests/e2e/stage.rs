@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use millrace_harness::http::{Http, eventually};
 use millrace_harness::manifest::Manifest;
+use millrace_harness::process::descendants;
 use millrace_harness::publisher::{Publisher, Source};
 use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_harness::services::{Addresses, create_database};
-use millrace_harness::stack::{Endpoints, Plan, Stack};
+use millrace_harness::stack::{Endpoints, Plan, Stack, Worker};
 use millrace_harness::viewer::Viewer;
 use millrace_harness::{clip, repo};
 use tokio::sync::{Mutex, MutexGuard};
@@ -21,6 +22,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 pub(crate) struct Stage {
     pub(crate) stack: Stack,
     pub(crate) http: Http,
+    frames_topic: String,
     clip: Source,
     folder: PathBuf,
     publishers: AtomicU32,
@@ -30,6 +32,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// Waits for its turn and starts Millrace with the manifest.
     pub(crate) async fn open(manifest: &Manifest) -> Self {
+        Self::open_with(manifest, &[]).await
+    }
+
+    /// The same, with more environment for the operator and its workers.
+    pub(crate) async fn open_with(manifest: &Manifest, environment: &[(String, String)]) -> Self {
         let turn = TURN.lock().await;
         let name = &manifest.name;
         let mut servers = Addresses::of_tests().unwrap();
@@ -46,10 +53,12 @@ impl Stage {
             programs: programs(),
             servers,
             installation: unique.chars().take(30).collect(),
-            environment: Vec::new(),
+            environment: environment.to_vec(),
         };
+        let frames_topic = format!("{}.stream-frames.{}", plan.installation, manifest.stream_id());
         let stack = Stack::start(&plan).await.unwrap();
         Self {
+            frames_topic,
             stack,
             http: Http::new().unwrap(),
             clip: Source::Loop(clip::looping(|_| {}).await.unwrap()),
@@ -102,6 +111,30 @@ impl Stage {
         .unwrap()
     }
 
+    /// The topic of the stream's log.
+    pub(crate) fn frames_topic(&self) -> &str {
+        &self.frames_topic
+    }
+
+    /// All workers' metrics.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<String> {
+        let mut all = String::new();
+        for url in self.endpoints().metrics.split(',') {
+            all += &self.http.text(url).await?;
+        }
+        Ok(all)
+    }
+
+    /// Kills the ffmpeg of the transcoder as a crash would.
+    pub(crate) fn kill_encoder(&self) {
+        let transcoder = self.stack.pid(Worker::Transcode).unwrap();
+        let encoders = descendants(transcoder);
+        assert_eq!(encoders.len(), 1, "encoders of {transcoder}");
+        for encoder in encoders {
+            encoder.kill();
+        }
+    }
+
     /// Everything the processes have logged.
     pub(crate) fn logs(&self) -> String {
         let files = fs::read_dir(self.folder.join("logs")).unwrap();
@@ -138,7 +171,9 @@ pub(crate) fn assert_sound(report: &Report) {
     println!("{report}");
     assert_eq!(report.breaches(), 0, "promises broken:\n{report}");
     for rendition in &report.renditions {
-        let numbers: Vec<u64> = rendition.segments.iter().map(|segment| segment.msn).collect();
+        let seen = rendition.segments.iter().map(|segment| segment.msn);
+        let mut numbers: Vec<u64> = seen.chain(rendition.gaps.iter().copied()).collect();
+        numbers.sort_unstable();
         let first = *numbers.first().unwrap();
         let contiguous: Vec<u64> = (first..).take(numbers.len()).collect();
         assert_eq!(numbers, contiguous, "segments of {}", rendition.name);

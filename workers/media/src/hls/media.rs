@@ -107,6 +107,9 @@ impl List {
         self.parts(&segment.parts);
         let duration = Seconds::between(info.start, info.duration, self.timescale);
         let name = MediaName::Segment { msn: info.msn, run: info.run };
+        if info.gap {
+            self.out.push_str("#EXT-X-GAP\n");
+        }
         _ = writeln!(self.out, "#EXTINF:{duration},\n{name}");
     }
 

@@ -56,6 +56,16 @@ impl Grid {
         Some(grid)
     }
 
+    /// A little more than a frame lasts: places are rounded to ticks.
+    pub(super) fn frame(&self) -> Ticks {
+        self.time(1) + Ticks(2)
+    }
+
+    /// Whether a configuration (an FLV tag body) is for this grid.
+    pub(super) fn takes(&self, config: &bytes::Bytes) -> bool {
+        Self::of(config, Ticks::ZERO, None).is_some_and(|other| other.rate == self.rate)
+    }
+
     /// When the next free place begins.
     pub(super) fn resumes_at(&self) -> Ticks {
         self.time(self.next)

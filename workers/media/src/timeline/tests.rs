@@ -172,6 +172,58 @@ fn a_base_that_ends_on_a_boundary_is_followed_there() {
 }
 
 #[test]
+fn a_base_follows_the_last_segment_that_has_a_frame_and_sound_reaches_as_far_as_pictures() {
+    let mut log = Log::default();
+    // The last picture is the first of its segment, and no sound came with it.
+    log.open(1).run(0, 50);
+    for n in 50..52 {
+        log.video(40 * n);
+    }
+    log.open(1).run(0, 5);
+    let (events, _) = log.fold();
+    assert_eq!(bases(&events), [(0, 0), (4_000, 1)]);
+    let first_base_sound = events.iter().take_while(|e| !matches!(e, Event::Publisher(Epoch(2))));
+    let last =
+        first_base_sound.filter_map(|e| if let Event::Audio(a) = e { Some(a) } else { None });
+    let last = last.last().unwrap();
+    let start_ms = last.index * 1_024 / 48;
+    assert!(last.data == AudioData::Silence && (2_020..=2_040).contains(&start_ms), "{start_ms}");
+}
+
+#[test]
+fn sound_that_reaches_over_the_boundary_does_not_push_the_next_base_away() {
+    let mut log = Log::default();
+    // The last sound begins before the boundary at 2 s and ends after it.
+    log.open(1).run(0, 50).open(1).run(0, 5);
+    let (events, _) = log.fold();
+    assert_eq!(bases(&events), [(0, 0), (2_000, 1)]);
+    let sound: Vec<_> = sound(&events).into_iter().map(|(index, _)| index).collect();
+    assert!(sound.windows(2).all(|pair| pair[1] == pair[0] + 1), "{sound:?}");
+}
+
+#[test]
+fn sound_of_another_rate_is_left_out_and_silence_stands_in_for_it() {
+    /// AAC-LC, 44.1 kHz, stereo.
+    const OTHER: &[u8] = &[0xaf, 0, 0x12, 0x10];
+    let mut log = Log::default();
+    log.open(1).run(0, 25).open(1);
+    for n in 0..50 {
+        if n % 25 == 0 {
+            log.key(40 * n);
+        } else {
+            log.video(40 * n);
+        }
+        log.config(Track::Audio, OTHER).audio(40 * n);
+    }
+    let (events, counters) = log.fold();
+    assert_eq!(bases(&events), [(0, 0), (2_000, 1)]);
+    let after = sound(&events).into_iter().filter(|(index, _)| index * 1_024 / 48 >= 2_000);
+    let after: Vec<_> = after.collect();
+    assert!(after.len() > 30 && after.iter().all(|(_, silent)| *silent), "{after:?}");
+    assert!(counters.foreign_audio >= 48, "{counters:?}");
+}
+
+#[test]
 fn records_of_a_fenced_epoch_are_dropped() {
     let mut log = Log::default();
     log.open(1).run(0, 10);

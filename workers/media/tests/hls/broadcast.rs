@@ -131,6 +131,7 @@ impl<'a> Publisher<'a> {
             discontinuities: self.discontinuities,
             date_ms: self.date_ms(start),
             init,
+            gap: false,
         }));
         self.msn += 1;
         if twist.cut.is_some() {

@@ -45,9 +45,13 @@ impl FrameClock {
         self.changed.notify_waiters();
     }
 
-    /// No more pictures; the last one stays for `step`.
-    pub fn close(&self, step: Ticks) {
-        self.lock().closed = Some(step);
+    /// No more pictures; the last one stays for `step`, but not beyond the
+    /// segment it is in: what comes next may begin there.
+    pub fn close(&self, step: Ticks, segment: Ticks) {
+        let mut state = self.lock();
+        let last = state.times.last().map_or(0, |at| at.0.rem_euclid(segment.0.max(1)));
+        state.closed = Some(step.min(Ticks(segment.0.max(1) - last)));
+        drop(state);
         self.changed.notify_waiters();
     }
 
@@ -97,8 +101,16 @@ mod tests {
         clock.feed(ms(40), ms(80));
         assert_eq!(clock.lock().duration(ms(0)), Some(ms(40)));
         assert_eq!(clock.lock().duration(ms(80)), None);
-        clock.close(ms(33));
+        clock.close(ms(33), ms(2_000));
         assert_eq!(clock.lock().duration(ms(80)), Some(ms(40)));
         assert_eq!(clock.lock().duration(ms(120)), Some(ms(33)));
+    }
+
+    #[test]
+    fn the_last_picture_ends_with_its_segment() {
+        let (clock, ms) = (FrameClock::default(), Ticks::from_ms);
+        clock.feed(ms(3_990), ms(3_990));
+        clock.close(ms(33), ms(2_000));
+        assert_eq!(clock.lock().duration(ms(3_990)), Some(ms(10)));
     }
 }

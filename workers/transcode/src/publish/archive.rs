@@ -21,16 +21,14 @@ pub enum Note {
     Run(Run),
     /// A keyframe to restart at.
     Candidate(Candidate),
-    /// A segment is in the object store.
+    /// A segment is in the object store, or there is a gap.
     Stored(RenditionName, SegmentInfo),
-    /// A segment was given up.
-    Missing(RenditionName, Msn),
     /// Everything is out: write the last head, commit, answer.
     End {
         /// Offset to go on at.
         offset: i64,
         /// The fold's state there.
-        snapshot: Option<Snapshot>,
+        snapshot: Option<Box<Snapshot>>,
         /// Told when all is done.
         done: oneshot::Sender<()>,
     },
@@ -70,14 +68,10 @@ impl Archive {
                 }
                 Note::Candidate(candidate) => self.checkpoints.add(candidate),
                 Note::Stored(rendition, segment) => self.stored(&rendition, segment).await,
-                Note::Missing(rendition, msn) => {
-                    self.checkpoints.done(&rendition, msn);
-                    self.commit().await;
-                }
                 Note::End { offset, snapshot, done } => {
                     self.head.info.ended = true;
                     self.write_head().await;
-                    self.services.commit(offset, snapshot.as_ref()).await;
+                    self.services.commit(offset, snapshot.as_deref()).await;
                     let _ = done.send(());
                     return;
                 }

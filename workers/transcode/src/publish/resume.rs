@@ -1,8 +1,9 @@
 //! What a new writer finds published, and where it goes on. Pure.
 
-use millrace_media::id::{Msn, RenditionName};
+use millrace_media::id::Msn;
 use millrace_media::index::Head;
-use millrace_media::published::{Entry, PartInfo, SegmentInfo};
+use millrace_media::published::{Entry, PartInfo, RenditionInfo, SegmentInfo};
+use millrace_media::time::Ticks;
 
 use crate::package::Position;
 
@@ -18,11 +19,42 @@ pub struct RenditionResume {
     pub unindexed: Vec<SegmentInfo>,
     /// Segments of the index that Redis does not have.
     pub unlisted: Vec<SegmentInfo>,
+    /// The segment that comes next: the open one, or one past the last.
+    pub next_msn: Option<Msn>,
+    /// Discontinuities and wall clock (ms since 1970) where it ends.
+    pub edge: Option<Edge>,
     /// The rendition is over.
     pub ended: bool,
 }
 
+/// What stands at the end of what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Discontinuities on the timeline up to here.
+    pub discontinuities: u32,
+    /// Wall clock, ms since 1970.
+    pub date_ms: i64,
+}
+
+impl Edge {
+    /// After media that begins at this wall clock.
+    pub fn after(discontinuities: u32, date_ms: i64, duration: i64, timescale: u32) -> Self {
+        let lasts = Ticks::from_units(duration, timescale).as_ms();
+        Self { discontinuities, date_ms: date_ms.saturating_add(lasts) }
+    }
+}
+
 impl RenditionResume {
+    /// The open segment is to be made again from its start.
+    pub fn reopen(&mut self) {
+        if let Some(first) = self.open.first() {
+            self.resume_at = Some(first.start);
+            self.edge =
+                Some(Edge { discontinuities: first.discontinuities, date_ms: first.date_ms });
+        }
+        self.open.clear();
+    }
+
     /// The place of the next part, if a segment is open.
     pub fn position(&self) -> Option<Position> {
         let last = self.open.last()?;
@@ -31,7 +63,11 @@ impl RenditionResume {
 }
 
 /// Compares the index's head with the entries of the playlist in Redis.
-pub fn plan(name: &RenditionName, entries: &[Entry], head: Option<&Head>) -> RenditionResume {
+pub fn plan(rendition: &RenditionInfo, entries: &[Entry], head: Option<&Head>) -> RenditionResume {
+    let name = &rendition.name;
+    let after = |discontinuities, date_ms, duration| {
+        Some(Edge::after(discontinuities, date_ms, duration, rendition.timescale))
+    };
     let indexed = head.and_then(|h| h.segments.get(name)).map_or(&[][..], Vec::as_slice);
     let chunked = head.and_then(|h| h.chunks.last()).map(|c| c.last);
     let index_last = indexed.last().map(|s| s.msn).or(chunked);
@@ -46,6 +82,8 @@ pub fn plan(name: &RenditionName, entries: &[Entry], head: Option<&Head>) -> Ren
                 }
                 resume.open.retain(|part| part.msn > segment.msn);
                 resume.resume_at = Some(segment.start.saturating_add(segment.duration));
+                resume.next_msn = Some(segment.msn.next());
+                resume.edge = after(segment.discontinuities, segment.date_ms, segment.duration);
             }
             Entry::Part(part) => {
                 if listed.is_none_or(|msn| part.msn > msn) {
@@ -53,6 +91,8 @@ pub fn plan(name: &RenditionName, entries: &[Entry], head: Option<&Head>) -> Ren
                     resume.open.retain(|open| open.msn == part.msn);
                     resume.open.push(part.clone());
                     resume.resume_at = Some(part.start.saturating_add(part.duration));
+                    resume.next_msn = Some(part.msn);
+                    resume.edge = after(part.discontinuities, part.date_ms, part.duration);
                 }
             }
             Entry::End { .. } => resume.ended = true,
@@ -64,6 +104,8 @@ pub fn plan(name: &RenditionName, entries: &[Entry], head: Option<&Head>) -> Ren
         // The index is ahead of Redis: it was away, or lost what it had.
         resume.open.retain(|part| part.msn > segment.msn);
         resume.resume_at = Some(segment.start.saturating_add(segment.duration));
+        resume.next_msn = Some(segment.msn.next());
+        resume.edge = after(segment.discontinuities, segment.date_ms, segment.duration);
         resume.unlisted.push(segment.clone());
     }
     resume.ended |= head.is_some_and(|h| h.info.ended);
@@ -73,9 +115,8 @@ pub fn plan(name: &RenditionName, entries: &[Entry], head: Option<&Head>) -> Ren
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrace_media::id::{BroadcastId, Run};
-    use millrace_media::published::{BroadcastInfo, FrameRate, InitHash};
-    use millrace_media::time::Ticks;
+    use millrace_media::id::{BroadcastId, RenditionName, Run};
+    use millrace_media::published::{BroadcastInfo, FrameRate, InitHash, RenditionKind};
 
     fn part(msn: u64, part: u32) -> PartInfo {
         PartInfo {
@@ -102,6 +143,7 @@ mod tests {
             discontinuities: 0,
             date_ms: 0,
             init: InitHash::of(b""),
+            gap: false,
         }
     }
 
@@ -128,25 +170,39 @@ mod tests {
         "720p".parse().unwrap()
     }
 
+    fn plan(entries: &[Entry], head: Option<&Head>) -> RenditionResume {
+        let rendition = RenditionInfo {
+            name: name(),
+            kind: RenditionKind::Video { width: 1_280, height: 720 },
+            codecs: String::new(),
+            timescale: 90_000,
+            bandwidth: 1,
+            average_bandwidth: 1,
+        };
+        super::plan(&rendition, entries, head)
+    }
+
     #[test]
     fn nothing_published_means_from_the_start() {
-        assert_eq!(plan(&name(), &[], None), RenditionResume::default());
+        assert_eq!(plan(&[], None), RenditionResume::default());
     }
 
     #[test]
     fn the_open_segments_parts_are_adopted() {
         let entries =
             [Entry::Segment(segment(0)), Entry::Part(part(1, 0)), Entry::Part(part(1, 1))];
-        let resume = plan(&name(), &entries, Some(&head(0..1)));
+        let resume = plan(&entries, Some(&head(0..1)));
         assert_eq!(resume.resume_at, Some(180_000 + 36_000));
         assert_eq!(resume.position(), Some(Position { msn: Msn(1), part: 2 }));
+        assert_eq!(resume.next_msn, Some(Msn(1)));
+        assert_eq!(resume.edge, Some(Edge { discontinuities: 0, date_ms: 200 }));
         assert!(resume.unindexed.is_empty() && resume.unlisted.is_empty());
     }
 
     #[test]
     fn segments_that_only_redis_has_are_to_be_indexed() {
         let entries = [Entry::Part(part(3, 0)), Entry::Segment(segment(3))];
-        let resume = plan(&name(), &entries, Some(&head(0..2)));
+        let resume = plan(&entries, Some(&head(0..2)));
         assert_eq!(resume.unindexed, [segment(3)]);
         assert_eq!(resume.position(), None);
         assert_eq!(resume.resume_at, Some(4 * 180_000));
@@ -154,15 +210,16 @@ mod tests {
 
     #[test]
     fn segments_that_only_the_index_has_are_to_be_listed_again() {
-        let resume = plan(&name(), &[], Some(&head(0..3)));
+        let resume = plan(&[], Some(&head(0..3)));
         assert_eq!(resume.unlisted.len(), 3);
+        assert_eq!(resume.next_msn, Some(Msn(3)));
         assert_eq!(resume.resume_at, Some(3 * 180_000));
     }
 
     #[test]
     fn an_index_ahead_of_a_half_published_segment_wins() {
         let entries = [Entry::Segment(segment(0)), Entry::Part(part(1, 0))];
-        let resume = plan(&name(), &entries, Some(&head(0..3)));
+        let resume = plan(&entries, Some(&head(0..3)));
         assert!(resume.open.is_empty());
         assert_eq!(resume.unlisted, [segment(1), segment(2)]);
         assert_eq!(resume.resume_at, Some(3 * 180_000));

@@ -65,9 +65,13 @@ pub async fn drain(
     while let Some(op) = lane.pop().await {
         let note = match &op {
             StoreOp::Segment { info, bytes: None } => {
-                tracing::error!(rendition = %place.rendition, msn = %info.msn, "segment not stored");
-                services.metrics.missing();
-                Some(Note::Missing(place.rendition.clone(), info.msn))
+                if !info.gap {
+                    tracing::error!(rendition = %place.rendition, msn = %info.msn, "segment not stored");
+                    services.metrics.missing();
+                }
+                // The index says so too: it has no holes.
+                let gap = SegmentInfo { gap: true, bytes: 0, ..info.clone() };
+                Some(Note::Stored(place.rendition.clone(), gap))
             }
             _ => match services.store(&place, &op).await {
                 Ok(()) => match op {

@@ -48,6 +48,7 @@ pub(super) struct LiveRun {
     /// When something was fed after the last picture that came out.
     unanswered: Option<Instant>,
     step: Ticks,
+    segment: Ticks,
 }
 
 #[derive(Debug)]
@@ -108,7 +109,8 @@ impl LiveRun {
         }
         outlet.announce(codecs);
         let step = frames.last().map_or(Ticks::ZERO, |f| f.step);
-        Ok(Self { engine, stamps, clock, readers, made, seen: 0, unanswered: None, step })
+        let segment = config.segment;
+        Ok(Self { engine, stamps, clock, readers, made, seen: 0, unanswered: None, step, segment })
     }
 
     /// Feeds one picture; waits while the encoder is busy.
@@ -151,7 +153,7 @@ impl LiveRun {
 
     /// No more pictures: waits until all that were fed are out.
     pub(super) async fn finish(mut self) -> Result<(), SessionError> {
-        self.clock.close(self.step);
+        self.clock.close(self.step, self.segment);
         match self.engine {
             Engine::Ffmpeg(encoder) => encoder.finish().await?,
             Engine::Passthrough(fed) => drop(fed),

@@ -109,7 +109,7 @@ impl Outlet {
         outlet.announcing = true;
         for rendition in &info.renditions {
             let entries = published.entries.get(&rendition.name).map_or(&[][..], Vec::as_slice);
-            let plan = resume::plan(&rendition.name, entries, published.head.as_ref());
+            let plan = resume::plan(rendition, entries, published.head.as_ref());
             let shared = outlet.adopt(rendition, plan).await?;
             match format::standing(rendition, &config.ladder) {
                 Some(rung) => outlet.videos.push((rung, shared)),
@@ -156,8 +156,7 @@ impl Outlet {
         let open = self.open_parts(&place, &plan.open).await?;
         if open.len() < plan.open.len() {
             tracing::warn!(rendition = %info.name, "the open segment is made again: parts are lost");
-            plan.resume_at = plan.open.first().map(|first| first.start);
-            plan.open.clear();
+            plan.reopen();
         }
         let mut unindexed = Vec::new();
         for segment in &plan.unindexed {
@@ -345,7 +344,8 @@ impl Outlet {
             }
             self.publish_end(&ends).await;
             let (done, finished) = oneshot::channel();
-            self.note(Note::End { offset, snapshot: snapshot.clone(), done }).await;
+            let snapshot = snapshot.clone().map(Box::new);
+            self.note(Note::End { offset, snapshot, done }).await;
             let _ = finished.await;
         };
         if tokio::time::timeout(END_LIMIT, settled).await.is_err() {

@@ -131,6 +131,7 @@ impl Feed {
                 discontinuities: 0,
                 date_ms: self.info.started_ms + start_ms(msn),
                 init: init(),
+                gap: false,
             };
             self.head.push(&rendition.name, segment.clone());
             segments.push((rendition.name.clone(), segment));
