@@ -2,8 +2,8 @@
 //!
 //! A segment ends where the timeline crosses a multiple of the segment
 //! duration. Inside it a part ends with the last frame that keeps it within
-//! PART-TARGET: frames are expected to last as long as the one before them, so
-//! a part can be sent off without waiting for its successor.
+//! PART-TARGET: the next frame is expected to last as long as the shortest of
+//! the part, so a part can be sent off without waiting for its successor.
 
 use millrace_media::id::Msn;
 use millrace_media::time::{TIMESCALE, Ticks};
@@ -103,12 +103,13 @@ impl Cutter {
         if self.duration.saturating_add(sample.duration) > target {
             self.end_part(&mut cuts);
         }
-        let (duration, end) = (sample.duration, sample.start.saturating_add(sample.duration));
-        self.duration = self.duration.saturating_add(duration);
+        let end = sample.start.saturating_add(sample.duration);
+        self.duration = self.duration.saturating_add(sample.duration);
         self.samples.push(sample);
+        let next = self.samples.iter().map(|s| s.duration).min().unwrap_or(0);
         if self.open.is_some_and(|open| self.grid.msn(end) > open.msn) {
             self.end_segment(&mut cuts);
-        } else if self.duration.saturating_add(duration) > target {
+        } else if self.duration.saturating_add(next) > target {
             self.end_part(&mut cuts);
         }
         cuts
@@ -206,6 +207,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_picture_that_stays_longer_does_not_make_a_part_short() {
+        // 25 pictures a second, one of them missing.
+        let mut samples = frames((25, 1), 20);
+        let missing = samples.remove(3);
+        samples[2].duration += missing.duration;
+        let mut cutter = Cutter::new(grid(90_000), None);
+        let cuts: Vec<_> = samples.into_iter().flat_map(|s| cutter.push(s)).collect();
+        let durations: Vec<_> = parts(&cuts).into_iter().map(|(_, d, _)| d / 90).collect();
+        assert_eq!(durations, [200, 200, 200, 200]);
     }
 
     #[test]
