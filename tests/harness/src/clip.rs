@@ -6,11 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
-use tokio::process::Command;
+use anyhow::{Context, Result};
 
+use crate::process::run;
 use crate::repo;
 
 /// Change it when the recipe changes: a cached clip of another recipe is not used.
@@ -123,21 +122,4 @@ async fn encode(source: &Path, target: &Path) -> Result<()> {
         &target,
     ];
     run("ffmpeg", &arguments).await
-}
-
-async fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .with_context(|| format!("running {program}; `make install` installs it"))?;
-    if !output.status.success() {
-        bail!(
-            "{program} {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
 }

@@ -6,8 +6,10 @@
 
 pub mod clip;
 pub mod counter;
+pub mod ending;
 pub mod http;
 pub mod manifest;
+pub mod place;
 pub mod playlist;
 pub mod ports;
 pub mod probe;
@@ -15,6 +17,7 @@ pub mod process;
 pub mod publisher;
 pub mod recorder;
 pub mod repo;
+pub mod screen;
 pub mod services;
 pub mod stack;
 pub mod viewer;

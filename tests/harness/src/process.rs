@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
@@ -78,7 +78,7 @@ impl Child {
         match self.try_wait()? {
             None => Ok(()),
             Some(status) => {
-                anyhow::bail!("{} ended ({status}):\n{}", self.name, self.log_tail(20))
+                bail!("{} ended ({status}):\n{}", self.name, self.log_tail(20))
             }
         }
     }
@@ -118,6 +118,25 @@ impl Drop for Child {
             let _ = killpg(self.group, Signal::SIGKILL);
         }
     }
+}
+
+/// Runs a tool to its end; it dies with the future.
+///
+/// # Errors
+/// When it cannot be started or fails, with what it said.
+pub async fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("running {program}; `make install` installs it"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} {}: {}", arguments.join(" "), said.trim());
+    }
+    Ok(())
 }
 
 /// The last `lines` lines of a text file; empty if it cannot be read.

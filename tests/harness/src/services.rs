@@ -109,8 +109,24 @@ impl Servers {
 /// # Errors
 /// When one does not end.
 pub async fn stop(folder: &Path) -> Result<()> {
-    let status =
-        script("down.sh").arg(folder).status().await.context("running tests/services/down.sh")?;
+    down(folder, &[]).await
+}
+
+/// Ends whatever servers run in `folder` and deletes their data and the folder.
+///
+/// # Errors
+/// When one does not end.
+pub async fn discard(folder: &Path) -> Result<()> {
+    down(folder, &["drop"]).await
+}
+
+async fn down(folder: &Path, arguments: &[&str]) -> Result<()> {
+    let status = script("down.sh")
+        .arg(folder)
+        .args(arguments)
+        .status()
+        .await
+        .context("running tests/services/down.sh")?;
     if !status.success() {
         bail!("the servers in {} did not end", folder.display());
     }

@@ -6,12 +6,12 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use millrace_harness::place::Place;
+use millrace_harness::screen::Screen;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-use crate::place::Place;
-use crate::screen::Screen;
 use crate::settings::Settings;
 
 /// Starts a demo in the background, shows its start, returns when it is ready.
@@ -19,7 +19,7 @@ pub(crate) async fn up() -> Result<ExitCode> {
     // Said here, not in a log.
     Settings::from_environment()?;
     let screen = Screen::new();
-    let place = Place::open()?;
+    let place = Place::open("demo")?;
     let env = place.path("env");
     if let Some(running) = place.owner() {
         screen.say(&format!(
@@ -65,7 +65,7 @@ pub(crate) async fn up() -> Result<ExitCode> {
 /// Ends the demo of this clone, and whatever a killed one left.
 pub(crate) async fn down() -> Result<ExitCode> {
     let screen = Screen::new();
-    let place = Place::open()?;
+    let place = Place::open("demo")?;
     let ending = async {
         if let Some(running) = place.owner() {
             running.end(Duration::from_mins(1)).await;

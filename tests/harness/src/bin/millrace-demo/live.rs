@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use millrace_harness::http::Http;
+use millrace_harness::screen::Screen;
 use millrace_harness::stack::Endpoints;
 use millrace_harness::viewer::Viewer;
 use serde::Deserialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
-
-use crate::screen::Screen;
 
 /// What `GET /api/v1/streams/{stream_id}` says.
 #[derive(Debug, Deserialize)]

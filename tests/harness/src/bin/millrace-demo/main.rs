@@ -8,14 +8,14 @@
 
 mod background;
 mod live;
-mod place;
 mod run;
-mod screen;
 mod settings;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use millrace_harness::ending::Mode;
+use millrace_harness::screen::Screen;
 
 /// A stream from a looped clip, and where to watch it.
 #[derive(Debug, Parser)]
@@ -35,15 +35,15 @@ enum Cli {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match Cli::parse() {
-        Cli::Run => run::run(run::Mode::Foreground).await,
-        Cli::Background => run::run(run::Mode::Background).await,
+        Cli::Run => run::run(Mode::Foreground).await,
+        Cli::Background => run::run(Mode::Background).await,
         Cli::Up => background::up().await,
         Cli::Down => background::down().await,
     };
     match result {
         Ok(code) => code,
         Err(error) => {
-            screen::Screen::new().say(&format!("error: {error:#}"));
+            Screen::new().say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

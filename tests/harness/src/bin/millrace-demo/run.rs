@@ -5,42 +5,32 @@ use std::future::pending;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use millrace_harness::ending::{Mode, told_to_end};
 use millrace_harness::http::{Http, eventually};
+use millrace_harness::place::Place;
 use millrace_harness::process::ProcessId;
 use millrace_harness::publisher::{Publisher, Source};
+use millrace_harness::screen::Screen;
 use millrace_harness::services::{Durability, Servers};
 use millrace_harness::stack::{Endpoints, Plan, Stack, database};
 use millrace_harness::viewer::Viewer;
 use millrace_harness::{clip, repo};
-use nix::unistd::getppid;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::live::Live;
-use crate::place::Place;
-use crate::screen::Screen;
 use crate::settings::Settings;
-
-/// Whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// A terminal's or a script's: ends with it.
-    Foreground,
-    /// Nobody's: ends when told.
-    Background,
-}
 
 /// Runs until it is told to end, or for the time asked for. Success means that video played.
 pub(crate) async fn run(mode: Mode) -> Result<ExitCode> {
     let settings = Settings::from_environment()?;
     let screen = Screen::new();
-    let place = Place::open()?;
+    let place = Place::open("demo")?;
     if let Some(other) = place.owner() {
         bail!("a demo runs here already (process {}); make demo-down ends it", other.pid());
     }
     place.sweep().await?;
-    ProcessId::own().context("no process")?.write(&place.path("pid"))?;
+    place.own()?;
 
     let mut demo = Demo { stack: None, publisher: None };
     let outcome = tokio::select! {
@@ -180,28 +170,6 @@ impl Demo {
             stack.stop().await;
         }
         place.sweep().await
-    }
-}
-
-/// Resolves when somebody wants the demo to end.
-async fn told_to_end(mode: Mode) -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // In the background the terminal's end is none of ours.
-    let mut hangup = signal(SignalKind::hangup())?;
-    // A killed make cannot tell us: its disappearance must.
-    let parent = getppid();
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => if mode == Mode::Foreground { return Ok(()) },
-            () = sleep(Duration::from_secs(1)) => {
-                if mode == Mode::Foreground && getppid() != parent {
-                    return Ok(());
-                }
-            }
-        }
     }
 }
 

@@ -7,28 +7,30 @@ use tokio::time::{Instant, interval_at};
 
 /// Standard output.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub struct Screen {
     terminal: bool,
 }
 
 impl Screen {
-    pub(crate) fn new() -> Self {
+    /// Asks the system what stdout is.
+    #[expect(clippy::new_without_default, reason = "a screen is looked for, not made up")]
+    pub fn new() -> Self {
         Self { terminal: stdout().is_terminal() }
     }
 
     /// Whether lines can be rewritten.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
     /// One line that stays.
-    pub(crate) fn say(&self, line: &str) {
+    pub fn say(&self, line: &str) {
         let clear = if self.terminal { "\r\x1b[K" } else { "" };
         write(&format!("{clear}{line}\n"));
     }
 
     /// One line that the next one replaces; on no terminal it stays.
-    pub(crate) fn live(&self, line: &str) {
+    pub fn live(&self, line: &str) {
         if self.terminal {
             write(&format!("\r\x1b[K{line}"));
         } else {
@@ -37,7 +39,7 @@ impl Screen {
     }
 
     /// Runs a step, showing that it lives.
-    pub(crate) async fn step<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+    pub async fn step<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
         let start = Instant::now();
         self.live(&format!("{what} …"));
         let period = Duration::from_secs(if self.terminal { 1 } else { 5 });
