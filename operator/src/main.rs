@@ -1,12 +1,18 @@
 //! `millrace-operator`: reads the command line, sets up logs and signals.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use millrace_operator::cli::Cli;
 use millrace_platform::config::{ConfigError, Env, TelemetryConfig};
-use millrace_platform::{shutdown, telemetry, tls};
+use millrace_platform::{exit, shutdown, telemetry, tls};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    exit::report(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let logs = TelemetryConfig::read(&Env::from_process()).map_err(ConfigError::from)?;
     telemetry::init(&logs);

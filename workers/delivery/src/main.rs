@@ -1,5 +1,6 @@
 //! The delivery process.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,13 +12,17 @@ use millrace_delivery::settings::Settings;
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
 use millrace_platform::supervise::Supervisor;
-use millrace_platform::{shutdown, telemetry, tls};
+use millrace_platform::{exit, shutdown, telemetry, tls};
 
 /// Longer than the listeners give their requests.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    exit::report(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     tls::install_provider();
     let settings = Settings::read(&Env::from_process())?;
     telemetry::init(&settings.telemetry);

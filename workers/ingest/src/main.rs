@@ -1,11 +1,17 @@
 //! `millrace-ingest`: RTMP to the log, one process per stream.
 
+use std::process::ExitCode;
+
 use millrace_ingest::config::Config;
 use millrace_platform::config::Env;
-use millrace_platform::{shutdown, telemetry, tls};
+use millrace_platform::{exit, shutdown, telemetry, tls};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    exit::report(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     let config = Config::read(&Env::from_process())?;
     telemetry::init(&config.telemetry);
     tls::install_provider();

@@ -87,7 +87,11 @@ pub enum KafkaError {
 impl KafkaError {
     pub(crate) fn new(what: String, brokers: &str, source: Source) -> Self {
         let brokers = brokers.to_owned();
-        match source.rdkafka_error_code() {
+        let code = match &source {
+            Source::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        match code {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => Self::TooLarge { what, brokers },
             Some(code) if is_transient(code) => {
                 Self::Unavailable { what, brokers, source: Box::new(source) }

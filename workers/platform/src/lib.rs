@@ -9,6 +9,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod config;
+pub mod exit;
 pub mod health;
 pub mod kafka;
 pub mod keys;

@@ -1,6 +1,7 @@
 //! `millrace-transcode`: transcodes one stream. Settings come from the
 //! environment; see docs/architecture.md.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
 use millrace_platform::supervise::Supervisor;
 use millrace_platform::telemetry::{self, Metrics};
-use millrace_platform::{shutdown, tls};
+use millrace_platform::{exit, shutdown, tls};
 use millrace_transcode::config::Config;
 use millrace_transcode::metrics::TranscodeMetrics;
 use millrace_transcode::services::Services;
@@ -26,7 +27,11 @@ use millrace_transcode::worker;
 struct Arguments {}
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    exit::report(run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     Arguments::parse();
     let config = Arc::new(Config::read(&Env::from_process())?);
     telemetry::init(&config.telemetry);
