@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use millrace_platform::backoff::Backoff;
 use millrace_platform::config::Env;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
 use crate::reconcile::external::{self, External, ExternalError};
@@ -20,6 +20,7 @@ pub(super) async fn apply(
     patience: Duration,
 ) -> Result<(), ExternalError> {
     let outside = External::open(env)?;
+    info!(streams = streams.len(), "making keys in Postgres and topics in Kafka");
     let until = Instant::now() + patience;
     for (stream, keys) in streams.iter().zip(keys) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));

@@ -16,7 +16,7 @@ use crate::config::{Installation, KafkaConfig};
 use crate::names::topics;
 
 /// Longest wait for the brokers.
-const ASK: Duration = Duration::from_secs(10);
+const ASK: Duration = Duration::from_secs(5);
 
 /// A topic as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
