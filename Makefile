@@ -45,7 +45,7 @@ crd: ## write crds/ from the Rust types
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd >crds/.new && mv crds/.new crds/livestreams.millrace.dev.yaml
 
 sqlx: install ## write the metadata of the compile-time checked queries
-	@tests/sqlx-prepare.sh
+	@tests/with-target.sh tests/sqlx-prepare.sh
 
 bench: build ## the measured figures
 	@tests/bench.sh

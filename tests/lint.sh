@@ -14,6 +14,10 @@ for script in .ci/run tests/*.sh tests/services/*.sh; do bash -n "$script"; done
 if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/services/*.sh; fi
 echo "clippy"
 tests/with-target.sh cargo clippy --locked --workspace --all-targets -- -D warnings
+if [ -x workers/delivery/web/node_modules/.bin/tsc ]; then
+  echo "typescript"
+  (cd workers/delivery/web && npm run --silent check)
+fi
 if cargo deny --version >/dev/null 2>&1; then
   echo "deny"
   cargo deny --locked check bans licenses sources

@@ -33,6 +33,8 @@ echo "Starting Postgres, Redis and Kafka for the tests"
 variables=$(tests/services/up.sh "$run/servers") || exit 1
 eval "$variables"
 log=target/test/log
+echo "Checking .sqlx/ against the migrations"
+tests/sqlx-prepare.sh --check || exit 1
 # The end-to-end tests run the programs themselves, which cargo test alone does not build.
 cargo build --locked --workspace --bins || exit 1
 MILLRACE_TEST_RUN=$PWD/$run cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"

@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
 # Writes .sqlx/, which the compile-time check of queries reads, from a migrated
-# scratch database on the server of TEST_DATABASE_URL (a superuser's URL).
+# scratch database on the server of TEST_DATABASE_URL (a superuser's URL); where that is not set, on
+# one of its own.
 #   tests/sqlx-prepare.sh           write .sqlx/
 #   tests/sqlx-prepare.sh --check   fail if .sqlx/ is not what would be written
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${TEST_DATABASE_URL:?is not set: run this through make, or give the URL of a Postgres server}"
+own=
+if [ -z "${TEST_DATABASE_URL:-}" ]; then
+    own=$(mktemp -d)
+    variables=$(tests/services/up.sh "$own")
+    eval "$variables"
+fi
 name=millrace_prepare_$$
 out=$(mktemp -d)
 server=${TEST_DATABASE_URL%%\?*}
@@ -13,6 +19,7 @@ url=${server%/*}/$name
 cleanup() {
     psql -qX "$TEST_DATABASE_URL" -c "DROP DATABASE IF EXISTS $name WITH (FORCE)" || true
     rm -rf "$out"
+    if [ -n "$own" ]; then tests/services/down.sh "$own" drop; rm -rf "$own"; fi
 }
 trap cleanup EXIT
 psql -qX "$TEST_DATABASE_URL" -c "CREATE DATABASE $name"
@@ -21,7 +28,7 @@ for file in migrations/*.sql; do psql -qX -v ON_ERROR_STOP=1 "$url" -f "$file"; 
 # The macros write what the server told them into SQLX_OFFLINE_DIR. Only a
 # file whose time changes is compiled again.
 touch workers/platform/src/lib.rs
-SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$out DATABASE_URL=$url cargo check -q -p millrace-platform
+SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$out DATABASE_URL=$url cargo check -q --locked --workspace
 touch workers/platform/src/lib.rs
 [ -n "$(ls -A "$out")" ] || { echo "the macros wrote nothing" >&2; exit 1; }
 

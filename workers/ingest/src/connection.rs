@@ -16,6 +16,7 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::crowd::Stranger;
 use crate::publisher::Publisher;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
@@ -34,6 +35,8 @@ enum Closed {
     ByPeer,
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
+    #[error("others wait, and this connection did not publish")]
+    Crowded,
     #[error("{0}")]
     Fault(#[from] RtmpError),
     #[error("{0}")]
@@ -45,11 +48,14 @@ pub(crate) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
     stream: Arc<Stream>,
+    stranger: Stranger,
     shutdown: CancellationToken,
 ) {
     let session = ServerSession::new(SessionConfig::new(APP, rand::random()), stream.clock.now());
     let buffer = vec![0; READ_BUFFER];
-    let mut connection = Connection { socket, peer, session, stream, buffer, publisher: None };
+    let stranger = Some(stranger);
+    let mut connection =
+        Connection { socket, peer, session, stream, buffer, stranger, publisher: None };
     let Err(closed) = connection.run(&shutdown).await;
     connection.close(&closed).await;
 }
@@ -60,6 +66,8 @@ struct Connection {
     session: ServerSession,
     stream: Arc<Stream>,
     buffer: Vec<u8>,
+    /// Until it publishes.
+    stranger: Option<Stranger>,
     publisher: Option<Publisher>,
 }
 
@@ -85,6 +93,7 @@ impl Connection {
                     self.session.handle_timeout(clock.now())?;
                 }
                 refusal = must_go(self.publisher.as_ref()) => return Err(refusal.into()),
+                () = pushed_out(self.stranger.as_ref()) => return Err(Closed::Crowded),
                 () = shutdown.cancelled() => return Err(Refusal::Shutdown.into()),
             }
         }
@@ -124,6 +133,7 @@ impl Connection {
         let publisher = self.stream.admit(name, self.peer).await?;
         self.session.accept_publish(self.stream.clock.now());
         self.publisher = Some(publisher);
+        self.stranger = None;
         Ok(())
     }
 
@@ -153,7 +163,9 @@ impl Connection {
             Closed::ByPeer | Closed::Broken(_) if publishing => {
                 warn!(peer = %self.peer, "publisher lost: {closed}");
             }
-            Closed::ByPeer | Closed::Broken(_) => debug!(peer = %self.peer, "{closed}"),
+            Closed::ByPeer | Closed::Broken(_) | Closed::Crowded => {
+                debug!(peer = %self.peer, "{closed}");
+            }
         }
         if let Some(publisher) = self.publisher.take() {
             match closed {
@@ -163,7 +175,8 @@ impl Connection {
                 _ => publisher.interrupt(),
             }
         }
-        if self.flush().await.is_ok() {
+        // Somebody waits for this place.
+        if !matches!(closed, Closed::Crowded) && self.flush().await.is_ok() {
             // Lets the reason arrive before the reset that unread input makes.
             let _ = self.socket.shutdown().await;
             let linger = async {
@@ -177,6 +190,14 @@ impl Connection {
 async fn wait_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+/// Resolves when a connection that does not publish is to go.
+async fn pushed_out(stranger: Option<&Stranger>) {
+    match stranger {
+        Some(stranger) => stranger.pushed_out().await,
         None => pending().await,
     }
 }

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod control;
+mod crowd;
 pub mod frames;
 pub mod keys;
 pub mod log;

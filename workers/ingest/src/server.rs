@@ -12,11 +12,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::connection::serve;
+use crate::crowd::Crowd;
 use crate::stream::Stream;
 
 /// Open connections at once. One publishes; the rest are strangers and those
 /// about to take over.
 pub const MAX_CONNECTIONS: usize = 64;
+/// How long one that gives way may take to go.
+const GIVE_WAY: Duration = Duration::from_millis(500);
 
 /// A listener that can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
 /// Accepts peers until `stop`, then waits for them to be told.
 pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let crowd = Arc::new(Crowd::default());
     let peers = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -53,18 +57,28 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let place = if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            place
+        } else {
             stream.metrics.fault("too_many_connections");
-            debug!(%peer, "one connection too many");
-            continue;
+            debug!(%peer, "one connection too many: the oldest stranger gives way");
+            if !crowd.push_out() {
+                continue;
+            }
+            let freed = Arc::clone(&places).acquire_owned();
+            match tokio::time::timeout(GIVE_WAY, freed).await {
+                Ok(Ok(place)) => place,
+                _ => continue,
+            }
         };
         if let Err(error) = prepare(&socket) {
             debug!(%peer, "socket options: {error}");
         }
         let (stream, stop) = (Arc::clone(&stream), stop.clone());
+        let stranger = crowd.enter();
         peers.spawn(async move {
             stream.metrics.connections.inc();
-            serve(socket, peer, Arc::clone(&stream), stop).await;
+            serve(socket, peer, Arc::clone(&stream), stranger, stop).await;
             stream.metrics.connections.dec();
             drop(place);
         });

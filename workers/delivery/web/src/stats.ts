@@ -26,7 +26,7 @@ export function read(session: Session, video: HTMLVideoElement): Stats {
     rendition: level ? renditionOf(level.url[0] ?? "") : null,
     width: video.videoWidth,
     height: video.videoHeight,
-    bitrateKbps: level ? Math.round(level.bitrate / 1000) : null,
+    bitrateKbps: level ? Math.round((level.averageBitrate || level.bitrate) / 1000) : null,
     bufferSeconds: ahead(video),
     droppedFrames: quality?.droppedVideoFrames ?? 0,
     totalFrames: quality?.totalVideoFrames ?? 0,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::publisher::{Answer, Publisher};
 use crate::support::{Ingest, World, tell};
 use millrace_media::id::PublishKey;
+use millrace_media::record::Record;
 use millrace_platform::keys::generate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -159,6 +160,28 @@ async fn a_peer_that_stops_inside_the_handshake_is_closed() {
     socket.write_all(&[3; 700]).await.unwrap();
     closed(&mut socket, Duration::from_secs(30)).await;
     ingest.metric("millrace_ingest_faults_total{reason=\"handshake_timeout\"} 1").await;
+}
+
+#[tokio::test]
+async fn strangers_who_hold_every_connection_do_not_keep_a_publisher_out() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let mut strangers = Vec::new();
+    for _ in 0..64 {
+        strangers.push(TcpStream::connect(&ingest.rtmp).await.unwrap());
+    }
+    ingest.metric("millrace_ingest_connections 64").await;
+    let mut publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    publisher.configs().await;
+    publisher.gops(0, 1).await;
+    world.records_when(|r| tell(r).contains(&"1 video key".to_owned())).await;
+    // Nor do they push out who publishes.
+    for _ in 0..70 {
+        strangers.push(TcpStream::connect(&ingest.rtmp).await.unwrap());
+    }
+    publisher.gops(1, 1).await;
+    let keys = |r: &[Record]| tell(r).iter().filter(|t| *t == "1 video key").count();
+    world.records_when(|r| keys(r) >= 2).await;
 }
 
 #[tokio::test]
