@@ -47,5 +47,5 @@ crd: ## write crds/ from the Rust types
 sqlx: install ## write the metadata of the compile-time checked queries
 	@tests/with-target.sh tests/sqlx-prepare.sh
 
-bench: build ## the measured figures
+bench: install web ## the measured figures, beside peers (docs/benchmarks.md)
 	@tests/bench.sh

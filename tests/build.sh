@@ -8,7 +8,7 @@ if [ "${1:-}" != inside ]; then exec tests/with-target.sh "$0" inside "$(mkdir -
 folder=$2
 echo "Building (the first time takes several minutes)"
 cargo build --release --locked -p millrace-operator -p millrace-ingest -p millrace-transcode -p millrace-delivery -p millrace-harness --bins
-for program in millrace-operator millrace-ingest millrace-transcode millrace-delivery millrace-demo; do
+for program in millrace-operator millrace-ingest millrace-transcode millrace-delivery millrace-demo millrace-bench; do
   from=$CARGO_TARGET_DIR/release/$program
   cmp -s "$from" "$folder/$program" && continue
   # Renamed into place: a running program cannot be written over, but its name can be taken.

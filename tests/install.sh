@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a Debian 12 with git, make and Rust still lacks, as root or through sudo.
 #   install.sh          everything that build, demo and tests need
+#   install.sh bench    nginx with its RTMP module too, which the benchmarks measure beside us
 # Says nothing and does nothing when all is there. Starts no server and touches none: the packages'
 # own services are kept from starting, and PostgreSQL from making a cluster.
 set -euo pipefail
@@ -30,6 +31,18 @@ have chromium || need chromium
 node_at_least_18 || need nodejs
 have npm || need npm
 have pip3 || need python3-pip
+
+case ${1:-} in
+'') ;;
+bench)
+  if [ ! -f /usr/lib/nginx/modules/ngx_rtmp_module.so ]; then
+    # Its package would switch the module on in an nginx that is there already.
+    if have nginx || [ -x /usr/sbin/nginx ]; then
+      echo "The nginx of this machine has no RTMP module, and is left as it is."
+    else need nginx libnginx-mod-rtmp; fi
+  fi ;;
+*) fail "unknown group $1; there is: bench" ;;
+esac
 
 missing_rust() { ! have cargo && [ ! -x "$HOME/.cargo/bin/cargo" ]; }
 if missing_rust; then fail "Rust is not installed. Get it from https://rustup.rs, then run this again."; fi
@@ -80,7 +93,7 @@ run "package lists" "${apt[@]}" update
 run "download" "${apt[@]}" install -y --no-install-recommends --download-only "${packages[@]}"
 run "unpack and set up" "${apt[@]}" install -y --no-install-recommends "${packages[@]}"
 # What came with our packages must not start at the next boot either; what was there stays as it was.
-for service in redis-server postgresql; do
+for service in redis-server postgresql nginx; do
   if [[ " ${packages[*]} " == *" $service "* ]] && have systemctl; then
     "${root[@]}" systemctl disable -q "$service" 2>/dev/null || true
   fi

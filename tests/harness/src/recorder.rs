@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::http::Http;
 use crate::playlist::{Multivariant, resolve};
 
-pub use fragment::Frame;
+pub use fragment::{Frame, Init, sha};
 pub use report::{RenditionReport, Report, SeenSegment};
 
 /// How the playlist is read.

@@ -29,14 +29,19 @@ pub struct Frame {
 
 /// What an init segment says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Init {
-    pub(super) timescale: u32,
+pub struct Init {
+    /// Ticks per second.
+    pub timescale: u32,
     /// Bytes of a NAL unit's length; `None` for audio.
     length_size: Option<usize>,
 }
 
 impl Init {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+    /// Of an init segment with one track.
+    ///
+    /// # Errors
+    /// When it is no such thing, or neither H.264 nor AAC.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut rest = bytes;
         let mut found = None;
         while !rest.is_empty() {
@@ -59,12 +64,16 @@ impl Init {
         Ok(Self { timescale: media.mdhd.timescale, length_size })
     }
 
-    pub(super) fn is_video(&self) -> bool {
+    /// Whether the track is video.
+    pub fn is_video(&self) -> bool {
         self.length_size.is_some()
     }
 
     /// The frames of a part, or of a segment's several.
-    pub(super) fn frames(&self, bytes: &[u8]) -> Result<Vec<Frame>> {
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn frames(&self, bytes: &[u8]) -> Result<Vec<Frame>> {
         let mut rest = bytes;
         let mut frames = Vec::new();
         let mut moof = None;
@@ -116,7 +125,7 @@ impl Init {
 }
 
 /// First eight bytes of a SHA-256.
-pub(super) fn sha(data: &[u8]) -> u64 {
+pub fn sha(data: &[u8]) -> u64 {
     let digest = Sha256::digest(data);
     digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

@@ -1,0 +1,60 @@
+//! The benchmarks: what ingest costs and how late parts are, beside peers, in one run.
+//!
+//! Everything it starts lives in `target/bench` of the clone, listens on the loopback address
+//! only, and ends with it. docs/benchmarks.md says what the figures mean.
+
+mod bench;
+mod cpu;
+mod flv;
+mod latency;
+mod material;
+mod peers;
+mod publisher;
+mod report;
+mod run;
+mod viewer;
+mod window;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use millrace_harness::screen::Screen;
+
+/// CPU per RTMP publisher, and last frame in to part readable; beside nginx-rtmp and MediaMTX.
+#[derive(Debug, Parser)]
+#[command(name = "millrace-bench")]
+struct Cli {
+    /// How long CPU time is measured for each server and bitrate.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(2..=50))]
+    window: u32,
+    /// How many parts the viewer takes for the latency; a part has 200 ms.
+    #[arg(long, value_name = "COUNT", default_value_t = 200,
+        value_parser = clap::value_parser!(u32).range(20..=260))]
+    parts: u32,
+    /// The program of MediaMTX; without it that peer is left out.
+    #[arg(long, value_name = "PROGRAM")]
+    mediamtx: Option<PathBuf>,
+    /// Why there is none.
+    #[arg(long, value_name = "REASON", default_value = "no --mediamtx given")]
+    without_mediamtx: String,
+}
+
+impl Cli {
+    /// The program, or why there is none.
+    fn mediamtx(&self) -> Result<&Path, &str> {
+        self.mediamtx.as_deref().ok_or(&self.without_mediamtx)
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    match run::run(&Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            Screen::new().say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
