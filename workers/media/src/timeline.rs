@@ -200,22 +200,20 @@ impl Timeline {
             self.counters.stale_epoch += 1;
             return;
         }
+        // A reader that starts here sees this very record again, so the
+        // snapshot is of the state before it.
+        let before = self.snapshot();
         if let Some(mut old) = self.broadcast.take_if(|b| b.facts.broadcast != open.broadcast) {
             old.close_base(&mut self.counters, out);
             self.ended = Some(old.facts.broadcast);
             let end = End { broadcast: old.facts.broadcast, reason: EndReason::ReconnectWindow };
             out.push(Event::Ended(end));
         }
-        self.candidate = None;
         if let Some(broadcast) = &mut self.broadcast {
             broadcast.close_base(&mut self.counters, out);
             broadcast.facts = open.clone();
         }
-        // A reader that starts here sees this very record again, so the
-        // snapshot is of the state before it.
-        if let Some(snapshot) = self.snapshot() {
-            self.candidate = Some(Box::new(RestartPoint { offset, snapshot }));
-        }
+        self.candidate = before.map(|snapshot| Box::new(RestartPoint { offset, snapshot }));
         self.epoch = epoch;
         self.nonce = Some(open.nonce);
         if self.broadcast.is_none() {
