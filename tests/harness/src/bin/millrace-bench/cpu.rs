@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 /// User and system time of all threads of `processes` so far, those that have ended included.
 ///
 /// It is the sum of utime and stime in /proc/PID/stat, not rounded to ticks of 10 ms: a relay
-/// uses two or three of those in half a minute.
+/// uses about eight of those in half a minute.
 pub(crate) fn used(processes: &[Pid]) -> Result<Duration> {
     let each = processes.iter().map(|pid| {
         let clock = clock_getcpuclockid(*pid).and_then(nix::time::ClockId::now);
