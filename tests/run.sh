@@ -29,7 +29,9 @@ cleanup() { finish "$run"; }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-echo "Starting Postgres, Redis and Kafka for the tests"
+# The S3 server is built with Go. Where there is none, a directory is the only store that is tested.
+if command -v go >/dev/null; then export S3=1; else echo "No go to build the S3 server with: S3 is left out"; fi
+echo "Starting the servers of the tests"
 variables=$(tests/services/up.sh "$run/servers") || exit 1
 eval "$variables"
 log=target/test/log

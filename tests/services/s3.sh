@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A private S3 server (versitygw over a directory; its conditional writes are exact).
 #   s3.sh install | start DIR PORT | stop DIR [fast]
-# Keys: millrace / millrace-secret, region us-east-1. The first install needs Go and some minutes.
+# Bucket millrace; keys millrace / millrace-secret, region us-east-1. The first install needs Go and some minutes.
 . "$(dirname "$0")/lib.sh"
 VERSION=v1.8.0
 GATEWAY=$SERVICES_HOME/bin/versitygw-$VERSION
@@ -17,7 +17,7 @@ install)
   mv "$SERVICES_HOME/bin/versitygw" "$GATEWAY" ;;
 start)
   "$0" install
-  mkdir -p "$2/data" "$2/meta"; dir=$(cd "$2" && pwd); port=$3
+  mkdir -p "$2/data/millrace" "$2/meta"; dir=$(cd "$2" && pwd); port=$3
   alive "$dir/pid" && exit 0
   port_used "$port" && die "port $port is taken"
   ROOT_ACCESS_KEY=millrace ROOT_SECRET_KEY=millrace-secret spawn "$dir/pid" "$dir/log" "$GATEWAY" \

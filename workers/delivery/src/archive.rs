@@ -1,6 +1,7 @@
 //! Broadcasts before the current one, read from the object store's index when
 //! a viewer still asks for them. They are over: their playlists are final.
 
+use millrace_platform::report::report;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ impl Archive {
                 Err(NoMedia::Absent)
             }
             Err(error) => {
-                tracing::warn!(stream = %key.0, broadcast = %key.1, %error, "index not read");
+                tracing::warn!(stream = %key.0, broadcast = %key.1, error = report(&error), "index not read");
                 Err(NoMedia::Behind)
             }
         }

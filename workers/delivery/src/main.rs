@@ -19,7 +19,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    exit::report(run().await)
+    exit::with(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

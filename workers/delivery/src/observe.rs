@@ -1,6 +1,7 @@
 //! The task that looks at this replica from outside its requests: do Redis and
 //! the object store answer, how far behind is the live edge.
 
+use millrace_platform::report::report;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ impl Observer {
                 tokio::time::timeout(PATIENCE, origin.ping_redis()),
                 tokio::time::timeout(PATIENCE, origin.ping_store()),
             );
-            report(&self.redis, redis);
-            report(&self.store, store);
+            tell(&self.redis, redis);
+            tell(&self.store, store);
         }
     }
 
@@ -66,13 +67,13 @@ impl Observer {
     }
 }
 
-fn report<E: std::error::Error>(
+fn tell<E: std::error::Error + 'static>(
     check: &Check,
     outcome: Result<Result<(), E>, tokio::time::error::Elapsed>,
 ) {
     match outcome {
         Ok(Ok(())) => check.ok(),
-        Ok(Err(error)) => check.failing(error.to_string()),
+        Ok(Err(error)) => check.failing(report(&error)),
         Err(_) => check.failing("does not answer in time"),
     }
 }

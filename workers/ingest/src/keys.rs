@@ -13,6 +13,7 @@ use millrace_platform::breaker::Breaker;
 use millrace_platform::keys::{Answer, Hasher, Revocation, Revocations, Verdict, Verdicts};
 use millrace_platform::postgres::DatabaseError;
 use millrace_platform::postgres::keys::{Keys as KeyTable, StoredKey};
+use millrace_platform::report::report;
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
@@ -245,10 +246,4 @@ impl Guard {
             }
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn report(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |e| e.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

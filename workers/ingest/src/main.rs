@@ -8,7 +8,7 @@ use millrace_platform::{exit, shutdown, telemetry, tls};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    exit::report(run().await)
+    exit::with(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

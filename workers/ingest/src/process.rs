@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::keys::{Keys, report};
+use crate::keys::Keys;
 use crate::log::{Log, Tail, writer};
 use crate::metrics::Metrics;
 use crate::rows::Rows;
@@ -27,6 +27,7 @@ use crate::seat::Seat;
 use crate::stream::Stream;
 use crate::window::Window;
 use crate::{server, window};
+use millrace_platform::report::report;
 
 /// How long a stopping process may take: publishers are told, the log and the
 /// rows get what is left.
@@ -162,7 +163,7 @@ async fn probe_log(stream: Arc<Stream>, kafka: Check, stop: CancellationToken) {
                 if backoff.attempts() == 0 {
                     warn!("KAFKA_BROKERS: the log can't be reached: {}", report(&error));
                 }
-                kafka.failing(error.to_string());
+                kafka.failing(report(&error));
                 backoff.next_delay()
             }
         };
@@ -187,7 +188,7 @@ async fn probe_postgres(database: Database, check: Check, stop: CancellationToke
                     warn!("DATABASE_URL: {}", report(&error));
                 }
                 failing = true;
-                check.failing(error.to_string());
+                check.failing(report(&error));
             }
         }
         tokio::select! {

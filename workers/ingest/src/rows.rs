@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::clock::wall_ms;
-use crate::keys::report;
+use millrace_platform::report::report;
 
 /// Changes held while Postgres is away; the oldest go first.
 const MAX_WAITING: usize = 1_024;

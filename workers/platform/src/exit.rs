@@ -7,7 +7,7 @@ use std::process::ExitCode;
 ///
 /// Returned from `main` as it is, an error would be printed with a backtrace
 /// where RUST_BACKTRACE is set; whoever reads this wants to know what to do.
-pub fn report<E: Display>(result: Result<(), E>) -> ExitCode {
+pub fn with<E: Display>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

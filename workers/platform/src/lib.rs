@@ -16,6 +16,7 @@ pub mod keys;
 pub mod names;
 pub mod postgres;
 pub mod redis;
+pub mod report;
 pub mod shutdown;
 pub mod store;
 pub mod supervise;

@@ -291,3 +291,6 @@ fn s3(config: &StoreConfig) -> Result<impl ObjectStore + use<>, object_store::Er
     }
     builder.build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ struct Arguments {}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    exit::report(run().await)
+    exit::with(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

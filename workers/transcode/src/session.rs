@@ -29,6 +29,7 @@ mod outlet;
 
 pub use error::SessionError;
 use live::{LiveRun, Source};
+pub use outlet::Leftover;
 use outlet::Outlet;
 
 /// How long a broadcast's first pictures wait for its sound to appear, and
@@ -79,8 +80,10 @@ impl Session {
         facts: Open,
     ) -> Result<Self, SessionError> {
         let published = services.published(facts.broadcast).await?;
+        // Viewers may have been told of an end that the index does not have yet.
+        let over = published.head.as_ref().is_some_and(|head| head.info.ended);
         let state = match &published.info {
-            Some(info) if info.ended => State::Over,
+            Some(_) if over => State::Over,
             Some(info) if !info.renditions.is_empty() => {
                 tracing::info!(broadcast = %facts.broadcast, "going on with a broadcast");
                 State::Settled(Box::new(
@@ -130,22 +133,24 @@ impl Session {
         Ok(())
     }
 
-    /// The broadcast is over; the log goes on at `offset`.
+    /// The broadcast is over; the log goes on at `offset`. Viewers are told;
+    /// what is still to be stored is the future returned, which nobody needs to
+    /// wait for.
     pub async fn end(
         mut self,
         offset: i64,
         snapshot: Option<Snapshot>,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Leftover, SessionError> {
         self.settle().await?;
-        self.close_run(self.base, u32::MAX).await?;
         // The end is written under a lease, also when nothing else was left.
         self.ensure_run(Some(self.base.unwrap_or(BEGINNING))).await?;
+        self.close_run(self.base, u32::MAX).await?;
         tracing::info!(broadcast = %self.facts.broadcast, "the broadcast is over");
         match self.state {
             State::Settled(outlet) => outlet.end(offset, snapshot).await,
             State::Settling(_) | State::Over => {
                 self.services.commit(offset, snapshot.as_ref()).await;
-                Ok(())
+                Ok(Box::pin(std::future::ready(())))
             }
         }
     }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use millrace_media::timeline::Event;
 use millrace_platform::health::Check;
+use millrace_platform::report::report;
+
+use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::publish::redis::live_backoff;
@@ -68,15 +71,20 @@ pub async fn check_ffmpeg(config: &Config) -> Result<(), FfmpegError> {
 /// is left out.
 const TRIES: u32 = 6;
 
+/// Broadcasts that are over and still wait for the object store.
+const LEFTOVERS: usize = 2;
+
 /// Works until another writer takes the stream.
 pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerError {
     let mut backoff = live_backoff();
     let mut failures = 0;
     let mut reached = 0;
     let mut skip_to = None;
+    let mut leftovers = JoinSet::new();
     loop {
         let parts = services.metrics.parts();
-        let Err(error) = follow(&services, &config, &log, skip_to.take(), &mut reached).await;
+        let Err(error) =
+            follow(&services, &config, &log, skip_to.take(), &mut reached, &mut leftovers).await;
         if error.is_fenced() {
             return error;
         }
@@ -91,9 +99,10 @@ pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerE
             tracing::error!(offset = reached, "no encoder gets past this place: it is left out");
             services.metrics.skipped();
         }
-        log.failing(error.to_string());
+        let error = report(&error);
+        log.failing(error.clone());
         let wait = backoff.next_delay();
-        tracing::error!(%error, ?wait, "starting again from the checkpoint");
+        tracing::error!(error, ?wait, "starting again from the checkpoint");
         services.metrics.restarted();
         tokio::time::sleep(wait).await;
     }
@@ -106,13 +115,17 @@ async fn follow(
     log: &Check,
     skip_to: Option<i64>,
     reached: &mut i64,
+    leftovers: &mut JoinSet<()>,
 ) -> Result<std::convert::Infallible, WorkerError> {
     let mut source = Source::open(services, config.segment, skip_to).await?;
     log.ok();
     let mut session: Option<Session> = None;
     loop {
         let step = source.next().await?;
-        *reached = step.next_offset;
+        // An end is never left out: a skip goes on at it.
+        if !step.events.iter().any(|event| matches!(event, Event::Ended(_))) {
+            *reached = step.next_offset;
+        }
         for event in step.events {
             match (event, &mut session) {
                 (Event::Started(facts), _) => {
@@ -121,7 +134,13 @@ async fn follow(
                 }
                 (Event::Ended(_), ended) => {
                     if let Some(ended) = ended.take() {
-                        ended.end(step.next_offset, source.snapshot()).await?;
+                        let left = ended.end(step.next_offset, source.snapshot()).await?;
+                        // Bounded: what waits for a store that is away holds media.
+                        while leftovers.try_join_next().is_some() {}
+                        while leftovers.len() >= LEFTOVERS {
+                            leftovers.join_next().await;
+                        }
+                        leftovers.spawn(left);
                     }
                 }
                 (event, Some(session)) => session.take(event).await?,

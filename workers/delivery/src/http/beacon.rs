@@ -1,5 +1,6 @@
 //! The presence beacon of our player.
 
+use millrace_platform::report::report;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -49,7 +50,7 @@ pub async fn take(
     match tokio::time::timeout(TIME_OUT, seen).await {
         Ok(Ok(())) => {}
         // The figures miss a viewer for a while; the viewer misses nothing.
-        Ok(Err(error)) => tracing::debug!(%stream, %error, "presence not recorded"),
+        Ok(Err(error)) => tracing::debug!(%stream, error = report(&error), "presence not recorded"),
         Err(_) => tracing::debug!(%stream, "presence not recorded in time"),
     }
     Ok(StatusCode::NO_CONTENT)

@@ -1,5 +1,6 @@
 //! The streams as an administrator sees them.
 
+use millrace_platform::report::report;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
@@ -48,7 +49,7 @@ pub struct StreamStatus {
 /// `GET /api/v1/streams`: every stream with a current or last broadcast.
 pub async fn list(State(shared): State<Shared>) -> Result<Json<Vec<StreamId>>, Problem> {
     let known = shared.origin.streams().await.map_err(|error| {
-        tracing::warn!(%error, "the streams can't be listed");
+        tracing::warn!(error = report(&error), "the streams can't be listed");
         Problem::Behind
     })?;
     Ok(Json(known))

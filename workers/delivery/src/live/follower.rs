@@ -1,6 +1,7 @@
 //! The task that keeps one stream's snapshot up to date: by Redis's tail while
 //! Redis answers, by the object store's index while it does not.
 
+use millrace_platform::report::report;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +65,7 @@ impl Follower {
                 Ok(Stop::Idle) => break,
                 Ok(Stop::NewBroadcast) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "Redis does not answer");
+                    tracing::warn!(error = report(&error), "Redis does not answer");
                     sleep(RECONNECT).await;
                     if self.follow_store().await {
                         break;
@@ -148,7 +149,10 @@ impl Follower {
             match self.origin.load_store(&self.stream).await {
                 Ok(Some(stored)) => self.adopt(stored),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "the object store does not answer either"),
+                Err(error) => tracing::warn!(
+                    error = report(&error),
+                    "the object store does not answer either"
+                ),
             }
             sleep(STORE_PERIOD).await;
         }

@@ -1,6 +1,7 @@
 //! The streams this replica follows: started by the first request, dropped
 //! when nobody asks any more, bounded in number.
 
+use millrace_platform::report::report;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -156,7 +157,7 @@ impl Streams {
                 return Err(NotFollowed::Absent);
             }
             Err(error) => {
-                tracing::warn!(%stream, %error, "a stream can't be loaded");
+                tracing::warn!(%stream, error = report(&error), "a stream can't be loaded");
                 return Err(NotFollowed::Behind);
             }
         };

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::Log;
-use crate::keys::report;
 use crate::ring::Entry;
+use millrace_platform::report::report;
 
 /// Messages handed to the client and not yet acknowledged. The rest waits in
 /// the ring, where whole groups of pictures can be given up.

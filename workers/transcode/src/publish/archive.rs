@@ -10,6 +10,7 @@ use millrace_media::timeline::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{Candidate, Checkpoints};
+use super::redis::live_backoff;
 use crate::services::Services;
 
 /// What the archive is told.
@@ -70,7 +71,10 @@ impl Archive {
                 Note::Stored(rendition, segment) => self.stored(&rendition, segment).await,
                 Note::End { offset, snapshot, done } => {
                     self.head.info.ended = true;
-                    self.write_head().await;
+                    let mut backoff = live_backoff();
+                    while !self.write_head().await {
+                        backoff.wait().await;
+                    }
                     self.services.commit(offset, snapshot.as_deref()).await;
                     let _ = done.send(());
                     return;
@@ -95,15 +99,19 @@ impl Archive {
         }
     }
 
-    async fn write_head(&mut self) {
+    /// Whether it is written; if not, the next one says the same and more.
+    async fn write_head(&mut self) -> bool {
         // Before the renditions are known there is nothing a reader could use.
         if self.run.is_none() || self.head.info.renditions.is_empty() {
-            return;
+            return true;
         }
-        if let Some((reference, chunk)) = self.head.cut_chunk() {
-            self.services.put_chunk(&self.head.info, &reference, &chunk).await;
+        let mut shorter = self.head.clone();
+        if let Some((reference, chunk)) = shorter.cut_chunk()
+            && self.services.put_chunk(&self.head.info, &reference, &chunk).await
+        {
+            self.head = shorter;
         }
-        self.services.put_head(&self.head).await;
+        self.services.put_head(&self.head).await
     }
 
     async fn commit(&mut self) {

@@ -5,6 +5,7 @@
 //! When Redis has come back empty, the window is listed again before anything
 //! new.
 
+use millrace_platform::report::report;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Drain {
                 Err(error @ PublishError::Fenced { .. }) => return Err(error),
                 Err(error) => {
                     let wait = backoff.next_delay();
-                    tracing::warn!(rendition = %self.place.rendition, %error, ?wait, "not published");
+                    tracing::warn!(rendition = %self.place.rendition, error = report(&error), ?wait, "not published");
                     self.lane.put_back(op);
                     tokio::time::sleep(wait).await;
                 }

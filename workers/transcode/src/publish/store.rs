@@ -4,6 +4,7 @@
 //! store that is away stops nothing live: uploads wait, bounded; what no longer
 //! fits is recorded as missing.
 
+use millrace_platform::report::report;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -82,7 +83,7 @@ pub async fn drain(
                 },
                 Err(error) => {
                     let wait = backoff.next_delay();
-                    tracing::warn!(rendition = %place.rendition, %error, ?wait, "upload failed");
+                    tracing::warn!(rendition = %place.rendition, error = report(&error), ?wait, "upload failed");
                     lane.put_back(op);
                     tokio::time::sleep(wait).await;
                     continue;

@@ -9,6 +9,7 @@ use millrace_platform::kafka::{
     Checkpoint, Event, EventType, KafkaError, LogReader, ReaderOptions, Start,
 };
 use millrace_platform::names::topics;
+use millrace_platform::report::report;
 use serde_json::json;
 
 use super::Services;
@@ -36,7 +37,7 @@ impl Services {
         let Some(snapshot) = snapshot else { return };
         let checkpoint = Checkpoint { offset, metadata: STANDARD.encode(snapshot.to_bytes()) };
         if let Err(error) = self.checkpoints.commit(checkpoint).await {
-            tracing::warn!(offset, %error, "the checkpoint was not moved");
+            tracing::warn!(offset, error = report(&error), "the checkpoint was not moved");
         }
     }
 
@@ -73,7 +74,7 @@ impl Services {
             data: json!({ "broadcast": broadcast, "msn": msn, "segments": segments }),
         };
         if let Err(error) = self.events.send(&event) {
-            tracing::warn!(%msn, %error, "SegmentGenerated was not sent");
+            tracing::warn!(%msn, error = report(&error), "SegmentGenerated was not sent");
         }
     }
 }

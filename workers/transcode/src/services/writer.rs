@@ -1,5 +1,6 @@
 //! What is published, and publishing more.
 
+use millrace_platform::report::report;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ impl Services {
         let described = match self.reader.get_broadcast(stream).await {
             Ok(info) => info.filter(|info| info.broadcast == broadcast),
             Err(error) if head.is_some() && error.is_transient() => {
-                tracing::warn!(%error, "going on from the index alone");
+                tracing::warn!(error = report(&error), "going on from the index alone");
                 return Ok(Published {
                     info: head.as_ref().map(|h| h.info.clone()),
                     head,
@@ -105,7 +106,7 @@ impl Services {
         match writer.claim().await {
             Err(MediaError::Fenced { .. }) => Err(PublishError::Fenced { broadcast }),
             Err(error) => {
-                tracing::warn!(%run, %error, "the run is not claimed in Redis yet");
+                tracing::warn!(%run, error = report(&error), "the run is not claimed in Redis yet");
                 Ok(run)
             }
             Ok(()) => Ok(run),
@@ -196,8 +197,9 @@ impl Services {
         match error {
             MediaError::LeaseLost => PublishError::LeaseLost,
             MediaError::Fenced { by } if by.broadcast == broadcast.to_string() => match ours {
-                // Redis was away when this run was claimed.
-                Ok(run) if by.run < run => PublishError::LeaseLost,
+                // Redis was away when this run was claimed, or this was sent
+                // under our last run while we claimed this one.
+                Ok(run) if by.run <= run => PublishError::LeaseLost,
                 _ => PublishError::Fenced { broadcast },
             },
             MediaError::Fenced { by } if by.broadcast < broadcast.to_string() => {
@@ -234,23 +236,25 @@ impl Services {
         Ok(())
     }
 
-    /// Writes the index's head. A failure is healed by the next one.
-    pub async fn put_head(&self, head: &Head) {
+    /// Writes the index's head; false if the store did not take it.
+    pub async fn put_head(&self, head: &Head) -> bool {
         let path = self.objects(head.info.broadcast).head(head.run);
-        self.put_json(&path, head).await;
+        self.put_json(&path, head).await
     }
 
-    /// Writes an immutable piece of the index.
-    pub async fn put_chunk(&self, info: &BroadcastInfo, place: &ChunkRef, chunk: &Chunk) {
+    /// Writes an immutable piece of the index; false if the store did not take it.
+    pub async fn put_chunk(&self, info: &BroadcastInfo, place: &ChunkRef, chunk: &Chunk) -> bool {
         let path = self.objects(info.broadcast).chunk(place.first, place.run);
-        self.put_json(&path, chunk).await;
+        self.put_json(&path, chunk).await
     }
 
-    async fn put_json<T: serde::Serialize>(&self, path: &str, value: &T) {
+    async fn put_json<T: serde::Serialize>(&self, path: &str, value: &T) -> bool {
         let bytes = serde_json::to_vec(value).unwrap_or_default();
-        if let Err(error) = self.store.put(path, bytes.into()).await {
+        let put = self.store.put(path, bytes.into()).await;
+        if let Err(error) = &put {
             self.metrics.store_failed();
-            tracing::warn!(path, %error, "the index was not written");
+            tracing::warn!(path, error = report(error), "the index was not written");
         }
+        put.is_ok()
     }
 }

@@ -30,6 +30,9 @@ pub enum SessionError {
     /// A base began without one.
     #[error("the log has no video configuration where one is needed")]
     NoVideoConfig,
+    /// Redis did not take the end of the broadcast.
+    #[error("the end of the broadcast could not be told to Redis in time")]
+    EndNotTold,
     /// A task of the session died.
     #[error("a task of the session failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -40,7 +43,9 @@ impl SessionError {
     /// same place may break at the same place.
     pub fn may_be_the_source(&self) -> bool {
         match self {
-            Self::Publish(_) | Self::Encoder(EncoderError::Start { .. }) => false,
+            Self::Publish(_) | Self::EndNotTold | Self::Encoder(EncoderError::Start { .. }) => {
+                false
+            }
             Self::Encoder(_)
             | Self::Silent { .. }
             | Self::Avc(_)

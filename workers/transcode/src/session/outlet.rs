@@ -1,10 +1,12 @@
 //! A broadcast's renditions and the tasks that carry what they make away.
 
+use millrace_platform::report::report;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use millrace_media::id::{Msn, RenditionName, Run};
 use millrace_media::index::Head;
 use millrace_media::published::{BroadcastInfo, PartInfo, RenditionInfo};
@@ -28,8 +30,13 @@ use crate::services::{Place, PublishError, Published, Services};
 
 /// Notes that wait for the archive.
 const NOTES: usize = 256;
-/// How long the end of a broadcast waits for services that are away.
+/// How long the end of a broadcast waits for Redis.
 const END_LIMIT: Duration = Duration::from_mins(1);
+/// How often the lanes are looked at while they drain.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is still to be stored of a broadcast that is over.
+pub type Leftover = BoxFuture<'static, ()>;
 
 /// A rendition that several tasks touch, never across an await.
 pub(super) type Shared = Arc<Mutex<Rendition>>;
@@ -320,12 +327,16 @@ impl Outlet {
         }
     }
 
-    /// The broadcast is over: gets everything out, then commits `offset`.
+    /// The broadcast is over: gets everything out to viewers. The future that
+    /// is left waits for the object store, then commits `offset`.
+    ///
+    /// # Errors
+    /// When Redis does not take the end in time: it is to be replayed.
     pub(super) async fn end(
         self,
         offset: i64,
         snapshot: Option<Snapshot>,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Leftover, SessionError> {
         let ends: Vec<_> = self
             .renditions()
             .map(|rendition| {
@@ -338,21 +349,23 @@ impl Outlet {
             redis.close();
             store.close();
         }
-        let settled = async {
-            while self.lanes.iter().any(|(redis, store)| redis.depth().0 + store.depth().0 > 0) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        let told = async {
+            while self.lanes.iter().any(|(redis, _)| redis.depth().0 > 0) {
+                self.check()?;
+                tokio::time::sleep(LOOK).await;
             }
             self.publish_end(&ends).await;
-            let (done, finished) = oneshot::channel();
-            let snapshot = snapshot.clone().map(Box::new);
-            self.note(Note::End { offset, snapshot, done }).await;
-            let _ = finished.await;
+            Ok::<(), SessionError>(())
         };
-        if tokio::time::timeout(END_LIMIT, settled).await.is_err() {
-            tracing::error!("the end of the broadcast could not be stored in time");
-            self.services.commit(offset, snapshot.as_ref()).await;
-        }
-        Ok(())
+        tokio::time::timeout(END_LIMIT, told).await.map_err(|_| SessionError::EndNotTold)??;
+        Ok(Box::pin(async move {
+            while self.lanes.iter().any(|(_, store)| store.depth().0 > 0) {
+                tokio::time::sleep(LOOK).await;
+            }
+            let (done, finished) = oneshot::channel();
+            self.note(Note::End { offset, snapshot: snapshot.map(Box::new), done }).await;
+            let _ = finished.await;
+        }))
     }
 
     /// Tells Redis that all is out; tries until it is told.
@@ -371,7 +384,7 @@ impl Outlet {
                 Err(error) => error,
             };
             let wait = backoff.next_delay();
-            tracing::warn!(%error, ?wait, "the end is not told yet");
+            tracing::warn!(error = report(&error), ?wait, "the end is not told yet");
             tokio::time::sleep(wait).await;
         }
     }
@@ -402,7 +415,7 @@ impl PublishInfo {
             };
             let wait = backoff.next_delay();
             if !matches!(error, PublishError::NoRun) {
-                tracing::warn!(%error, ?wait, "the broadcast is not described yet");
+                tracing::warn!(error = report(&error), ?wait, "the broadcast is not described yet");
             }
             tokio::time::sleep(wait).await;
         }
