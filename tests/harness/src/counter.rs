@@ -51,15 +51,17 @@ pub fn source(width: u32, height: u32, fps: u32, first: u32) -> Result<String> {
 }
 
 /// An ffmpeg that publishes 1280x720 with the counter and a tone to `url`, at
-/// the speed of real time, a keyframe every two seconds, no B-frames.
+/// the speed of real time, a keyframe every two seconds, no B-frames; `more`
+/// are options for the pictures.
 ///
 /// # Errors
 /// None in practice.
-pub fn publisher(fps: u32, first: u32, url: &str) -> Result<Command> {
+pub fn publisher(fps: u32, first: u32, more: &[&str], url: &str) -> Result<Command> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "warning"]);
     command.args(["-re", "-f", "lavfi", "-i", &source(1_280, 720, fps, first)?]);
     command.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
+    command.args(more);
     command.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]);
     command.args(["-b:v", "1500k", "-g", &(fps * 2).to_string(), "-c:a", "aac", "-ac", "2"]);
     command.args(["-f", "flv", url]);

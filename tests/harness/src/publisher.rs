@@ -24,6 +24,13 @@ pub enum Source {
         /// The number in the first picture.
         first: u32,
     },
+    /// The same from 0, without the pictures of a stretch; the tone goes on.
+    Frozen {
+        /// Pictures per second.
+        fps: u32,
+        /// Seconds without pictures, from and to.
+        seconds: (u32, u32),
+    },
 }
 
 /// A running publisher.
@@ -105,6 +112,11 @@ fn command(source: &Source, rtmp_url: &str, key: &str) -> Result<Command> {
             command.arg(file).args(["-c", "copy", "-f", "flv", &url]);
             Ok(command)
         }
-        Source::Numbered { fps, first } => counter::publisher(*fps, *first, &url),
+        Source::Numbered { fps, first } => counter::publisher(*fps, *first, &[], &url),
+        Source::Frozen { fps, seconds: (from, to) } => {
+            let select = format!("select='not(between(t,{from}.5,{to}.5))'");
+            let drop = ["-vf", &select, "-fps_mode", "passthrough"];
+            counter::publisher(*fps, 0, &drop, &url)
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Publisher {
         let now = self.stream.clock.now();
         self.seated.alive(now);
         self.stream.metrics.message(track, payload.len());
-        self.watch.message(now, track, payload.len())?;
+        self.watch.message(now, track, time_ms, payload.len())?;
         let message = Message { track, time_ms, arrival_ms: wall_ms(), payload };
         let written = match self.frames.push(&message) {
             Ok(written) => written,

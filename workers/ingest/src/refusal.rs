@@ -36,6 +36,9 @@ pub enum Refusal {
     /// A video configuration that can't be decoded.
     #[error("The H.264 configuration can't be used; restart the encoder with a common profile.")]
     BadVideo,
+    /// Its timestamps run away from the clock.
+    #[error("The timestamps run far ahead of the clock; publish at the speed of real time (-re).")]
+    Ahead,
     /// More than the stream may have.
     #[error("The bitrate is above this stream's limit; lower it in the encoder.")]
     Bitrate,
@@ -58,6 +61,7 @@ impl Refusal {
             Self::LogUnavailable => "log_unavailable",
             Self::AudioOnly => "audio_only",
             Self::BadVideo => "bad_video",
+            Self::Ahead => "time_ahead",
             Self::Bitrate => "bitrate",
             Self::Shutdown => "shutdown",
         }
@@ -72,7 +76,7 @@ impl Refusal {
             | Self::Expired
             | Self::Taken
             | Self::Replaced => RejectCode::BadName,
-            Self::AudioOnly | Self::BadVideo | Self::Bitrate => RejectCode::Rejected,
+            Self::AudioOnly | Self::BadVideo | Self::Ahead | Self::Bitrate => RejectCode::Rejected,
             Self::Unchecked | Self::LogUnavailable | Self::Shutdown => RejectCode::Failed,
         }
     }

@@ -46,6 +46,9 @@ pub enum FlvError {
         /// Its name.
         name: &'static str,
     },
+    /// A composition time that no decoder's reordering explains, in ms.
+    #[error("FLV composition time of {0} ms is not within 10 s")]
+    Composition(i32),
     /// A frame type outside 1 to 5.
     #[error("FLV video frame type {0} does not exist")]
     FrameType(u8),

@@ -35,6 +35,8 @@ use outlet::Outlet;
 /// How long a broadcast's first pictures wait for its sound to appear, and
 /// what its frame rate is measured over.
 const SETTLE: Ticks = Ticks::from_ms(500);
+/// Frames held at most until then, of whichever track.
+const MAX_EARLY: usize = 256;
 /// Stands in for the base of a run that makes nothing.
 const BEGINNING: Base = Base { at: Ticks::ZERO, source_ms: 0, discontinuities: 0, date_ms: 0 };
 /// Pictures held while no encoder runs, far more than a sane GOP.
@@ -175,7 +177,7 @@ impl Session {
             Event::Video(frame) => frame.dts - base.at >= SETTLE,
             _ => false,
         });
-        told || waited
+        told || waited || early.len() >= MAX_EARLY
     }
 
     /// Decides on the renditions with what is known, if any picture has come.

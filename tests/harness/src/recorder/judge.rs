@@ -217,10 +217,13 @@ impl Judge {
         let mut end = last.and_then(|s| s.frames.last()).map(|frame| frame.dts + frame.duration);
         let mut jump_allowed = last.is_some_and(|s| s.discontinuity != discontinuity);
         let mut broken = Vec::new();
-        for frame in frames {
+        for (index, frame) in frames.iter().enumerate() {
             if let Some(end) = end.filter(|end| *end != frame.dts) {
                 let by = frame.dts - end;
-                if !jump_allowed || by < 0 {
+                if by > 0 && index == 0 && !jump_allowed {
+                    let hole = format!("{uri}: decode time jumps by {by} ticks at {}", frame.dts);
+                    self.report.holes.push(hole);
+                } else if !jump_allowed || by < 0 {
                     broken.push(format!("{uri}: decode time jumps by {by} ticks at {}", frame.dts));
                 }
             }

@@ -51,6 +51,8 @@ pub struct RenditionReport {
     pub segments: Vec<SeenSegment>,
     /// Numbers of segments listed as gaps, in order.
     pub gaps: Vec<u64>,
+    /// Where a segment begins later than the one before ends: the source had nothing there.
+    pub holes: Vec<String>,
     /// How many promises were broken.
     pub breaches: u64,
     /// The first of them.
@@ -186,6 +188,9 @@ impl fmt::Display for Report {
             )?;
             if let Some(failure) = &r.last_failure {
                 writeln!(f, "  last failure: {failure}")?;
+            }
+            for hole in r.holes.iter().take(20) {
+                writeln!(f, "  HOLE: {hole}")?;
             }
             for what in r.broken.iter().take(20) {
                 writeln!(f, "  BROKEN: {what}")?;

@@ -19,7 +19,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::time::sleep;
 
-use crate::stage::{Stage, assert_sound, watch_for};
+use crate::stage::{Stage, assert_legal, assert_sound, watch_for};
 
 const NUMBERED: Source = Source::Numbered { fps: 30, first: 0 };
 
@@ -73,6 +73,27 @@ async fn a_log_truncated_under_a_stopped_transcoder_costs_what_is_gone_and_no_nu
     stage.close().await;
     assert!(logs.contains("the checkpoint is not in the log"));
     assert_one_gap(&report).await;
+}
+
+#[tokio::test]
+async fn pictures_that_stop_while_sound_goes_on_leave_a_legal_playlist_and_every_number() {
+    let stage = Stage::open(&Manifest::new("frozen")).await;
+    // Half a second before a boundary at the least, a whole segment without a picture.
+    let source = Source::Frozen { fps: 30, seconds: (5, 10) };
+    let publisher = stage.publish_source(&source);
+    let recorder = stage.record().await;
+    let mut viewer = stage.viewer().await;
+    watch_for(&mut viewer, Duration::from_secs(12)).await;
+    publisher.stop().await;
+    let report = recorder.until_ended(Duration::from_secs(40)).await.unwrap();
+    stage.close().await;
+    assert_legal(&report);
+    let top = report.rendition("720p").unwrap();
+    assert!(!top.gaps.is_empty(), "the segments without a picture are listed as gaps");
+    let seen = counter::read(top.file().unwrap()).await.unwrap();
+    let seen: Vec<u32> = seen.into_iter().map(|number| number.unwrap()).collect();
+    let holes = seen.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert_eq!(holes, 1, "of {} pictures", seen.len());
 }
 
 #[tokio::test]

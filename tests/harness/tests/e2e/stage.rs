@@ -165,9 +165,18 @@ pub(crate) async fn watch_for(viewer: &mut Viewer, wanted: Duration) {
     .unwrap();
 }
 
-/// Everything the recorder holds a broadcast to.
+/// Everything the recorder holds a broadcast to, and no hole in it.
 #[track_caller]
 pub(crate) fn assert_sound(report: &Report) {
+    assert_legal(report);
+    for rendition in &report.renditions {
+        assert_eq!(rendition.holes, [""; 0], "{}", rendition.name);
+    }
+}
+
+/// Everything the recorder holds a broadcast to.
+#[track_caller]
+pub(crate) fn assert_legal(report: &Report) {
     println!("{report}");
     assert_eq!(report.breaches(), 0, "promises broken:\n{report}");
     for rendition in &report.renditions {

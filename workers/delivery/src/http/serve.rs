@@ -57,7 +57,7 @@ pub async fn serve(
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             let server = builder();
-            let io = TokioIo::new(StallGuard::new(stream, WRITE_STALL));
+            let io = TokioIo::new(StallGuard::new(stream, HEAD_TIMEOUT, WRITE_STALL));
             let connection = server.serve_connection_with_upgrades(io, service);
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection ended early");

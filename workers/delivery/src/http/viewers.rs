@@ -2,16 +2,19 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Method;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::routing::{get, post};
 use std::time::Duration;
 use tower_http::cors::{Any, CorsLayer};
+use tower_http::timeout::TimeoutLayer;
 
 use super::state::Shared;
 use super::{beacon, count, media, pages, playlists};
 
+/// A beacon's body must be here within this time.
+const BEACON: Duration = Duration::from_secs(5);
 /// Browsers ask again whether they may after this long.
 const PREFLIGHT: Duration = Duration::from_hours(24);
 
@@ -28,7 +31,10 @@ pub fn router(shared: Shared) -> Router {
         .route("/hls/{stream_id}/index.m3u8", get(playlists::multivariant))
         .route(
             "/hls/{stream_id}/beacon",
-            post(beacon::take).layer(DefaultBodyLimit::max(beacon::MAX_BODY)),
+            post(beacon::take).layer((
+                TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, BEACON),
+                DefaultBodyLimit::max(beacon::MAX_BODY),
+            )),
         )
         .route("/hls/{stream_id}/{broadcast}/{rendition}/media.m3u8", get(playlists::media))
         .route("/hls/{stream_id}/{broadcast}/{rendition}/{name}", get(media::get))

@@ -60,6 +60,9 @@ impl Follower {
     #[tracing::instrument(name = "follow", skip_all, fields(stream = %self.stream))]
     pub async fn run(&self) {
         tracing::info!(broadcast = %self.now().current.broadcast(), "follows");
+        if self.now().degraded {
+            self.metrics.degraded.inc();
+        }
         loop {
             match self.follow_redis().await {
                 Ok(Stop::Idle) => break,

@@ -4,6 +4,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::FlvError;
 
+/// How far a picture may be presented from where it is decoded, in ms: far more
+/// than any reordering needs.
+const COMPOSITION_MS: std::ops::RangeInclusive<i32> = -10_000..=10_000;
+
 /// CodecID of AVC.
 const AVC: u8 = 7;
 /// Top bit of the first byte: an Enhanced RTMP header follows.
@@ -79,6 +83,9 @@ impl VideoTag {
         let composition_ms = i32::try_from(rest.try_get_int(3).map_err(short)?).unwrap_or_default();
         let packet = match packet_type {
             0 => VideoPacket::Config(rest),
+            1 if !COMPOSITION_MS.contains(&composition_ms) => {
+                return Err(FlvError::Composition(composition_ms));
+            }
             1 => VideoPacket::Picture { composition_ms, data: rest },
             2 => VideoPacket::End,
             packet_type => return Err(FlvError::PacketType { codec: "AVC", packet_type }),

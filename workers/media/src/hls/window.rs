@@ -99,6 +99,11 @@ impl Window {
             // We came in the middle of this segment: it appears when complete.
             return false;
         }
+        if part.duration > self.ticks(self.part_target) {
+            // The source's pictures stopped for a while. No part may be longer
+            // than the target: the segment appears when it is complete.
+            return false;
+        }
         if part.part == 0 {
             self.forget_unless_next(part.msn);
         }

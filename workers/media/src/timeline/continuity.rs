@@ -22,8 +22,9 @@ pub(super) struct Continuity {
     audio: Option<i64>,
     video_step: Option<i64>,
     suspect: Option<Suspect>,
-    /// The other track's time when strays began.
-    strays_since: Option<i64>,
+    /// The track that had strays and has not come back, and the other track's
+    /// time when they began.
+    strays: Option<(Track, i64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ pub(super) struct Judged {
 impl Continuity {
     /// Both tracks' times, for a snapshot; `None` while something is held.
     pub(super) fn settled(&self) -> Option<(Option<i64>, Option<i64>)> {
-        (self.suspect.is_none() && self.strays_since.is_none()).then_some((self.video, self.audio))
+        (self.suspect.is_none() && self.strays.is_none()).then_some((self.video, self.audio))
     }
 
     /// From a snapshot.
@@ -142,13 +143,14 @@ impl Continuity {
         }
         self.advance(&frame);
         let Some(suspect) = &self.suspect else {
+            self.strays.take_if(|(track, _)| *track == frame.track);
             return Judged { next: Verdict::Continues(frame), dropped: 0 };
         };
         let time = frame.time_ms;
         if suspect.track == frame.track {
             // It came back to where it was: what is held was nothing.
             let dropped = self.suspect.take().map_or(0, |s| s.frames.len());
-            self.strays_since = None;
+            self.strays = None;
             return Judged { next: Verdict::Continues(frame), dropped: dropped as u64 };
         }
         let ran = suspect.other.map_or(i64::MAX, |other| time.saturating_sub(other));
@@ -156,7 +158,9 @@ impl Continuity {
             return Judged { next: Verdict::Continues(frame), dropped: 0 };
         }
         // The other track runs on: strays, unless they never end.
-        let since = *self.strays_since.get_or_insert(time.saturating_sub(ran));
+        let track = suspect.track;
+        self.strays.take_if(|(other, _)| *other != track);
+        let (_, since) = *self.strays.get_or_insert((track, time.saturating_sub(ran)));
         let mut frames = self.suspect.take().map(|s| s.frames).unwrap_or_default();
         if time.saturating_sub(since) > MAX_STRAYS_MS {
             frames.push(frame);

@@ -298,6 +298,24 @@ fn a_stray_time_of_one_track_is_dropped_and_the_stream_goes_on() {
 }
 
 #[test]
+fn sound_that_is_right_again_after_a_stray_leaves_no_trace() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25).audio(3_100);
+    // Silence long enough for the stray to be given up, then sound again.
+    for n in 25..50 {
+        log.video(40 * n);
+    }
+    log.run(2_000, 100);
+    let (events, counters) = log.fold();
+    assert_eq!((bases(&events).len(), counters.stray), (1, 1));
+    let last = events.iter().rev().find_map(|e| match e {
+        Event::Video(v) if v.keyframe => Some(v),
+        _ => None,
+    });
+    assert!(last.unwrap().restart.is_some(), "a reader can start at the last keyframe");
+}
+
+#[test]
 fn a_gap_in_the_sound_is_filled_with_silence() {
     let mut log = Log::default();
     log.open(1).run(0, 25);

@@ -54,6 +54,7 @@ async fn a_directory_keeps_the_promises() {
 async fn s3_keeps_the_promises() {
     // tests/run.sh starts the server where it can be built, and says so where it can't.
     let Ok(endpoint) = std::env::var("TEST_S3_ENDPOINT") else { return };
+    crate::tls::install_provider();
     let keys = ["TEST_S3_ACCESS_KEY_ID", "TEST_S3_SECRET_ACCESS_KEY"];
     let [id, secret] = keys.map(|name| std::env::var(name).unwrap());
     let more = [

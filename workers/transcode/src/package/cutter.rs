@@ -90,9 +90,16 @@ impl Cutter {
     }
 
     /// Takes the next sample in decode order; returns what it completes.
-    pub fn push(&mut self, sample: Sample) -> Vec<Cut> {
+    pub fn push(&mut self, mut sample: Sample) -> Vec<Cut> {
         let mut cuts = Vec::new();
         let msn = self.grid.msn(sample.start);
+        // A picture that stays until long after its segment would make that
+        // longer than the target duration: what follows is a hole.
+        let line = self.grid.start(msn.next());
+        let over = sample.start.saturating_add(sample.duration).saturating_sub(line);
+        if over > self.grid.part_target() {
+            sample.duration = line.saturating_sub(sample.start);
+        }
         if self.open.is_some_and(|open| msn > open.msn) {
             self.end_segment(&mut cuts);
         }
@@ -219,6 +226,21 @@ mod tests {
         let cuts: Vec<_> = samples.into_iter().flat_map(|s| cutter.push(s)).collect();
         let durations: Vec<_> = parts(&cuts).into_iter().map(|(_, d, _)| d / 90).collect();
         assert_eq!(durations, [200, 200, 200, 200]);
+    }
+
+    #[test]
+    fn a_picture_that_stays_into_later_segments_ends_with_its_own() {
+        let mut samples = frames((25, 1), 150);
+        // From 1.52 s on nothing comes until 4.4 s.
+        samples.drain(39..110);
+        samples[38].duration = (4_400 - 1_520) * 90;
+        let mut cutter = Cutter::new(grid(90_000), None);
+        let cuts: Vec<_> = samples.into_iter().flat_map(|s| cutter.push(s)).collect();
+        let ends: Vec<_> =
+            cuts.iter().filter(|c| matches!(c, Cut::SegmentEnd(_))).cloned().collect();
+        assert_eq!(ends, [Cut::SegmentEnd(Msn(0)), Cut::SegmentEnd(Msn(2))]);
+        let of_first = parts(&cuts).into_iter().filter(|(at, _, _)| at.msn == Msn(0));
+        assert_eq!(of_first.map(|(_, duration, _)| duration).sum::<i64>(), 180_000);
     }
 
     #[test]
