@@ -177,7 +177,7 @@ impl Judge {
         if frames.first().is_none_or(|frame| !frame.sync) {
             self.broken(format!("{uri}: does not begin with a keyframe"));
         }
-        self.check_follows(&uri, segment.discontinuity, &frames);
+        self.check_follows(&uri, segment, &frames);
         self.report.video = init.is_video();
         self.report.timescale = init.timescale;
         self.report.segments.push(SeenSegment {
@@ -212,10 +212,10 @@ impl Judge {
     }
 
     /// Decode times go on where the last segment ended.
-    fn check_follows(&mut self, uri: &str, discontinuity: u64, frames: &[Frame]) {
+    fn check_follows(&mut self, uri: &str, segment: &Segment, frames: &[Frame]) {
         let last = self.report.segments.last();
         let mut end = last.and_then(|s| s.frames.last()).map(|frame| frame.dts + frame.duration);
-        let mut jump_allowed = last.is_some_and(|s| s.discontinuity != discontinuity);
+        let mut jump_allowed = last.is_some_and(|s| s.discontinuity != segment.discontinuity);
         let mut broken = Vec::new();
         for (index, frame) in frames.iter().enumerate() {
             if let Some(end) = end.filter(|end| *end != frame.dts) {

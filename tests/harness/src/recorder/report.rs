@@ -51,7 +51,8 @@ pub struct RenditionReport {
     pub segments: Vec<SeenSegment>,
     /// Numbers of segments listed as gaps, in order.
     pub gaps: Vec<u64>,
-    /// Where a segment begins later than the one before ends: the source had nothing there.
+    /// Segments that begin later than the one before ends, and by how much: the source had
+    /// nothing there.
     pub holes: Vec<String>,
     /// How many promises were broken.
     pub breaches: u64,
