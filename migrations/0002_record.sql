@@ -9,6 +9,9 @@ ALTER TABLE streams
 -- A broadcast that runs during the upgrade has begun already.
 UPDATE streams SET active_epoch = epoch WHERE status = 'ACTIVE';
 
+-- All broadcasts a page at a time, whosever.
+CREATE INDEX streams_started_at ON streams (installation, started_at DESC, id DESC);
+
 COMMENT ON COLUMN streams.active_epoch IS 'Highest publisher connection whose media is in the log; null before the first picture';
 COMMENT ON COLUMN streams.interrupted_epoch IS 'Highest publisher connection that was lost without an end';
 COMMENT ON COLUMN streams.ended_at IS 'When it ended or failed, from the log; null while it runs';

@@ -1,8 +1,11 @@
 //! Postgres: what people ask about later.
 //!
 //! [`Database`] is the pool; it starts without the server. [`migrate`] brings
-//! the schema up; [`broadcasts`] and [`keys`] are the tables, one module each,
-//! their queries checked when compiled (tests/sqlx-prepare.sh).
+//! the schema up. The tables are a module each, their queries checked when
+//! compiled (tests/sqlx-prepare.sh): [`broadcasts`], [`keys`], [`sessions`],
+//! [`metrics`], [`qualities`], [`outbox`]. What must be committed together is
+//! written through one [`Transaction`]. [`singleton`] is work that one process
+//! does at a time.
 
 use std::time::Duration;
 
@@ -13,10 +16,19 @@ use crate::config::{DatabaseConfig, ServiceUrl};
 pub mod broadcasts;
 mod error;
 pub mod keys;
+pub mod metrics;
 mod migrate;
+pub mod outbox;
+pub mod page;
+pub mod partitions;
+pub mod qualities;
+pub mod sessions;
+pub mod singleton;
+mod transaction;
 
 pub use error::DatabaseError;
 pub use migrate::{MigrateError, check_schema_min, latest_version, migrate};
+pub use transaction::Transaction;
 
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -81,4 +93,9 @@ fn options(url: &ServiceUrl) -> Result<PgConnectOptions, DatabaseError> {
         .parse()
         .map_err(|source| DatabaseError::new("read the URL".to_owned(), url.to_string(), source))?;
     Ok(options.application_name("millrace"))
+}
+
+/// A row this version can't read.
+fn decode(e: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(e))
 }
