@@ -225,4 +225,8 @@ BEGIN
 END
 $$;
 
-SELECT stream_metrics_make_partition(days) FROM generate_series(0, 3) days;
+DO $$
+BEGIN
+    PERFORM stream_metrics_make_partition(days) FROM generate_series(0, 3) days;
+END
+$$;

@@ -7,8 +7,6 @@
 //! written through one [`Transaction`]. [`singleton`] is work that one process
 //! does at a time.
 
-use std::time::Duration;
-
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::config::{DatabaseConfig, ServiceUrl};
@@ -22,18 +20,20 @@ pub mod outbox;
 pub mod page;
 pub mod partitions;
 pub mod qualities;
+mod roles;
+mod scram;
 pub mod sessions;
 pub mod singleton;
 mod transaction;
 
 pub use error::DatabaseError;
 pub use migrate::{MigrateError, check_schema_min, latest_version, migrate};
+pub use roles::grant_roles;
 pub use transaction::Transaction;
 
-/// Longest wait for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest statement, enforced by the server.
-const STATEMENT_TIMEOUT: &str = "5s";
+/// Longest pause within a transaction: one that stands still must not hold its
+/// locks.
+const PAUSE_TIMEOUT: &str = "10s";
 
 /// A pool of connections. Clones share it.
 #[derive(Debug, Clone)]
@@ -49,11 +49,15 @@ impl Database {
     /// # Errors
     /// When the URL holds options Postgres does not know.
     pub fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        let options = options(&config.url)?.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+        let statement_timeout = format!("{}ms", config.statement_timeout.as_millis());
+        let options = options(&config.url)?.options([
+            ("statement_timeout", statement_timeout.as_str()),
+            ("idle_in_transaction_session_timeout", PAUSE_TIMEOUT),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_mins(5))
+            .acquire_timeout(config.acquire_timeout)
+            .idle_timeout(config.idle_timeout)
             .connect_lazy_with(options);
         Ok(Self { pool, url: config.url.clone() })
     }
