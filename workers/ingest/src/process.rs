@@ -10,7 +10,7 @@ use millrace_platform::keys::{Revocations, Verdicts};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::Keys as KeyTable;
-use millrace_platform::postgres::{Database, DatabaseError};
+use millrace_platform::postgres::{Database, DatabaseError, check_schema_min};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::supervise::{SuperviseError, Supervisor};
 use millrace_platform::telemetry;
@@ -34,6 +34,8 @@ use millrace_platform::report::report;
 const FAREWELL: Duration = Duration::from_secs(20);
 /// Between looks at whether Kafka can be reached.
 const PROBE: Duration = Duration::from_secs(5);
+/// The oldest schema this program can write to.
+const SCHEMA: i64 = 2;
 
 /// Why the process ends with an error.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +180,8 @@ async fn probe_log(stream: Arc<Stream>, kafka: Check, stop: CancellationToken) {
 async fn probe_postgres(database: Database, check: Check, stop: CancellationToken) {
     let mut failing = false;
     loop {
-        match database.ping().await {
+        // Each time: somebody may have put an older one back.
+        match check_schema_min(&database, SCHEMA).await {
             Ok(()) => {
                 failing = false;
                 check.ok();

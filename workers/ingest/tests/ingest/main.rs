@@ -10,5 +10,6 @@
 )]
 
 mod publishing;
+mod record;
 mod refusals;
 mod support;

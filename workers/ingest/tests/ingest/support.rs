@@ -1,6 +1,7 @@
 //! An ingest process of its own with a database, a topic and a key of its own,
 //! on the servers that `make test` starts.
 
+pub(crate) mod gate;
 pub(crate) mod publisher;
 
 use std::io::{BufRead, BufReader};
@@ -17,6 +18,7 @@ use millrace_platform::keys::{Hasher, Verdicts, generate};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::{KeySource, Keys, NewKey};
+use millrace_platform::postgres::outbox::Outbox;
 use millrace_platform::postgres::{Database, migrate};
 use millrace_platform::redis::Redis;
 use sqlx::{Connection, Executor};
@@ -30,6 +32,9 @@ pub(crate) struct World {
     pub(crate) key: PublishKey,
     pub(crate) keys: Keys,
     pub(crate) broadcasts: Broadcasts,
+    pub(crate) outbox: Outbox,
+    /// Of its database.
+    pub(crate) database: String,
     pub(crate) verdicts: Verdicts,
     environment: Vec<(String, String)>,
     kafka: KafkaConfig,
@@ -67,6 +72,7 @@ impl World {
         let installation = Installation::read(&env).unwrap();
         let config = DatabaseConfig::read(&env).unwrap();
         migrate(&config, PATIENCE).await.unwrap();
+        let url = database;
         let database = Database::open(&config).unwrap();
         let redis = Redis::connect(&RedisConfig::read(&env).unwrap().keys, "keys").unwrap();
         let kafka = KafkaConfig::read(&env).unwrap();
@@ -77,7 +83,9 @@ impl World {
         let world = Self {
             key: generate(&mut rand::rng()).unwrap(),
             keys: Keys::new(database.clone(), installation.clone()),
-            broadcasts: Broadcasts::new(database, installation.clone()),
+            broadcasts: Broadcasts::new(database.clone(), installation.clone()),
+            outbox: Outbox::new(database, installation.clone()),
+            database: url,
             verdicts: Verdicts::new(redis, installation),
             producer: Producer::open(&kafka, ProducerLimits::default()).unwrap(),
             kafka,
@@ -104,6 +112,25 @@ impl World {
             })
             .await
             .unwrap();
+    }
+
+    /// The events that wait, once there are so many: name, epoch and reason.
+    pub(crate) async fn events(&self, count: usize) -> Vec<String> {
+        let start = tokio::time::Instant::now();
+        loop {
+            let rows = self.outbox.fetch(100).await.unwrap();
+            let words = |row: &millrace_platform::postgres::outbox::Waiting| {
+                let data: serde_json::Value = serde_json::from_str(&row.data).unwrap();
+                let reason = data["reason"].as_str().map_or(String::new(), |r| format!(" {r}"));
+                format!("{} {}{reason}", row.kind.rsplit('.').next().unwrap(), data["epoch"])
+            };
+            let told: Vec<_> = rows.iter().map(words).collect();
+            if told.len() >= count {
+                return told;
+            }
+            assert!(start.elapsed() < PATIENCE, "only {told:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Starts an ingest process with these settings changed.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace_platform::postgres::{MigrateError, check_schema_min, latest_version, migrate};
@@ -17,29 +19,33 @@ async fn several_at_once_leave_one_schema() {
 #[tokio::test]
 async fn it_waits_for_the_server_and_says_so_when_there_is_none() {
     let world = World::empty().await;
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    // The server's port, where at first nobody answers; later the real one.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = server();
+    let real = server.rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
+    let there = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&there);
+    let late = tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            if answers.load(Ordering::SeqCst) {
+                let mut far = tokio::net::TcpStream::connect(&real).await.unwrap();
+                tokio::spawn(async move {
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+        }
+    });
     let config = config(&format!("postgres://postgres@127.0.0.1:{port}/{}", world.unique), &[]);
     let nobody = migrate(&config, Duration::from_millis(300)).await;
     assert!(matches!(nobody, Err(MigrateError::NoServer { .. })), "{nobody:?}");
-
-    // The server, late: the real one behind that port.
-    let server = server();
-    let real = server.rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
-    let late = tokio::spawn(async move {
+    let waiting = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            let mut far = tokio::net::TcpStream::connect(&real).await.unwrap();
-            tokio::spawn(async move {
-                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    });
-    migrate(&config, PATIENCE).await.unwrap();
+        there.store(true, Ordering::SeqCst);
+    };
+    let (done, ()) = tokio::join!(migrate(&config, PATIENCE), waiting);
+    done.unwrap();
     late.abort();
     check_schema_min(&world.database, latest_version()).await.unwrap();
 }
