@@ -9,6 +9,7 @@
     reason = "helpers of tests"
 )]
 
+mod keys;
 mod publishing;
 mod refusals;
 mod support;
