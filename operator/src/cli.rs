@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use millrace_platform::config::{ConfigError, DatabaseConfig, Env};
+use millrace_platform::config::{DatabaseConfig, Env, RolesConfig};
 use millrace_platform::postgres;
 
 use crate::api;
@@ -29,7 +29,10 @@ enum Command {
     /// Bring the database of DATABASE_URL to this version's schema
     ///
     /// May run as often and as often at once as one likes. A database of a
-    /// newer version is refused.
+    /// newer version is refused. Roles named by DATABASE_ROLE_CONTROL,
+    /// DATABASE_ROLE_WORKER and DATABASE_ROLE_VIEWER are made where they are
+    /// missing, with the password in the variable of that name and _PASSWORD,
+    /// and given what their programs need.
     Migrate {
         /// How long to wait for the server
         #[arg(long, value_name = "DURATION", default_value = "60s")]
@@ -46,10 +49,17 @@ impl Cli {
                 std::io::stdout().write_all(yaml.as_bytes()).context("can't write to stdout")
             }
             Command::Migrate { patience } => {
-                let config =
-                    DatabaseConfig::read(&Env::from_process()).map_err(ConfigError::from)?;
+                let env = Env::from_process();
+                let config = DatabaseConfig::read(&env);
+                let roles = RolesConfig::read(&env);
+                env.report()?;
+                let (config, roles) = (config?, roles?);
+                let work = async {
+                    postgres::migrate(&config, patience.get()).await?;
+                    postgres::grant_roles(&config, &roles).await
+                };
                 tokio::select! {
-                    done = postgres::migrate(&config, patience.get()) => Ok(done?),
+                    done = work => Ok(done?),
                     () = stop.cancelled() => anyhow::bail!("told to stop before it was done"),
                 }
             }

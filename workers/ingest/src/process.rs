@@ -132,7 +132,7 @@ fn shared(
         keys: Keys::new(id.clone(), verdicts, table, metrics.clone()),
         log: Arc::new(Log::new(id.clone(), tail, settings.ring_bytes, metrics.clone())),
         window: Window::new(settings.reconnect_window),
-        rows: Rows::new(id, broadcasts),
+        rows: Rows::new(id, database.clone(), broadcasts),
         metrics,
         settings,
     }

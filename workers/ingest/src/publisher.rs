@@ -97,6 +97,7 @@ impl Publisher {
     pub(crate) fn interrupt(self) {
         let window = self.stream.settings.reconnect_window.as_secs();
         self.span.in_scope(|| info!(window_seconds = window, "interrupted"));
+        self.stream.rows.interrupted(self.epoch, &self.facts);
         self.stream.window.arm(self.epoch, &self.facts);
     }
 }

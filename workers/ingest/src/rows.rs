@@ -1,18 +1,18 @@
-//! The stream's broadcasts in Postgres, which follow the log whenever Postgres
-//! can take them. Video never waits for it.
+//! The stream's broadcasts in Postgres and the events of their lives, which
+//! follow the log whenever Postgres can take them. Video never waits for it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millrace_media::id::{Epoch, StreamId};
+use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_media::record::{EndReason, Open};
 use millrace_platform::backoff::Backoff;
-use millrace_platform::postgres::DatabaseError;
 use millrace_platform::postgres::broadcasts::{Broadcasts, Opened};
+use millrace_platform::postgres::{Database, DatabaseError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::clock::wall_ms;
 use millrace_platform::report::report;
@@ -21,48 +21,70 @@ use millrace_platform::report::report;
 const MAX_WAITING: usize = 1_024;
 /// How long a stopping process tries to write what is left.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// Why a broadcast failed whose publisher came and sent no picture.
+const NO_MEDIA: &str = "noMedia";
 
 #[derive(Debug, Clone, Copy)]
 enum State {
     Pending,
     Active,
-    Ended { reason: EndReason, at_ms: i64 },
+    Interrupted,
+    Ended(EndReason),
+    /// It ended before anything came.
+    Silent,
 }
 
 #[derive(Debug, Clone)]
 struct Change {
     opened: Opened,
     state: State,
+    at_ms: i64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    changes: VecDeque<Change>,
+    /// A broadcast that began here and had no picture yet.
+    silent: Option<BroadcastId>,
 }
 
 /// What is still to be written, in order.
 #[derive(Debug)]
 pub struct Rows {
     stream: StreamId,
+    database: Database,
     table: Broadcasts,
-    waiting: Mutex<VecDeque<Change>>,
+    waiting: Mutex<Waiting>,
     more: Notify,
 }
 
 impl Rows {
     /// For the broadcasts of this stream.
-    pub fn new(stream: StreamId, table: Broadcasts) -> Self {
-        Self { stream, table, waiting: Mutex::default(), more: Notify::new() }
+    pub fn new(stream: StreamId, database: Database, table: Broadcasts) -> Self {
+        Self { stream, database, table, waiting: Mutex::default(), more: Notify::new() }
     }
 
     /// A publisher was accepted.
     pub fn pending(&self, epoch: Epoch, facts: &Open) {
+        self.lock().silent = (!facts.resumed).then_some(facts.broadcast);
         self.push(epoch, facts, State::Pending);
     }
 
     /// Its first picture is in the log.
     pub fn active(&self, epoch: Epoch, facts: &Open) {
+        self.lock().silent = None;
         self.push(epoch, facts, State::Active);
+    }
+
+    /// Its publisher was lost and may come back.
+    pub fn interrupted(&self, epoch: Epoch, facts: &Open) {
+        self.push(epoch, facts, State::Interrupted);
     }
 
     /// The broadcast is over.
     pub fn ended(&self, epoch: Epoch, facts: &Open, reason: EndReason) {
-        self.push(epoch, facts, State::Ended { reason, at_ms: wall_ms() });
+        let silent = self.lock().silent.take() == Some(facts.broadcast);
+        self.push(epoch, facts, if silent { State::Silent } else { State::Ended(reason) });
     }
 
     fn push(&self, epoch: Epoch, facts: &Open, state: State) {
@@ -74,11 +96,11 @@ impl Rows {
             started_ms: facts.started_ms,
         };
         let mut waiting = self.lock();
-        if waiting.len() >= MAX_WAITING {
+        if waiting.changes.len() >= MAX_WAITING {
             // Not the first: it may be being written.
-            waiting.remove(1);
+            waiting.changes.remove(1);
         }
-        waiting.push_back(Change { opened, state });
+        waiting.changes.push_back(Change { opened, state, at_ms: wall_ms() });
         drop(waiting);
         self.more.notify_one();
     }
@@ -106,14 +128,14 @@ impl Rows {
     /// stopping in between loses none.
     async fn drain(&self) {
         loop {
-            let next = self.lock().front().cloned();
+            let next = self.lock().changes.front().cloned();
             let Some(change) = next else { return };
             self.write(&change).await;
-            self.lock().pop_front();
+            self.lock().changes.pop_front();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Change>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,6 +147,10 @@ impl Rows {
                 Ok(()) => return,
                 Err(error @ DatabaseError::InvalidTransition { .. }) => {
                     debug!("{error}");
+                    return;
+                }
+                Err(error @ (DatabaseError::Invalid { .. } | DatabaseError::Conflict { .. })) => {
+                    error!("a broadcast's row is given up: {}", report(&error));
                     return;
                 }
                 Err(error) => {
@@ -140,12 +166,18 @@ impl Rows {
     /// The row may be missing, whoever should have written it: so each change
     /// says everything.
     async fn try_write(&self, change: &Change) -> Result<(), DatabaseError> {
-        let broadcast = change.opened.broadcast;
-        self.table.open(&change.opened).await?;
-        match change.state {
-            State::Pending => Ok(()),
-            State::Active => self.table.activate(broadcast).await,
-            State::Ended { reason, at_ms } => self.table.end(broadcast, reason, at_ms).await,
+        let Change { opened, state, at_ms } = change;
+        let (broadcast, epoch, at_ms) = (opened.broadcast, opened.epoch, *at_ms);
+        let (table, mut transaction) = (&self.table, self.database.begin().await?);
+        let through = &mut transaction;
+        table.open(through, opened).await?;
+        match *state {
+            State::Pending => {}
+            State::Active => table.activate(through, broadcast, epoch, at_ms).await?,
+            State::Interrupted => table.interrupt(through, broadcast, epoch, at_ms).await?,
+            State::Ended(reason) => table.end(through, broadcast, reason, at_ms).await?,
+            State::Silent => table.fail(through, broadcast, NO_MEDIA, at_ms).await?,
         }
+        transaction.commit().await
     }
 }

@@ -109,6 +109,8 @@ impl Stream {
             && !self.seat.is_taken()
         {
             info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
+            // The process that knew it may have died with it.
+            self.rows.interrupted(epoch, facts);
             self.window.arm(epoch, facts);
         }
     }

@@ -5,14 +5,16 @@
 //! the problems at once, and only then unwraps the values. See [`Env`] for an
 //! example. docs/architecture.md lists the variables.
 
+mod database;
 mod env;
 mod secret;
 mod services;
 mod setting;
 
+pub use database::{DatabaseConfig, RoleConfig, RoleName, RolesConfig};
 pub use env::{ConfigError, Env, Problem};
 pub use secret::{Secret, ServiceUrl};
 pub use services::{
-    DatabaseConfig, Installation, KafkaConfig, LogFormat, RedisConfig, StoreConfig, TelemetryConfig,
+    Installation, KafkaConfig, LogFormat, RedisConfig, StoreConfig, TelemetryConfig,
 };
 pub use setting::Setting;

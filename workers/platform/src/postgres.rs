@@ -1,10 +1,11 @@
 //! Postgres: what people ask about later.
 //!
 //! [`Database`] is the pool; it starts without the server. [`migrate`] brings
-//! the schema up; [`broadcasts`] and [`keys`] are the tables, one module each,
-//! their queries checked when compiled (tests/sqlx-prepare.sh).
-
-use std::time::Duration;
+//! the schema up. The tables are a module each, their queries checked when
+//! compiled (tests/sqlx-prepare.sh): [`broadcasts`], [`keys`], [`sessions`],
+//! [`metrics`], [`qualities`], [`outbox`]. What must be committed together is
+//! written through one [`Transaction`]. [`singleton`] is work that one process
+//! does at a time.
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
@@ -13,15 +14,26 @@ use crate::config::{DatabaseConfig, ServiceUrl};
 pub mod broadcasts;
 mod error;
 pub mod keys;
+pub mod metrics;
 mod migrate;
+pub mod outbox;
+pub mod page;
+pub mod partitions;
+pub mod qualities;
+mod roles;
+mod scram;
+pub mod sessions;
+pub mod singleton;
+mod transaction;
 
 pub use error::DatabaseError;
 pub use migrate::{MigrateError, check_schema_min, latest_version, migrate};
+pub use roles::grant_roles;
+pub use transaction::Transaction;
 
-/// Longest wait for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest statement, enforced by the server.
-const STATEMENT_TIMEOUT: &str = "5s";
+/// Longest pause within a transaction: one that stands still must not hold its
+/// locks.
+const PAUSE_TIMEOUT: &str = "10s";
 
 /// A pool of connections. Clones share it.
 #[derive(Debug, Clone)]
@@ -37,11 +49,15 @@ impl Database {
     /// # Errors
     /// When the URL holds options Postgres does not know.
     pub fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
-        let options = options(&config.url)?.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+        let statement_timeout = format!("{}ms", config.statement_timeout.as_millis());
+        let options = options(&config.url)?.options([
+            ("statement_timeout", statement_timeout.as_str()),
+            ("idle_in_transaction_session_timeout", PAUSE_TIMEOUT),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_mins(5))
+            .acquire_timeout(config.acquire_timeout)
+            .idle_timeout(config.idle_timeout)
             .connect_lazy_with(options);
         Ok(Self { pool, url: config.url.clone() })
     }
@@ -81,4 +97,9 @@ fn options(url: &ServiceUrl) -> Result<PgConnectOptions, DatabaseError> {
         .parse()
         .map_err(|source| DatabaseError::new("read the URL".to_owned(), url.to_string(), source))?;
     Ok(options.application_name("millrace"))
+}
+
+/// A row this version can't read.
+fn decode(e: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(e))
 }

@@ -43,27 +43,6 @@ impl fmt::Display for Installation {
     }
 }
 
-/// Postgres.
-#[derive(Debug, Clone)]
-pub struct DatabaseConfig {
-    /// `DATABASE_URL`.
-    pub url: ServiceUrl,
-    /// `DATABASE_MAX_CONNECTIONS`.
-    pub max_connections: u32,
-}
-
-impl DatabaseConfig {
-    /// From the environment.
-    pub fn read(env: &Env) -> Result<Self, Problem> {
-        let url = service_url(env, "DATABASE_URL", &["postgres", "postgresql"]);
-        let max_connections = env.within("DATABASE_MAX_CONNECTIONS", 8, 1..=1000);
-        let url = url?.ok_or_else(|| {
-            env.note("DATABASE_URL", "not set", "postgres://user@host:port/database")
-        });
-        Ok(Self { url: url?, max_connections: max_connections? })
-    }
-}
-
 /// Redis: one URL per logical database.
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
@@ -108,7 +87,11 @@ fn redis_url(env: &Env, name: &str) -> Result<Option<ServiceUrl>, Problem> {
 }
 
 /// A URL of one of these schemes, if set.
-fn service_url(env: &Env, name: &str, schemes: &[&str]) -> Result<Option<ServiceUrl>, Problem> {
+pub(super) fn service_url(
+    env: &Env,
+    name: &str,
+    schemes: &[&str],
+) -> Result<Option<ServiceUrl>, Problem> {
     let expected = || format!("a URL of scheme {}", schemes.join(" or "));
     let Some(text) = env.text(name) else { return Ok(None) };
     match ServiceUrl::parse(text) {

@@ -1,14 +1,28 @@
-//! `streams`: one row per broadcast, following what the log says.
+//! `streams`: one row per broadcast, following what the log says, and the
+//! events that tell so.
 //!
 //! Every call may be repeated and says the whole truth it knows, so that
-//! whoever folds the log again ends with the same row. The trigger in
-//! migrations/ enforces PENDING_INGEST → ACTIVE → ENDED | ERROR.
+//! whoever folds the log again ends with the same row and tells nothing twice.
+//! A change and its event are written through one [`Transaction`]. The trigger
+//! in migrations/ enforces PENDING_INGEST → ACTIVE → ENDED | ERROR.
+
+mod change;
+mod happening;
+mod row;
 
 use millrace_media::id::{BroadcastId, Epoch, KeyId, StreamId};
 use millrace_media::record::EndReason;
 
-use super::{Database, DatabaseError};
+use super::outbox::Outbox;
+use super::page::{Cursor, Page, PageRequest};
+use super::{Database, DatabaseError, Transaction};
 use crate::config::Installation;
+use change::{Notice, apply};
+pub use happening::Happening;
+use row::Row;
+
+/// Who tells the life of a broadcast: the events' source.
+const SOURCE: &str = "ingest";
 
 /// Where a broadcast is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +46,16 @@ impl BroadcastStatus {
             "ERROR" => Self::Error,
             _ => return None,
         })
+    }
+
+    /// As the row says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingIngest => "PENDING_INGEST",
+            Self::Active => "ACTIVE",
+            Self::Ended => "ENDED",
+            Self::Error => "ERROR",
+        }
     }
 }
 
@@ -57,10 +81,27 @@ pub struct Broadcast {
     pub opened: Opened,
     /// Where it is in its life.
     pub status: BroadcastStatus,
+    /// The highest publisher connection whose media is in the log.
+    pub active: Option<Epoch>,
+    /// The highest publisher connection that was lost without an end.
+    pub interrupted: Option<Epoch>,
     /// When it ended, ms since 1970.
     pub ended_ms: Option<i64>,
     /// Why it ended.
     pub end_reason: Option<String>,
+}
+
+/// Which broadcasts to list; each that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct BroadcastFilter {
+    /// Of this stream.
+    pub stream: Option<StreamId>,
+    /// In this state.
+    pub status: Option<BroadcastStatus>,
+    /// Begun then or later, ms since 1970.
+    pub from_ms: Option<i64>,
+    /// Begun before, ms since 1970.
+    pub to_ms: Option<i64>,
 }
 
 /// The table, as one installation sees it.
@@ -68,41 +109,7 @@ pub struct Broadcast {
 pub struct Broadcasts {
     database: Database,
     installation: Installation,
-}
-
-struct Row {
-    id: uuid::Uuid,
-    stream_id: String,
-    status: String,
-    epoch: i64,
-    key_id: String,
-    started_ms: i64,
-    ended_ms: Option<i64>,
-    end_reason: Option<String>,
-}
-
-impl TryFrom<Row> for Broadcast {
-    type Error = sqlx::Error;
-
-    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
-        fn decode(e: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-            sqlx::Error::Decode(Box::new(e))
-        }
-        let status = BroadcastStatus::parse(&row.status)
-            .ok_or_else(|| sqlx::Error::Decode(format!("status {:?}", row.status).into()))?;
-        Ok(Self {
-            opened: Opened {
-                broadcast: BroadcastId(row.id),
-                stream: row.stream_id.parse().map_err(decode)?,
-                epoch: Epoch(u64::try_from(row.epoch).map_err(decode)?),
-                key_id: row.key_id.parse().map_err(decode)?,
-                started_ms: row.started_ms,
-            },
-            status,
-            ended_ms: row.ended_ms,
-            end_reason: row.end_reason,
-        })
-    }
+    outbox: Outbox,
 }
 
 /// Why a broadcast ended, as the row says it.
@@ -118,130 +125,179 @@ pub fn end_reason(reason: EndReason) -> &'static str {
 impl Broadcasts {
     /// The broadcasts of one installation.
     pub fn new(database: Database, installation: Installation) -> Self {
-        Self { database, installation }
+        let outbox = Outbox::new(database.clone(), installation.clone());
+        Self { database, installation, outbox }
     }
 
     /// A publisher was accepted: makes the row, or notes the higher epoch of a
     /// publisher that came back.
-    pub async fn open(&self, opened: &Opened) -> Result<(), DatabaseError> {
-        let what = format!("open broadcast {}", opened.broadcast);
-        sqlx::query!(
+    ///
+    /// # Errors
+    /// `Conflict` when the id is another stream's.
+    pub async fn open(
+        &self,
+        transaction: &mut Transaction,
+        opened: &Opened,
+    ) -> Result<(), DatabaseError> {
+        let what = || format!("open broadcast {}", opened.broadcast);
+        let done = sqlx::query!(
             "INSERT INTO streams (id, installation, stream_id, epoch, key_id, started_at)
              VALUES ($1, $2, $3, $4, $5, to_timestamp($6::bigint / 1000.0))
-             ON CONFLICT (id) DO UPDATE SET epoch = greatest(streams.epoch, EXCLUDED.epoch)",
+             ON CONFLICT (id) DO UPDATE SET epoch = greatest(streams.epoch, EXCLUDED.epoch)
+             WHERE streams.installation = EXCLUDED.installation
+               AND streams.stream_id = EXCLUDED.stream_id",
             opened.broadcast.0,
             self.installation.as_str(),
             opened.stream.as_str(),
-            i64::try_from(opened.epoch.0).unwrap_or(i64::MAX),
+            number(opened.epoch),
             opened.key_id.as_str(),
             opened.started_ms,
         )
-        .execute(self.database.pool())
+        .execute(transaction.connection())
         .await
-        .map(drop)
-        .map_err(|e| self.database.error(what, e))
-    }
-
-    /// Media is in the log.
-    ///
-    /// # Errors
-    /// `NotFound` before [`Broadcasts::open`], `InvalidTransition` after the end.
-    pub async fn activate(&self, broadcast: BroadcastId) -> Result<(), DatabaseError> {
-        let what = format!("activate broadcast {broadcast}");
-        let done = sqlx::query!(
-            "UPDATE streams SET status = 'ACTIVE' WHERE id = $1 AND installation = $2",
-            broadcast.0,
-            self.installation.as_str(),
-        )
-        .execute(self.database.pool())
-        .await
-        .map_err(|e| self.database.error(&what, e))?;
+        .map_err(|e| transaction.error(what(), e))?;
         if done.rows_affected() == 0 {
-            return Err(DatabaseError::NotFound { what });
+            let detail = "the id is another stream's".to_owned();
+            return Err(DatabaseError::Conflict { what: what(), detail });
         }
         Ok(())
     }
 
-    /// The log says it is over. A row whose activation was never written
-    /// (Postgres was away) is activated on the way.
+    /// Media of this publisher connection is in the log. The first tells
+    /// StreamStarted, a later one StreamResumed.
+    ///
+    /// # Errors
+    /// `NotFound` before [`Broadcasts::open`], `InvalidTransition` after the end.
+    pub async fn activate(
+        &self,
+        transaction: &mut Transaction,
+        broadcast: BroadcastId,
+        epoch: Epoch,
+        at_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let what = format!("activate broadcast {broadcast}");
+        self.notice(transaction, what, broadcast, Notice::Active(epoch), at_ms).await
+    }
+
+    /// This publisher connection was lost without an end: StreamInterrupted,
+    /// if it was the one that published.
+    ///
+    /// # Errors
+    /// `NotFound` before [`Broadcasts::open`].
+    pub async fn interrupt(
+        &self,
+        transaction: &mut Transaction,
+        broadcast: BroadcastId,
+        epoch: Epoch,
+        at_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let what = format!("interrupt broadcast {broadcast}");
+        self.notice(transaction, what, broadcast, Notice::Interrupted(epoch), at_ms).await
+    }
+
+    /// The log says it is over: StreamEnded. A row whose activation was never
+    /// written (Postgres was away) is activated on the way.
     ///
     /// # Errors
     /// `NotFound` before [`Broadcasts::open`], `InvalidTransition` after a
     /// fault. A second end changes nothing.
     pub async fn end(
         &self,
+        transaction: &mut Transaction,
         broadcast: BroadcastId,
         reason: EndReason,
         ended_ms: i64,
     ) -> Result<(), DatabaseError> {
-        let what = || format!("end broadcast {broadcast}");
-        let error = |e| self.database.error(what(), e);
-        let mut transaction = self.database.pool().begin().await.map_err(error)?;
-        sqlx::query!(
-            "UPDATE streams SET status = 'ACTIVE'
-             WHERE id = $1 AND installation = $2 AND status = 'PENDING_INGEST'",
-            broadcast.0,
-            self.installation.as_str(),
-        )
-        .execute(&mut *transaction)
-        .await
-        .map_err(error)?;
-        let done = sqlx::query!(
-            "UPDATE streams SET status = 'ENDED',
-                 ended_at = coalesce(ended_at, to_timestamp($3::bigint / 1000.0)),
-                 end_reason = coalesce(end_reason, $4)
-             WHERE id = $1 AND installation = $2",
-            broadcast.0,
-            self.installation.as_str(),
-            ended_ms,
-            end_reason(reason),
-        )
-        .execute(&mut *transaction)
-        .await
-        .map_err(error)?;
-        if done.rows_affected() == 0 {
-            return Err(DatabaseError::NotFound { what: what() });
-        }
-        transaction.commit().await.map_err(error)
+        let what = format!("end broadcast {broadcast}");
+        let notice = Notice::Ended(end_reason(reason));
+        self.notice(transaction, what, broadcast, notice, ended_ms).await
     }
 
-    /// A fault ended it; `reason` is for people and holds no secret.
+    /// A fault ended it: StreamFailed; `reason` is for people and holds no
+    /// secret.
     ///
     /// # Errors
     /// `NotFound` before [`Broadcasts::open`], `InvalidTransition` after an
     /// ordinary end. A second fault changes nothing.
     pub async fn fail(
         &self,
+        transaction: &mut Transaction,
         broadcast: BroadcastId,
         reason: &str,
         failed_ms: i64,
     ) -> Result<(), DatabaseError> {
         let what = format!("fail broadcast {broadcast}");
-        let done = sqlx::query!(
-            "UPDATE streams SET status = 'ERROR',
-                 ended_at = coalesce(ended_at, to_timestamp($3::bigint / 1000.0)),
-                 end_reason = coalesce(end_reason, $4)
-             WHERE id = $1 AND installation = $2",
+        self.notice(transaction, what, broadcast, Notice::Failed(reason), failed_ms).await
+    }
+
+    /// Writes what a notice changes and the events that tell so. The row stays
+    /// locked until the transaction ends, so notices follow each other.
+    async fn notice(
+        &self,
+        transaction: &mut Transaction,
+        what: String,
+        broadcast: BroadcastId,
+        notice: Notice<'_>,
+        at_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let row = self.lock(transaction, &what, broadcast).await?;
+        let Some((new, events)) = apply(&row, notice, at_ms) else { return Ok(()) };
+        if row.status == BroadcastStatus::PendingIngest && new.status == BroadcastStatus::Ended {
+            self.write(transaction, &what, &Broadcast { status: BroadcastStatus::Active, ..row })
+                .await?;
+        }
+        self.write(transaction, &what, &new).await?;
+        self.outbox.append(transaction, SOURCE, &events).await.map(drop)
+    }
+
+    async fn lock(
+        &self,
+        transaction: &mut Transaction,
+        what: &str,
+        broadcast: BroadcastId,
+    ) -> Result<Broadcast, DatabaseError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"SELECT id, stream_id, status, epoch, active_epoch, interrupted_epoch, key_id,
+                      end_reason, (extract(epoch FROM started_at) * 1000)::bigint AS "started_ms!",
+                      (extract(epoch FROM ended_at) * 1000)::bigint AS "ended_ms"
+               FROM streams WHERE id = $1 AND installation = $2 FOR UPDATE"#,
             broadcast.0,
             self.installation.as_str(),
-            failed_ms,
-            reason,
         )
-        .execute(self.database.pool())
-        .await
-        .map_err(|e| self.database.error(&what, e))?;
-        if done.rows_affected() == 0 {
-            return Err(DatabaseError::NotFound { what });
-        }
-        Ok(())
+        .fetch_one(transaction.connection())
+        .await;
+        row.and_then(Broadcast::try_from).map_err(|e| transaction.error(what, e))
+    }
+
+    async fn write(
+        &self,
+        transaction: &mut Transaction,
+        what: &str,
+        new: &Broadcast,
+    ) -> Result<(), DatabaseError> {
+        let done = sqlx::query!(
+            "UPDATE streams SET status = $2, active_epoch = $3, interrupted_epoch = $4,
+                 ended_at = to_timestamp($5::bigint / 1000.0), end_reason = $6
+             WHERE id = $1",
+            new.opened.broadcast.0,
+            new.status.as_str(),
+            new.active.map(number),
+            new.interrupted.map(number),
+            new.ended_ms,
+            new.end_reason,
+        )
+        .execute(transaction.connection())
+        .await;
+        done.map(drop).map_err(|e| transaction.error(what, e))
     }
 
     /// One broadcast.
     pub async fn find(&self, broadcast: BroadcastId) -> Result<Option<Broadcast>, DatabaseError> {
         sqlx::query_as!(
             Row,
-            r#"SELECT id, stream_id, status, epoch, key_id, end_reason,
-                      (extract(epoch FROM started_at) * 1000)::bigint AS "started_ms!",
+            r#"SELECT id, stream_id, status, epoch, active_epoch, interrupted_epoch, key_id,
+                      end_reason, (extract(epoch FROM started_at) * 1000)::bigint AS "started_ms!",
                       (extract(epoch FROM ended_at) * 1000)::bigint AS "ended_ms"
                FROM streams WHERE id = $1 AND installation = $2"#,
             broadcast.0,
@@ -253,26 +309,48 @@ impl Broadcasts {
         .map_err(|e| self.database.error(format!("look up broadcast {broadcast}"), e))
     }
 
-    /// The broadcasts of a stream, newest first, at most `limit`.
+    /// A page of broadcasts, the latest to begin first.
     pub async fn list(
         &self,
-        stream: &StreamId,
-        limit: u32,
-    ) -> Result<Vec<Broadcast>, DatabaseError> {
+        filter: &BroadcastFilter,
+        page: PageRequest,
+    ) -> Result<Page<Broadcast>, DatabaseError> {
+        let cursor = |broadcast: &Broadcast| Cursor {
+            at_ms: broadcast.opened.started_ms,
+            id: broadcast.opened.broadcast.0,
+        };
         sqlx::query_as!(
             Row,
-            r#"SELECT id, stream_id, status, epoch, key_id, end_reason,
-                      (extract(epoch FROM started_at) * 1000)::bigint AS "started_ms!",
+            r#"SELECT id, stream_id, status, epoch, active_epoch, interrupted_epoch, key_id,
+                      end_reason, (extract(epoch FROM started_at) * 1000)::bigint AS "started_ms!",
                       (extract(epoch FROM ended_at) * 1000)::bigint AS "ended_ms"
-               FROM streams WHERE stream_id = $1 AND installation = $2
-               ORDER BY started_at DESC, id DESC LIMIT $3"#,
-            stream.as_str(),
+               FROM streams
+               WHERE installation = $1
+                 AND ($2::text IS NULL OR stream_id = $2)
+                 AND ($3::text IS NULL OR status = $3)
+                 AND ($4::bigint IS NULL OR started_at >= to_timestamp($4::bigint / 1000.0))
+                 AND ($5::bigint IS NULL OR started_at < to_timestamp($5::bigint / 1000.0))
+                 AND ($6::bigint IS NULL
+                      OR (started_at, id) < (to_timestamp($6::bigint / 1000.0), $7::uuid))
+               ORDER BY started_at DESC, id DESC LIMIT $8"#,
             self.installation.as_str(),
-            i64::from(limit),
+            filter.stream.as_ref().map(StreamId::as_str),
+            filter.status.map(BroadcastStatus::as_str),
+            filter.from_ms,
+            filter.to_ms,
+            page.after.map(|c| c.at_ms),
+            page.after.map(|c| c.id),
+            page.fetch(),
         )
         .fetch_all(self.database.pool())
         .await
-        .and_then(|rows| rows.into_iter().map(Broadcast::try_from).collect())
-        .map_err(|e| self.database.error(format!("list the broadcasts of {stream}"), e))
+        .and_then(|rows| rows.into_iter().map(Broadcast::try_from).collect::<Result<_, _>>())
+        .map(|rows| Page::new(rows, page, cursor))
+        .map_err(|e| self.database.error("list broadcasts", e))
     }
+}
+
+/// As Postgres counts.
+fn number(epoch: Epoch) -> i64 {
+    i64::try_from(epoch.0).unwrap_or(i64::MAX)
 }

@@ -58,6 +58,14 @@ pub enum MigrateError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+    /// Grants to this role would mean nothing.
+    #[error("role {role} {why}: name another, or none")]
+    Role {
+        /// Its name.
+        role: String,
+        /// What it is.
+        why: &'static str,
+    },
     /// Another request failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -1,0 +1,301 @@
+//! `viewer_sessions`: one row per viewer and visit, told again as it grows.
+//!
+//! A report says all that is known of a session so far; of several, the one
+//! that saw it last says where it is, and figures never go down. So reports
+//! may be repeated, batched and sent by whoever.
+
+mod columns;
+mod row;
+
+use millrace_media::id::{BroadcastId, RenditionName, StreamId};
+use uuid::Uuid;
+
+use super::page::{Cursor, Page, PageRequest};
+use super::{Database, DatabaseError, Transaction};
+use crate::config::Installation;
+use columns::Columns;
+use row::Row;
+
+/// Whence a session is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionSource {
+    /// The beacon of our player.
+    Beacon,
+    /// CTA-5004 keys in media requests.
+    Cmcd,
+    /// A hash of address and agent.
+    Guess,
+}
+
+impl SessionSource {
+    /// As the row says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Beacon => "beacon",
+            Self::Cmcd => "cmcd",
+            Self::Guess => "guess",
+        }
+    }
+}
+
+/// One viewer's visit, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The visit.
+    pub id: Uuid,
+    /// The stream.
+    pub stream: StreamId,
+    /// The broadcast watched. Read back, none as long as its row is not written.
+    pub broadcast: Option<BroadcastId>,
+    /// A random id of the player, or a salted hash; 8 to 64 of A-Z, a-z, 0-9,
+    /// _ and -. Never an address.
+    pub viewer: String,
+    /// Whence it is known.
+    pub source: SessionSource,
+    /// First sign of it, ms since 1970.
+    pub joined_ms: i64,
+    /// Last sign of it, ms since 1970.
+    pub seen_ms: i64,
+    /// When it left, ms since 1970; none while it watches.
+    pub left_ms: Option<i64>,
+    /// The rung it was last seen on.
+    pub rendition: Option<RenditionName>,
+    /// How often it changed rungs.
+    pub rung_changes: u32,
+    /// Time watched, ms.
+    pub watch_ms: u64,
+    /// How often playback stood still.
+    pub stalls: u32,
+    /// Frames its decoder dropped.
+    pub dropped_frames: u64,
+}
+
+/// Which sessions to list; each that is set must hold.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of this stream.
+    pub stream: Option<StreamId>,
+    /// Of this broadcast.
+    pub broadcast: Option<BroadcastId>,
+    /// Still watching, or not any more.
+    pub watching: Option<bool>,
+    /// Joined then or later, ms since 1970.
+    pub from_ms: Option<i64>,
+    /// Joined before, ms since 1970.
+    pub to_ms: Option<i64>,
+}
+
+/// The table, as one installation sees it.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    database: Database,
+    installation: Installation,
+}
+
+impl Sessions {
+    /// The sessions of one installation.
+    pub fn new(database: Database, installation: Installation) -> Self {
+        Self { database, installation }
+    }
+
+    /// Writes what is known of any number of sessions in one statement.
+    ///
+    /// # Errors
+    /// `Invalid` when one breaks a rule of migrations/; then none is written.
+    pub async fn upsert(
+        &self,
+        transaction: &mut Transaction,
+        sessions: &[Session],
+    ) -> Result<(), DatabaseError> {
+        let columns: Columns = sessions.iter().collect();
+        // One row per id and in one order: a statement can't meet a row twice,
+        // and two that run at once can't wait for each other.
+        let done = sqlx::query!(
+            r#"INSERT INTO viewer_sessions AS old
+                   (id, installation, stream_id, broadcast, viewer, source, joined_at,
+                    last_seen_at, left_at, rendition, rung_changes, watch_ms, stalls,
+                    dropped_frames)
+               SELECT DISTINCT ON (s.id) s.id, $1, s.stream, streams.id, s.viewer, s.source,
+                      to_timestamp(joined_ms / 1000.0), to_timestamp(seen_ms / 1000.0),
+                      to_timestamp(left_ms / 1000.0), rendition, rung_changes, watch_ms, stalls,
+                      dropped_frames
+               FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[],
+                           $7::bigint[], $8::bigint[], $9::bigint[], $10::text[],
+                           $11::integer[], $12::bigint[], $13::integer[], $14::bigint[])
+                   AS s (id, stream, broadcast, viewer, source, joined_ms, seen_ms, left_ms,
+                         rendition, rung_changes, watch_ms, stalls, dropped_frames)
+               LEFT JOIN streams ON streams.id = s.broadcast
+               ORDER BY s.id, seen_ms DESC
+               ON CONFLICT (id) DO UPDATE SET
+                   broadcast = coalesce(old.broadcast, EXCLUDED.broadcast),
+                   joined_at = least(old.joined_at, EXCLUDED.joined_at),
+                   last_seen_at = greatest(old.last_seen_at, EXCLUDED.last_seen_at),
+                   left_at = CASE WHEN EXCLUDED.last_seen_at > old.last_seen_at
+                       THEN EXCLUDED.left_at ELSE coalesce(old.left_at, EXCLUDED.left_at) END,
+                   rendition = CASE WHEN EXCLUDED.last_seen_at >= old.last_seen_at
+                       THEN coalesce(EXCLUDED.rendition, old.rendition) ELSE old.rendition END,
+                   rung_changes = greatest(old.rung_changes, EXCLUDED.rung_changes),
+                   watch_ms = greatest(old.watch_ms, EXCLUDED.watch_ms),
+                   stalls = greatest(old.stalls, EXCLUDED.stalls),
+                   dropped_frames = greatest(old.dropped_frames, EXCLUDED.dropped_frames)
+               WHERE old.installation = EXCLUDED.installation
+                 AND old.stream_id = EXCLUDED.stream_id"#,
+            self.installation.as_str(),
+            &columns.ids,
+            &columns.streams,
+            &columns.broadcasts as _,
+            &columns.viewers,
+            &columns.sources,
+            &columns.joined_ms,
+            &columns.seen_ms,
+            &columns.left_ms as _,
+            &columns.renditions as _,
+            &columns.rung_changes,
+            &columns.watch_ms,
+            &columns.stalls,
+            &columns.dropped_frames,
+        )
+        .execute(transaction.connection())
+        .await;
+        let what = || format!("write {} viewers' sessions", sessions.len());
+        done.map(drop).map_err(|e| transaction.error(what(), e))
+    }
+
+    /// A viewer left; again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such session.
+    pub async fn leave(
+        &self,
+        transaction: &mut Transaction,
+        id: Uuid,
+        left_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let what = || format!("end session {id}");
+        let done = sqlx::query!(
+            "UPDATE viewer_sessions SET left_at =
+                 coalesce(left_at, greatest(joined_at, to_timestamp($3::bigint / 1000.0)))
+             WHERE id = $1 AND installation = $2",
+            id,
+            self.installation.as_str(),
+            left_ms,
+        )
+        .execute(transaction.connection())
+        .await
+        .map_err(|e| transaction.error(what(), e))?;
+        if done.rows_affected() == 0 {
+            return Err(DatabaseError::NotFound { what: what() });
+        }
+        Ok(())
+    }
+
+    /// Gives up those who watch by their row but were last seen before
+    /// `seen_before_ms`; they left when last seen. At most `limit`, the
+    /// longest unseen first; says who.
+    pub async fn leave_unseen(
+        &self,
+        transaction: &mut Transaction,
+        seen_before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Session>, DatabaseError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"UPDATE viewer_sessions SET left_at = last_seen_at
+               WHERE id IN (
+                   SELECT id FROM viewer_sessions
+                   WHERE installation = $1 AND left_at IS NULL
+                     AND last_seen_at < to_timestamp($2::bigint / 1000.0)
+                   ORDER BY last_seen_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+               RETURNING id, stream_id, broadcast, viewer, source,
+                   (extract(epoch FROM joined_at) * 1000)::bigint AS "joined_ms!",
+                   (extract(epoch FROM last_seen_at) * 1000)::bigint AS "seen_ms!",
+                   (extract(epoch FROM left_at) * 1000)::bigint AS "left_ms",
+                   rendition, rung_changes, watch_ms, stalls, dropped_frames"#,
+            self.installation.as_str(),
+            seen_before_ms,
+            i64::from(limit),
+        )
+        .fetch_all(transaction.connection())
+        .await;
+        rows.and_then(|rows| rows.into_iter().map(Session::try_from).collect())
+            .map_err(|e| transaction.error("give up viewers who are gone", e))
+    }
+
+    /// One session.
+    pub async fn find(&self, id: Uuid) -> Result<Option<Session>, DatabaseError> {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id, stream_id, broadcast, viewer, source,
+                      (extract(epoch FROM joined_at) * 1000)::bigint AS "joined_ms!",
+                      (extract(epoch FROM last_seen_at) * 1000)::bigint AS "seen_ms!",
+                      (extract(epoch FROM left_at) * 1000)::bigint AS "left_ms",
+                      rendition, rung_changes, watch_ms, stalls, dropped_frames
+               FROM viewer_sessions WHERE id = $1 AND installation = $2"#,
+            id,
+            self.installation.as_str(),
+        )
+        .fetch_optional(self.database.pool())
+        .await
+        .and_then(|row| row.map(Session::try_from).transpose())
+        .map_err(|e| self.database.error(format!("look up session {id}"), e))
+    }
+
+    /// A page of sessions, the latest to join first.
+    pub async fn list(
+        &self,
+        filter: &SessionFilter,
+        page: PageRequest,
+    ) -> Result<Page<Session>, DatabaseError> {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id, stream_id, broadcast, viewer, source,
+                      (extract(epoch FROM joined_at) * 1000)::bigint AS "joined_ms!",
+                      (extract(epoch FROM last_seen_at) * 1000)::bigint AS "seen_ms!",
+                      (extract(epoch FROM left_at) * 1000)::bigint AS "left_ms",
+                      rendition, rung_changes, watch_ms, stalls, dropped_frames
+               FROM viewer_sessions
+               WHERE installation = $1
+                 AND ($2::text IS NULL OR stream_id = $2)
+                 AND ($3::uuid IS NULL OR broadcast = $3)
+                 AND ($4::boolean IS NULL OR (left_at IS NULL) = $4)
+                 AND ($5::bigint IS NULL OR joined_at >= to_timestamp($5::bigint / 1000.0))
+                 AND ($6::bigint IS NULL OR joined_at < to_timestamp($6::bigint / 1000.0))
+                 AND ($7::bigint IS NULL
+                      OR (joined_at, id) < (to_timestamp($7::bigint / 1000.0), $8::uuid))
+               ORDER BY joined_at DESC, id DESC LIMIT $9"#,
+            self.installation.as_str(),
+            filter.stream.as_ref().map(StreamId::as_str),
+            filter.broadcast.map(|b| b.0),
+            filter.watching,
+            filter.from_ms,
+            filter.to_ms,
+            page.after.map(|c| c.at_ms),
+            page.after.map(|c| c.id),
+            page.fetch(),
+        )
+        .fetch_all(self.database.pool())
+        .await
+        .and_then(|rows| rows.into_iter().map(Session::try_from).collect::<Result<_, _>>())
+        .map(|rows| Page::new(rows, page, |s: &Session| Cursor { at_ms: s.joined_ms, id: s.id }))
+        .map_err(|e| self.database.error("list viewers' sessions", e))
+    }
+
+    /// Deletes sessions that ended before `before_ms`, at most `limit`; says
+    /// how many.
+    pub async fn prune(&self, before_ms: i64, limit: u32) -> Result<u64, DatabaseError> {
+        sqlx::query!(
+            "DELETE FROM viewer_sessions WHERE id IN (
+                 SELECT id FROM viewer_sessions
+                 WHERE installation = $1 AND joined_at < to_timestamp($2::bigint / 1000.0)
+                   AND left_at < to_timestamp($2::bigint / 1000.0)
+                 LIMIT $3)",
+            self.installation.as_str(),
+            before_ms,
+            i64::from(limit),
+        )
+        .execute(self.database.pool())
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(|e| self.database.error("delete old viewers' sessions", e))
+    }
+}
