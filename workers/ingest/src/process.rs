@@ -6,7 +6,7 @@ use std::time::Duration;
 use millrace_platform::backoff::Backoff;
 use millrace_platform::health::{self, Check, Health};
 use millrace_platform::kafka::{KafkaError, Producer, ProducerLimits};
-use millrace_platform::keys::{Revocations, Verdicts};
+use millrace_platform::keys::{Announcements, Verdicts};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::Keys as KeyTable;
@@ -81,7 +81,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     registry.with(|registry| metrics.register(registry));
 
     let redis = Redis::connect(&config.redis.keys, "keys")?;
-    let revocations = Revocations::new(redis.clone(), &config.installation);
+    let announcements = Announcements::new(redis.clone(), &config.installation);
     let database = Database::open(&config.database)?;
     let topic = topics::frames_topic(&config.installation, &config.stream.stream);
     let producer = Producer::open(&config.kafka, ProducerLimits::default())?;
@@ -96,7 +96,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let (rows, last) = (Arc::clone(&stream), after.clone());
     tasks.spawn("rows", done(async move { rows.rows.follow(last).await }));
     let (keys, token) = (stream.keys.clone(), stop.clone());
-    tasks.spawn("revocations", done(async move { keys.listen(revocations, token).await }));
+    tasks.spawn("announcements", done(async move { keys.listen(announcements, token).await }));
     tasks.spawn("reconnect window", done(window::run(Arc::clone(&stream), stop.clone())));
     let check = health.informative("postgres");
     tasks.spawn("postgres probe", done(probe_postgres(database, check, stop.clone())));
@@ -131,7 +131,7 @@ fn shared(
     Stream {
         clock: Clock::start(),
         seat: Arc::new(Seat::new(settings.takeover)),
-        keys: Keys::new(id.clone(), verdicts, table),
+        keys: Keys::new(id.clone(), verdicts, table, metrics.clone()),
         log: Arc::new(Log::new(id.clone(), tail, settings.ring_bytes, metrics.clone())),
         window: Window::new(settings.reconnect_window),
         rows: Rows::new(id, database.clone(), broadcasts),

@@ -59,8 +59,11 @@ impl Stream {
         name: &StreamName,
         peer: SocketAddr,
     ) -> Result<Publisher, Refusal> {
-        let key: PublishKey = name.reveal().parse().map_err(|_| Refusal::WrongKey)?;
-        let admission = self.keys.check(&key).await?;
+        let key: PublishKey = name.reveal().parse().map_err(|_| {
+            self.keys.note_malformed(peer.ip());
+            Refusal::WrongKey
+        })?;
+        let admission = self.keys.check(&key, peer.ip()).await?;
         let seated = self.seat.take(self.clock.now(), LEAVE).await?;
         info!(%peer, key = %key.id(), "admitted");
         let opened = self.open(key.id()).await?;

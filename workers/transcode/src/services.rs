@@ -117,7 +117,7 @@ pub enum PublishError {
 pub struct Services {
     /// What is counted.
     pub metrics: TranscodeMetrics,
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     redis: Redis,
     reader: MediaReader,
     /// The writer of the run claimed last.

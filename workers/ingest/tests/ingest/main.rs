@@ -9,6 +9,8 @@
     reason = "helpers of tests"
 )]
 
+mod flood;
+mod keys;
 mod publishing;
 mod record;
 mod refusals;

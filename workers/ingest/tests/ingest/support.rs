@@ -3,6 +3,7 @@
 
 pub(crate) mod gate;
 pub(crate) mod publisher;
+pub(crate) mod servers;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use millrace_media::id::{PublishKey, StreamId};
 use millrace_media::record::{Body, Reassembler, Record};
 use millrace_platform::config::{DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig};
 use millrace_platform::kafka::{Admin, LogReader, Producer, ProducerLimits, TopicSpec, Watermarks};
-use millrace_platform::keys::{Hasher, Verdicts, generate};
+use millrace_platform::keys::{Hasher, KeyRing, Verdicts, generate};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::{KeySource, Keys, NewKey};
@@ -24,7 +25,7 @@ use millrace_platform::redis::Redis;
 use sqlx::{Connection, Executor};
 
 /// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Everything one test has.
 pub(crate) struct World {
@@ -36,27 +37,32 @@ pub(crate) struct World {
     /// Of its database.
     pub(crate) database: String,
     pub(crate) verdicts: Verdicts,
+    pub(crate) ring: KeyRing,
     environment: Vec<(String, String)>,
     kafka: KafkaConfig,
     topic: String,
     producer: Producer,
 }
 
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"))
 }
 
 impl World {
     /// Makes database, topic and key.
     pub(crate) async fn new() -> Self {
+        Self::on(&variable("TEST_DATABASE_URL"), &variable("TEST_REDIS_URL")).await
+    }
+
+    /// The same, on these servers.
+    pub(crate) async fn on(server: &str, redis: &str) -> Self {
         let unique = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..16]);
-        let server = variable("TEST_DATABASE_URL");
-        let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+        let mut admin = sqlx::PgConnection::connect(server).await.unwrap();
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {unique}"))).await.unwrap();
         let database = format!("{}/{unique}", server.rsplit_once('/').unwrap().0);
         let environment: Vec<(String, String)> = [
             ("DATABASE_URL", database.as_str()),
-            ("REDIS_URL", &variable("TEST_REDIS_URL")),
+            ("REDIS_URL", redis),
             ("KAFKA_BROKERS", &variable("TEST_KAFKA_BROKERS")),
             ("MILLRACE_INSTALLATION", &unique),
             ("STREAM_ID", "events.keynote"),
@@ -80,13 +86,16 @@ impl World {
         let topic = topics::frames_topic(&installation, &stream);
         let spec = TopicSpec::frames(&installation, &stream, Duration::from_mins(15), 1);
         Admin::open(&kafka).unwrap().ensure(&spec).await.unwrap();
+        let keys = Keys::new(database.clone(), installation.clone());
+        let verdicts = Verdicts::new(redis, installation.clone());
         let world = Self {
             key: generate(&mut rand::rng()).unwrap(),
-            keys: Keys::new(database.clone(), installation.clone()),
+            ring: KeyRing::new(keys.clone(), verdicts.clone(), Hasher::new(4, 1)),
+            keys,
             broadcasts: Broadcasts::new(database.clone(), installation.clone()),
-            outbox: Outbox::new(database, installation.clone()),
+            outbox: Outbox::new(database, installation),
             database: url,
-            verdicts: Verdicts::new(redis, installation),
+            verdicts,
             producer: Producer::open(&kafka, ProducerLimits::default()).unwrap(),
             kafka,
             topic,
@@ -276,6 +285,13 @@ impl Ingest {
         socket.read_to_string(&mut answer).await.unwrap();
         let status = answer.split_whitespace().nth(1).unwrap().parse().unwrap();
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// The value of a metric now; 0 when it was never counted.
+    pub(crate) async fn count(&self, name: &str) -> u64 {
+        let (_, metrics) = self.get("/metrics").await;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
     }
 
     /// Waits until a line of the metrics reads so.
