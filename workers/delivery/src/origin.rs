@@ -11,7 +11,7 @@ use millrace_media::published::{BroadcastInfo, MediaName};
 use millrace_platform::breaker::{Breaker, BreakerError};
 use millrace_platform::names::objects::{BroadcastObjects, run_of};
 use millrace_platform::redis::media::{EntryId, MediaReader};
-use millrace_platform::redis::viewers::Viewers;
+use millrace_platform::redis::viewers::{Report, Viewers};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::store::{Store, StoreError};
 use serde::de::DeserializeOwned;
@@ -101,9 +101,9 @@ impl Origin {
         in_time(self.store.get("ping")).await.map(drop)
     }
 
-    /// Notes that this viewer watches now.
-    pub async fn viewer_seen(&self, stream: &StreamId, viewer: String) -> Result<(), RedisError> {
-        self.viewers.seen(stream, &[viewer], unix_seconds()).await
+    /// Notes what was seen of a viewer.
+    pub async fn viewer_seen(&self, stream: &StreamId, report: Report) -> Result<(), RedisError> {
+        self.viewers.report(stream, &[report], unix_seconds()).await.map(drop)
     }
 
     /// How many watch now.

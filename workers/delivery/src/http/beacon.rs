@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use millrace_media::id::{RenditionName, StreamId};
+use millrace_platform::redis::viewers::{Report, Sign};
 use serde::Deserialize;
 
 use super::problem::Problem;
@@ -42,11 +43,23 @@ pub async fn take(
     if beacon.viewer.len() != 32 || !beacon.viewer.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(Problem::Query("not a beacon: viewer is not 32 hex digits".to_owned()));
     }
-    shared.follow(&stream).await?;
+    let broadcast = shared.follow(&stream).await?.now().current.broadcast();
     shared.metrics.beacons.inc();
     let Beacon { viewer, rendition, latency_ms, stalls } = beacon;
     tracing::debug!(%stream, ?rendition, latency_ms, stalls, "beacon");
-    let seen = shared.origin.viewer_seen(&stream, viewer);
+    let name = viewer.parse().map_err(|_| Problem::Query("not a beacon".to_owned()))?;
+    let report = Report {
+        viewer: name,
+        sign: Sign::Seen,
+        covers: None,
+        joined_ms: 0,
+        broadcast,
+        rendition,
+        stalls,
+        more_stalls: 0,
+        dropped_frames: 0,
+    };
+    let seen = shared.origin.viewer_seen(&stream, report);
     match tokio::time::timeout(TIME_OUT, seen).await {
         Ok(Ok(())) => {}
         // The figures miss a viewer for a while; the viewer misses nothing.
