@@ -1,6 +1,5 @@
 //! The presence beacon of our player.
 
-use millrace_platform::report::report;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -63,7 +62,9 @@ pub async fn take(
     match tokio::time::timeout(TIME_OUT, seen).await {
         Ok(Ok(())) => {}
         // The figures miss a viewer for a while; the viewer misses nothing.
-        Ok(Err(error)) => tracing::debug!(%stream, error = report(&error), "presence not recorded"),
+        Ok(Err(error)) => {
+            tracing::debug!(%stream, error = millrace_platform::report::report(&error), "presence not recorded")
+        }
         Err(_) => tracing::debug!(%stream, "presence not recorded in time"),
     }
     Ok(StatusCode::NO_CONTENT)
