@@ -6,6 +6,8 @@
 //! reads a second when it is over, and writes one [`Snapshot`] per stream. All
 //! of it lives for seconds.
 
+mod live;
+
 use std::collections::BTreeMap;
 
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::{Redis, RedisError};
 use crate::config::Installation;
 use crate::names::redis_keys;
+
+pub use live::Live;
 
 /// Life of counters and snapshots, seconds.
 pub const LIFE: u64 = 5;
