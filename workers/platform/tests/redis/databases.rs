@@ -153,9 +153,9 @@ async fn tls_works_with_the_ca_of_the_setting_and_not_without() {
     run_a_stream_through(&trusting, &installation()).await;
     // What follows a playlist and what hears of revoked keys connect by themselves.
     let redis = Redis::connect(&trusting.keys, "keys").unwrap();
-    let mut revoked = millrace_platform::keys::Revocations::new(redis, &installation());
+    let mut revoked = millrace_platform::keys::Announcements::new(redis, &installation());
     let heard = tokio::time::timeout(crate::server::PATIENCE, revoked.next()).await;
-    assert_eq!(heard, Ok(millrace_platform::keys::Revocation::Listening));
+    assert_eq!(heard, Ok(millrace_platform::keys::Heard::Listening));
 
     let strange = RedisConfig::read(&Env::from_pairs([("REDIS_URL", server.url())])).unwrap();
     Redis::connect(&strange.keys, "keys").unwrap().ping().await.unwrap_err();
