@@ -24,6 +24,7 @@ have flock || need util-linux
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need postgresql
 have psql || need postgresql-client
 have redis-server || need redis-server
+have openssl || need openssl
 have java || need openjdk-17-jre-headless
 have mvn || need maven
 have chromium || need chromium

@@ -1,6 +1,7 @@
 //! Delivery's two doors: the viewers' and the administrators' listener.
 
 pub mod admin;
+pub mod asker;
 pub mod beacon;
 pub mod count;
 pub mod media;

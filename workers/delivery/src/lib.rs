@@ -4,13 +4,18 @@
 //! snapshot of what is published, by Redis's tail or, while Redis is away, the
 //! object store's index. Handlers ([`http`]) answer from the snapshot, waiting
 //! for the next one where a player asks them to. Media comes from memory,
-//! Redis or the object store ([`fetch`]). Nothing is kept that another replica
+//! Redis or the object store ([`fetch`]). Who watches is told to all replicas
+//! ([`audience`]) and summed by one ([`aggregate`]). Nothing is kept that another replica
 //! could not find out, so any replica can answer anything.
 
+pub mod aggregate;
 pub mod archive;
 pub mod assets;
+pub mod audience;
+pub mod background;
 pub mod fetch;
 pub mod http;
+pub mod keeping;
 pub mod live;
 pub mod metrics;
 pub mod observe;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use millrace_delivery::background;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::observe::Observer;
 use millrace_delivery::origin::Origin;
@@ -31,17 +32,24 @@ async fn run() -> anyhow::Result<()> {
     let metrics = Metrics::default();
     registry.with(|registry| metrics.register(registry));
 
-    let origin = Origin::open(&settings)?;
+    let origin = Origin::open(&settings, &metrics)?;
     let server = Server::bind(&settings, origin, metrics, stop.clone()).await?;
     let (viewers, admin) = server.addresses()?;
     tracing::info!(%viewers, %admin, "delivery listens");
 
     let observer = Observer::new(server.shared().clone(), &health);
     let mut tasks = Supervisor::new(stop.clone());
+    let observed = stop.clone();
     tasks.spawn("observer", async move {
-        let _: () = observer.run(stop).await;
+        let _: () = observer.run(observed).await;
         anyhow::Ok(())
     });
+    for (name, task) in background::tasks(&settings, server.shared(), &stop)? {
+        tasks.spawn(name, async move {
+            let _: () = task.await;
+            anyhow::Ok(())
+        });
+    }
     let routes = health::router(health, registry);
     tasks.spawn("listeners", async move {
         let _: () = server.run(routes).await;

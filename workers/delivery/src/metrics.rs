@@ -1,5 +1,6 @@
 //! What delivery counts.
 
+use millrace_platform::breaker::BreakerMetrics;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -71,11 +72,32 @@ pub struct Metrics {
     pub live_edge: Family<StreamLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     /// Beacons of players taken.
     pub beacons: Counter,
+    /// Requests whose CMCD can't be read.
+    pub cmcd_malformed: Counter,
+    /// Viewers this replica keeps.
+    pub viewers: Gauge,
+    /// Signs of viewers there was no place for.
+    pub viewers_untracked: Counter,
+    /// Viewers' sessions that wait for Postgres.
+    pub sessions_waiting: Gauge,
+    /// Viewers' sessions that had no place while Postgres was away.
+    pub sessions_lost: Counter,
+    /// Whether this replica sums the metrics of all.
+    pub aggregates: Gauge,
+    /// Seconds that could not be summed while Redis remembered them.
+    pub seconds_missed: Counter,
+    /// Rows of metrics written.
+    pub rows_written: Counter,
+    /// Rows of metrics that had no place while Postgres was away.
+    pub rows_lost: Counter,
+    /// What the circuit breakers do.
+    pub breakers: BreakerMetrics,
 }
 
 impl Metrics {
     /// Registers everything under `delivery_`.
     pub fn register(&self, registry: &mut Registry) {
+        self.breakers.register(registry);
         let registry = registry.sub_registry_with_prefix("delivery");
         registry.register("requests", "Requests answered", self.requests.clone());
         registry.register("response_bytes", "Bytes of response bodies", self.bytes.clone());
@@ -94,6 +116,22 @@ impl Metrics {
             self.live_edge.clone(),
         );
         registry.register("beacons", "Beacons of players", self.beacons.clone());
+        self.register_audience(registry);
+    }
+
+    fn register_audience(&self, registry: &mut Registry) {
+        let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
+        gauge("viewers", "Viewers this replica keeps", &self.viewers);
+        gauge("sessions_waiting", "Sessions that wait for Postgres", &self.sessions_waiting);
+        gauge("aggregates", "1 where this replica sums all metrics", &self.aggregates);
+        let mut counter =
+            |name, help, counter: &Counter| registry.register(name, help, counter.clone());
+        counter("cmcd_malformed", "Requests with unreadable CMCD", &self.cmcd_malformed);
+        counter("viewers_untracked", "Signs of viewers without place", &self.viewers_untracked);
+        counter("sessions_lost", "Viewers' sessions lost", &self.sessions_lost);
+        counter("seconds_missed", "Seconds of metrics not summed", &self.seconds_missed);
+        counter("metric_rows_written", "Rows of metrics written", &self.rows_written);
+        counter("metric_rows_lost", "Rows of metrics lost", &self.rows_lost);
     }
 
     /// Counts a media lookup.

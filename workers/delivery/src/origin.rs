@@ -2,7 +2,7 @@
 //! object store when Redis has lost them or does not answer.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use millrace_media::id::{BroadcastId, StreamId};
@@ -11,8 +11,10 @@ use millrace_media::published::{BroadcastInfo, MediaName};
 use millrace_platform::breaker::{Breaker, BreakerError};
 use millrace_platform::names::objects::{BroadcastObjects, run_of};
 use millrace_platform::redis::media::{EntryId, MediaReader};
+use millrace_platform::redis::metrics::MetricsStore;
 use millrace_platform::redis::viewers::Viewers;
 use millrace_platform::redis::{Redis, RedisError};
+use millrace_platform::second;
 use millrace_platform::store::{Store, StoreError};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -20,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::fetch::MediaKey;
 use crate::live::snapshot::Snapshot;
 use crate::live::view::View;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::stored::Stored;
 
@@ -67,8 +70,11 @@ pub enum OriginError {
 pub struct Origin {
     /// Parts, segments and their descriptions in Redis.
     pub media: MediaReader,
+    /// Who watches.
+    pub viewers: Viewers,
+    /// The counters of each second.
+    pub metrics: MetricsStore,
     redis: Redis,
-    viewers: Viewers,
     store: Store,
     lookups: Arc<Semaphore>,
     breaker: Arc<Breaker>,
@@ -76,17 +82,20 @@ pub struct Origin {
 
 impl Origin {
     /// Opens Redis and the object store; asks neither.
-    pub fn open(settings: &Settings) -> Result<Self, OriginError> {
+    pub fn open(settings: &Settings, metrics: &Metrics) -> Result<Self, OriginError> {
         let installation = &settings.installation;
         let redis = Redis::connect(&settings.redis.media, "media")?;
         let viewers = Redis::connect(&settings.redis.viewers, "viewers")?;
+        let counters = Redis::connect(&settings.redis.metrics, "metrics")?;
+        let breaker = Breaker::new(REDIS_FAILURES, REDIS_COOL_DOWN);
         Ok(Self {
             media: MediaReader::new(redis.clone(), installation.clone()),
             redis,
             viewers: Viewers::new(viewers, installation.clone()),
+            metrics: MetricsStore::new(counters, installation.clone()),
             store: Store::open(&settings.store, installation)?,
             lookups: Arc::new(Semaphore::new(STORE_LOOKUPS)),
-            breaker: Arc::new(Breaker::new(REDIS_FAILURES, REDIS_COOL_DOWN)),
+            breaker: Arc::new(breaker.observed(&metrics.breakers, "media")),
         })
     }
 
@@ -101,14 +110,9 @@ impl Origin {
         in_time(self.store.get("ping")).await.map(drop)
     }
 
-    /// Notes that this viewer watches now.
-    pub async fn viewer_seen(&self, stream: &StreamId, viewer: String) -> Result<(), RedisError> {
-        self.viewers.seen(stream, &[viewer], unix_seconds()).await
-    }
-
     /// How many watch now.
-    pub async fn viewers(&self, stream: &StreamId) -> Result<u64, RedisError> {
-        self.viewers.count(stream, unix_seconds()).await
+    pub async fn count_viewers(&self, stream: &StreamId) -> Result<u64, RedisError> {
+        self.viewers.count(stream, second::now()).await
     }
 
     /// What is published of the stream: by Redis, or by the object store when
@@ -243,10 +247,6 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result
         Ok(done) => Ok(done?),
         Err(_) => Err(OriginError::Late),
     }
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn snapshot(view: View, degraded: bool) -> Snapshot {

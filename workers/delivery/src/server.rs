@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
+use crate::audience::Audience;
 use crate::fetch::Fetch;
 use crate::http::state::Shared;
 use crate::http::{admin, serve, viewers};
@@ -57,6 +58,7 @@ impl Server {
             streams,
             archive: Archive::new(origin.clone()),
             fetch: Fetch::new(origin.clone(), metrics.clone(), limits.cache_bytes),
+            audience: Audience::new(metrics.clone()),
             waiters: Arc::new(Semaphore::new(limits.max_waiters)),
             origin,
             metrics,

@@ -1,9 +1,10 @@
 //! What is set from outside, read once from the environment.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use millrace_platform::config::{
-    ConfigError, Env, Installation, RedisConfig, StoreConfig, TelemetryConfig,
+    ConfigError, DatabaseConfig, Env, Installation, RedisConfig, StoreConfig, TelemetryConfig,
 };
 
 /// All settings of the process.
@@ -17,6 +18,10 @@ pub struct Settings {
     pub redis: RedisConfig,
     /// The object store.
     pub store: StoreConfig,
+    /// Postgres (`DATABASE_URL`); without it nothing is recorded.
+    pub database: Option<DatabaseConfig>,
+    /// How long what is recorded is kept.
+    pub retention: Retention,
     /// Prefix of keys and objects.
     pub installation: Installation,
     /// Logs.
@@ -32,6 +37,8 @@ impl Settings {
         let admin = env.listen("admin", 8081);
         let redis = RedisConfig::read(env);
         let store = StoreConfig::read(env);
+        let database = env.text("DATABASE_URL").map(|_| DatabaseConfig::read(env)).transpose();
+        let retention = Retention::read(env);
         let installation = Installation::read(env);
         let telemetry = TelemetryConfig::read(env);
         let limits = Limits::read(env);
@@ -41,10 +48,30 @@ impl Settings {
             admin: admin?,
             redis: redis?,
             store: store?,
+            database: database?,
+            retention: retention?,
             installation: installation?,
             telemetry: telemetry?,
             limits: limits?,
         })
+    }
+}
+
+/// How long what is recorded is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The seconds of streams (`METRICS_RETENTION_DAYS`).
+    pub metrics: Duration,
+    /// The sessions of viewers, after they ended (`SESSIONS_RETENTION_DAYS`).
+    pub sessions: Duration,
+}
+
+impl Retention {
+    fn read(env: &Env) -> Result<Self, ConfigError> {
+        let metrics = env.within("METRICS_RETENTION_DAYS", 30, 1..=3_650);
+        let sessions = env.within("SESSIONS_RETENTION_DAYS", 90, 1..=3_650);
+        let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+        Ok(Self { metrics: days(metrics?), sessions: days(sessions?) })
     }
 }
 

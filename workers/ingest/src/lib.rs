@@ -4,7 +4,8 @@
 //! ([`keys`]) takes the one seat ([`seat`]) and opens an epoch in the log
 //! ([`log`]); its messages become records ([`frames`]) that wait in a bounded
 //! ring ([`ring`]) for Kafka. A broadcast without a publisher ends after a
-//! window ([`window`]). Rows in Postgres follow ([`rows`]).
+//! window ([`window`]). Rows in Postgres follow ([`rows`]), and each second tells
+//! Redis what came (`live`).
 //!
 //! This crate decides nothing about time on the timeline and opens no picture.
 
@@ -15,6 +16,7 @@ pub mod control;
 mod crowd;
 pub mod frames;
 pub mod keys;
+mod live;
 pub mod log;
 pub mod metrics;
 pub mod process;

@@ -1,6 +1,7 @@
 //! What ingest counts.
 
 use millrace_media::record::Track;
+use millrace_platform::breaker::BreakerMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -70,11 +71,14 @@ pub struct Metrics {
     pub appended: Counter,
     /// Log messages that Kafka refused for good.
     pub append_failures: Counter,
+    /// What the circuit breakers do.
+    pub breakers: BreakerMetrics,
 }
 
 impl Metrics {
     /// Makes them known under `…_ingest_…`.
     pub fn register(&self, registry: &mut Registry) {
+        self.breakers.register(registry);
         let registry = registry.sub_registry_with_prefix("ingest");
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge("connections", "Open RTMP connections", &self.connections);
@@ -101,6 +105,12 @@ impl Metrics {
         );
         registry.register("frames", "Audio and video messages received", self.frames.clone());
         registry.register("bytes", "Bytes of audio and video received", self.bytes.clone());
+    }
+
+    /// Bytes received of all publishers so far.
+    pub fn received(&self) -> u64 {
+        let of = |track: Track| self.bytes.get_or_create(&track.into()).get();
+        of(Track::Audio).saturating_add(of(Track::Video))
     }
 
     /// Counts a refusal.

@@ -11,6 +11,7 @@ use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::Keys as KeyTable;
 use millrace_platform::postgres::{Database, DatabaseError, check_schema_min};
+use millrace_platform::redis::metrics::{Live, MetricsStore};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::supervise::{SuperviseError, Supervisor};
 use millrace_platform::telemetry;
@@ -26,7 +27,7 @@ use crate::rows::Rows;
 use crate::seat::Seat;
 use crate::stream::Stream;
 use crate::window::Window;
-use crate::{server, window};
+use crate::{live, server, window};
 use millrace_platform::report::report;
 
 /// How long a stopping process may take: publishers are told, the log and the
@@ -49,7 +50,7 @@ pub enum RunError {
     /// A listener that has no address.
     #[error("asking a listener for its address")]
     Address(#[from] std::io::Error),
-    /// `REDIS_URL` or `REDIS_KEYS_URL`.
+    /// `REDIS_URL`, `REDIS_KEYS_URL` or `REDIS_METRICS_URL`.
     #[error("REDIS_URL")]
     Redis(#[from] RedisError),
     /// `DATABASE_URL`.
@@ -98,6 +99,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let (keys, token) = (stream.keys.clone(), stop.clone());
     tasks.spawn("announcements", done(async move { keys.listen(announcements, token).await }));
     tasks.spawn("reconnect window", done(window::run(Arc::clone(&stream), stop.clone())));
+    let counters = Redis::connect(&config.redis.metrics, "metrics")?;
+    let counters = MetricsStore::new(counters, config.installation.clone());
+    let id = config.stream.stream.clone();
+    let calls = Live::new(counters, id, "ingest", &stream.metrics.breakers);
+    tasks.spawn("live", done(live::run(Arc::clone(&stream), calls, stop.clone())));
     let check = health.informative("postgres");
     tasks.spawn("postgres probe", done(probe_postgres(database, check, stop.clone())));
     let check = health.needed("kafka");

@@ -9,6 +9,7 @@
 pub mod aac;
 pub mod avc;
 pub mod cmaf;
+pub mod cmcd;
 pub mod flv;
 pub mod hls;
 pub mod id;

@@ -7,6 +7,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
 /// What the breaker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -18,12 +24,51 @@ pub enum State {
     HalfOpen,
 }
 
-/// A breaker for one service.
+impl State {
+    /// As the gauge shows it: 0 closed, 1 half-open, 2 open.
+    fn level(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
+/// Label of a breaker's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UseLabel {
+    /// What the service is used for.
+    r#use: &'static str,
+}
+
+/// The figures of a process's breakers, one series per use. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct BreakerMetrics {
+    state: Family<UseLabel, Gauge>,
+    trips: Family<UseLabel, Counter>,
+}
+
+impl BreakerMetrics {
+    /// Registers them.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "breaker_state",
+            "What a circuit breaker is doing: 0 closed, 1 half-open, 2 open",
+            self.state.clone(),
+        );
+        registry.register("breaker_trips", "Times a circuit breaker opened", self.trips.clone());
+    }
+}
+
+/// A breaker for one use of a service.
 #[derive(Debug)]
 pub struct Breaker {
     threshold: u32,
     cool_down: Duration,
     inner: Mutex<Inner>,
+    level: Gauge,
+    trips: Counter,
 }
 
 #[derive(Debug)]
@@ -50,7 +95,22 @@ impl Breaker {
     /// Opens after `threshold` failures in a row, for `cool_down`.
     pub fn new(threshold: u32, cool_down: Duration) -> Self {
         let inner = Inner { failures: 0, retry_at: None, probing: false };
-        Self { threshold: threshold.max(1), cool_down, inner: Mutex::new(inner) }
+        Self {
+            threshold: threshold.max(1),
+            cool_down,
+            inner: Mutex::new(inner),
+            level: Gauge::default(),
+            trips: Counter::default(),
+        }
+    }
+
+    /// Shows what it does in `metrics`, under this use.
+    #[must_use]
+    pub fn observed(mut self, metrics: &BreakerMetrics, r#use: &'static str) -> Self {
+        let label = UseLabel { r#use };
+        self.level = metrics.state.get_or_create(&label).clone();
+        self.trips = metrics.trips.get_or_create(&label).clone();
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -67,6 +127,7 @@ impl Breaker {
             Some(_) => {
                 inner.probing = true;
                 inner.retry_at = now.checked_add(self.cool_down);
+                self.level.set(State::HalfOpen.level());
                 true
             }
         }
@@ -74,7 +135,9 @@ impl Breaker {
 
     /// A call worked.
     pub fn succeeded(&self) {
-        *self.lock() = Inner { failures: 0, retry_at: None, probing: false };
+        let mut inner = self.lock();
+        *inner = Inner { failures: 0, retry_at: None, probing: false };
+        self.level.set(State::Closed.level());
     }
 
     /// A call failed.
@@ -82,8 +145,12 @@ impl Breaker {
         let mut inner = self.lock();
         inner.failures = inner.failures.saturating_add(1);
         if inner.failures >= self.threshold {
+            if inner.retry_at.is_none() {
+                self.trips.inc();
+            }
             inner.probing = false;
             inner.retry_at = now.checked_add(self.cool_down);
+            self.level.set(State::Open.level());
         }
     }
 
@@ -169,5 +236,31 @@ mod tests {
         breaker.succeeded();
         breaker.failed(now);
         assert_eq!(breaker.state(), State::Closed);
+    }
+
+    #[test]
+    fn its_state_and_trips_are_shown_by_use() {
+        let (metrics, now) = (BreakerMetrics::default(), Instant::now());
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let shown = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            let value = |name: &str| {
+                let line = text.lines().find(|l| l.starts_with(name)).unwrap();
+                line.rsplit(' ').next().unwrap().to_owned()
+            };
+            (value("breaker_state{use=\"media\"}"), value("breaker_trips_total{use=\"media\"}"))
+        };
+        let breaker = Breaker::new(1, COOL).observed(&metrics, "media");
+        assert_eq!(shown(), ("0".to_owned(), "0".to_owned()));
+        breaker.failed(now);
+        assert_eq!(shown(), ("2".to_owned(), "1".to_owned()));
+        assert!(breaker.allows(now + COOL));
+        breaker.failed(now + COOL);
+        assert!(breaker.allows(now + COOL * 2));
+        assert_eq!(shown(), ("1".to_owned(), "1".to_owned()), "one trip until it closes");
+        breaker.succeeded();
+        assert_eq!(shown().0, "0");
     }
 }

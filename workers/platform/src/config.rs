@@ -15,6 +15,6 @@ pub use database::{DatabaseConfig, RoleConfig, RoleName, RolesConfig};
 pub use env::{ConfigError, Env, Problem};
 pub use secret::{Secret, ServiceUrl};
 pub use services::{
-    Installation, KafkaConfig, LogFormat, RedisConfig, StoreConfig, TelemetryConfig,
+    Installation, KafkaConfig, LogFormat, RedisConfig, RedisServer, StoreConfig, TelemetryConfig,
 };
 pub use setting::Setting;

@@ -17,6 +17,7 @@ pub mod names;
 pub mod postgres;
 pub mod redis;
 pub mod report;
+pub mod second;
 pub mod shutdown;
 pub mod store;
 pub mod supervise;

@@ -2,19 +2,25 @@
 //!
 //! [`Redis`] is one connection to one logical database, made when first needed
 //! and again when lost. [`media`] holds parts, segments and playlists (database
-//! 1), [`viewers`] who watches (3); verdicts on keys (0) are in
-//! [`keys`](crate::keys).
+//! 1), [`metrics`] the counters and snapshots of each second (2), [`viewers`]
+//! who watches (3); verdicts on keys (0) are in [`keys`](crate::keys).
+//!
+//! Scripts are sent by their hash, and loaded where the server lacks them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation,
+    TlsCertificates,
+};
 use serde::Serialize;
 
-use crate::config::ServiceUrl;
+use crate::config::{RedisServer, ServiceUrl};
 
 pub mod media;
+pub mod metrics;
 pub mod viewers;
 
 /// Longest wait for an answer.
@@ -95,15 +101,26 @@ impl Redis {
     /// server. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// When the URL is none the client understands.
-    pub fn connect(url: &ServiceUrl, name: &'static str) -> Result<Self, RedisError> {
-        let refused = |source| RedisError::Refused {
-            what: "read the URL".to_owned(),
+    /// When the URL is none the client understands, or the certificates of
+    /// `REDIS_CA_FILE` can't be read.
+    pub fn connect(server: &RedisServer, name: &'static str) -> Result<Self, RedisError> {
+        let RedisServer { url, ca_file } = server;
+        let refused = |what: &str, source| RedisError::Refused {
+            what: what.to_owned(),
             name,
             server: url.to_string(),
             source,
         };
-        let client = Client::open(url.expose()).map_err(refused)?;
+        let client = match ca_file.as_deref().filter(|_| url.scheme() == "rediss") {
+            None => Client::open(url.expose()),
+            Some(path) => {
+                let root_cert = std::fs::read(path)
+                    .map_err(|e| refused("read the certificates of REDIS_CA_FILE", e.into()))?;
+                let trust = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
+                Client::build_with_tls(url.expose(), trust)
+            }
+        };
+        let client = client.map_err(|e| refused("read the URL", e))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
@@ -111,7 +128,8 @@ impl Redis {
             .set_max_delay(Duration::from_secs(1))
             // Callers retry; a command must not hang on a server that is away.
             .set_number_of_retries(1);
-        let manager = client.get_connection_manager_lazy(config).map_err(refused)?;
+        let manager =
+            client.get_connection_manager_lazy(config).map_err(|e| refused("read the URL", e))?;
         Ok(Self { inner: Arc::new(Inner { name, url: url.clone(), client }), manager })
     }
 
@@ -145,6 +163,40 @@ impl Redis {
         what: impl Fn() -> String,
     ) -> Result<T, RedisError> {
         commands.query_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+    }
+
+    /// One script.
+    pub(crate) async fn script<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+        what: impl Fn() -> String,
+    ) -> Result<T, RedisError> {
+        call.invoke_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+    }
+
+    /// Calls of one script in one round trip, each with its keys and arguments;
+    /// the answers in their order.
+    pub(crate) async fn script_for_each<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        calls: &[(Vec<String>, Vec<String>)],
+        what: impl Fn() -> String,
+    ) -> Result<Vec<T>, RedisError> {
+        let mut commands = redis::pipe();
+        for (keys, args) in calls {
+            commands.cmd("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys).arg(args);
+        }
+        let mut manager = self.manager();
+        match commands.query_async(&mut manager).await {
+            Err(error)
+                if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) =>
+            {
+                script.load_async(&mut manager).await.map_err(|e| self.error(what(), e))?;
+                commands.query_async(&mut manager).await
+            }
+            answers => answers,
+        }
+        .map_err(|e| self.error(what(), e))
     }
 
     /// A connection of one's own for blocking commands, whose answers may take

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use millrace_platform::breaker::BreakerMetrics;
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
+use millrace_platform::redis::Redis;
+use millrace_platform::redis::metrics::{Counters, Live, MetricsStore};
 use millrace_platform::supervise::Supervisor;
 use millrace_platform::telemetry::{self, Metrics};
 use millrace_platform::{exit, shutdown, tls};
@@ -37,8 +40,13 @@ async fn run() -> anyhow::Result<()> {
     telemetry::init(&config.telemetry);
     tls::install_provider();
     let (health, metrics) = (Health::default(), Metrics::default());
+    let breakers = BreakerMetrics::default();
+    metrics.with(|registry| breakers.register(registry));
     let services = Services::connect(&config, TranscodeMetrics::register(&metrics))
         .context("connecting to the outside services")?;
+    let counters = Redis::connect(&config.redis.metrics, "metrics")?;
+    let counters = MetricsStore::new(counters, config.installation.clone());
+    let live = Live::new(counters, config.stream.clone(), "transcode", &breakers);
     worker::check_ffmpeg(&config).await?;
     let stop = shutdown::on_signal()?;
     let listener = health::bind(config.health).await?;
@@ -46,6 +54,15 @@ async fn run() -> anyhow::Result<()> {
     let log = health.needed("log");
     let mut supervisor = Supervisor::new(stop.clone());
     supervisor.spawn("health", health::serve(listener, health, metrics, stop.clone()));
+    let (on_air, told) = (services.on_air.clone(), stop.clone());
+    supervisor.spawn("live", async move {
+        let open = || {
+            let broadcast = Some((*on_air.borrow())?);
+            Some(Counters { broadcast, ..Counters::default() })
+        };
+        let _: () = live.run(open, told).await;
+        anyhow::Ok(())
+    });
     supervisor.spawn("worker", async move {
         tokio::select! {
             // What is not finished is replayed by the next process.

@@ -16,6 +16,7 @@ use millrace_platform::names::topics;
 use millrace_platform::redis::media::{MediaError, MediaReader, MediaWriter};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::store::{Store, StoreError};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -117,6 +118,8 @@ pub enum PublishError {
 pub struct Services {
     /// What is counted.
     pub metrics: TranscodeMetrics,
+    /// The broadcast that is on.
+    pub on_air: watch::Sender<Option<BroadcastId>>,
     pub(crate) config: Arc<Config>,
     redis: Redis,
     reader: MediaReader,
@@ -138,6 +141,7 @@ impl Services {
         let producer = Producer::open(&config.kafka, ProducerLimits::default())?;
         Ok(Self {
             metrics,
+            on_air: watch::Sender::new(None),
             reader: MediaReader::new(redis.clone(), config.installation.clone()),
             redis,
             writer: Arc::default(),

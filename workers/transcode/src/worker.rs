@@ -129,10 +129,12 @@ async fn follow(
         for event in step.events {
             match (event, &mut session) {
                 (Event::Started(facts), _) => {
+                    services.on_air.send_replace(Some(facts.broadcast));
                     let begun = Session::start(services.clone(), config.clone(), facts).await?;
                     session = Some(begun);
                 }
                 (Event::Ended(_), ended) => {
+                    services.on_air.send_replace(None);
                     if let Some(ended) = ended.take() {
                         let left = ended.end(step.next_offset, source.snapshot()).await?;
                         // Bounded: what waits for a store that is away holds media.

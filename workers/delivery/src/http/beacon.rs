@@ -1,32 +1,51 @@
-//! The presence beacon of our player.
-
-use millrace_platform::report::report;
-use std::time::Duration;
+//! The presence beacon of our player: it joins, says every 10 s that it still
+//! watches, and leaves.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use millrace_media::id::{RenditionName, StreamId};
+use millrace_platform::postgres::sessions::SessionSource;
+use millrace_platform::redis::viewers::Sign;
 use serde::Deserialize;
 
+use super::asker::{Asker, rung};
 use super::problem::Problem;
 use super::state::Shared;
+use crate::audience::sighting::Sighting;
 
 /// Longest body taken, in bytes.
 pub const MAX_BODY: usize = 1024;
-/// Presence is not worth waiting for longer.
-const TIME_OUT: Duration = Duration::from_secs(2);
 
-/// What a player tells. Fields it adds later are ignored here.
+/// What happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Happened {
+    /// It began to play.
+    Join,
+    /// It still plays.
+    #[default]
+    Heartbeat,
+    /// It is closed.
+    Leave,
+}
+
+/// What a player tells; its figures are of the visit so far. Fields it adds
+/// later are ignored here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Beacon {
-    /// A random name of this page view: 32 hex digits.
+    /// A random name of this visit: 32 hex digits.
     viewer: String,
+    #[serde(default)]
+    event: Happened,
     rendition: Option<RenditionName>,
     latency_ms: Option<i64>,
     #[serde(default)]
     stalls: u32,
+    #[serde(default)]
+    dropped_frames: u64,
+    watch_ms: Option<u64>,
 }
 
 /// `POST /hls/{stream_id}/beacon`: 204; 400 for a body that is no beacon; 404
@@ -34,24 +53,32 @@ struct Beacon {
 pub async fn take(
     State(shared): State<Shared>,
     Path(stream): Path<String>,
+    asker: Asker,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let stream: StreamId = stream.parse()?;
     let beacon: Beacon = serde_json::from_slice(&body)
         .map_err(|error| Problem::Query(format!("not a beacon: {error}")))?;
-    if beacon.viewer.len() != 32 || !beacon.viewer.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Problem::Query("not a beacon: viewer is not 32 hex digits".to_owned()));
-    }
-    shared.follow(&stream).await?;
+    let is_name = beacon.viewer.len() == 32 && beacon.viewer.bytes().all(|b| b.is_ascii_hexdigit());
+    let viewer = beacon.viewer.parse().ok().filter(|_| is_name);
+    let viewer = viewer
+        .ok_or_else(|| Problem::Query("not a beacon: viewer is not 32 hex digits".to_owned()))?;
+    let view = shared.follow(&stream).await?.now().current.clone();
     shared.metrics.beacons.inc();
-    let Beacon { viewer, rendition, latency_ms, stalls } = beacon;
-    tracing::debug!(%stream, ?rendition, latency_ms, stalls, "beacon");
-    let seen = shared.origin.viewer_seen(&stream, viewer);
-    match tokio::time::timeout(TIME_OUT, seen).await {
-        Ok(Ok(())) => {}
-        // The figures miss a viewer for a while; the viewer misses nothing.
-        Ok(Err(error)) => tracing::debug!(%stream, error = report(&error), "presence not recorded"),
-        Err(_) => tracing::debug!(%stream, "presence not recorded in time"),
-    }
+    let Beacon { event, rendition, latency_ms, stalls, dropped_frames, watch_ms, .. } = beacon;
+    tracing::debug!(%stream, ?event, ?rendition, latency_ms, stalls, "beacon");
+    let seen = Sighting {
+        viewer,
+        source: SessionSource::Beacon,
+        sign: if event == Happened::Leave { Sign::Left } else { Sign::Seen },
+        covers: asker.guess(&shared, &stream),
+        broadcast: view.broadcast(),
+        rendition: rendition.and_then(|name| rung(&view, &name)),
+        stalls,
+        more_stalls: 0,
+        dropped_frames,
+        watch_ms,
+    };
+    shared.audience.see(&stream, seen);
     Ok(StatusCode::NO_CONTENT)
 }

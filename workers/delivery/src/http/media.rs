@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, Response};
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 use millrace_media::published::{MediaName, RenditionKind};
 
+use super::asker::Asker;
+use super::count::Carries;
 use super::problem::Problem;
 use super::respond::{Content, IMMUTABLE};
 use super::state::{Shared, Want};
@@ -16,6 +18,7 @@ use crate::fetch::{MediaKey, NoMedia};
 pub async fn get(
     State(shared): State<Shared>,
     Path((stream, broadcast, rendition, name)): Path<(String, String, String, String)>,
+    asker: Asker,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let stream: StreamId = stream.parse()?;
@@ -34,6 +37,8 @@ pub async fn get(
         RenditionKind::Video { .. } => "video/mp4",
         RenditionKind::Audio { .. } => "audio/mp4",
     };
+    asker.note(&shared, &stream, &view, &rendition);
+    let carries = Carries { stream: stream.clone(), rendition: rendition.clone() };
     let key = MediaKey { stream, broadcast, rendition, name };
     let bytes = match shared.fetch.get(&key).await {
         Ok(bytes) => bytes,
@@ -42,5 +47,7 @@ pub async fn get(
     };
     // The name never has other bytes, so it is the tag.
     let etag = format!("\"{}\"", key.name);
-    Ok(Content { bytes, content_type, etag, cache: IMMUTABLE }.respond(&headers))
+    let mut response = Content { bytes, content_type, etag, cache: IMMUTABLE }.respond(&headers);
+    response.extensions_mut().insert(carries);
+    Ok(response)
 }

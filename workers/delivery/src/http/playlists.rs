@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, Response};
 use millrace_media::hls;
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 
+use super::asker::Asker;
+use super::count::Carries;
 use super::problem::Problem;
 use super::respond::Content;
 use super::state::{Shared, Want};
@@ -40,6 +42,7 @@ pub async fn media(
     State(shared): State<Shared>,
     Path((stream, broadcast, rendition)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
+    asker: Asker,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let stream: StreamId = stream.parse()?;
@@ -52,17 +55,20 @@ pub async fn media(
 
     let found = shared.find(&stream, broadcast).await?;
     let view = shared.wait_for(found, broadcast, &rendition, want).await?;
+    asker.note(&shared, &stream, &view, &rendition);
     let on_write = || {
         shared.metrics.renders.inc();
     };
     let playlist = view.playlist(&rendition, form, on_write);
-    let playlist = playlist.ok_or(Problem::NoRendition(broadcast, rendition))?;
+    let playlist = playlist.ok_or_else(|| Problem::NoRendition(broadcast, rendition.clone()))?;
     let cache = match (view.has_ended(), want) {
         (true, _) => FINAL,
         (false, Some(_)) => BLOCKING,
         (false, None) => REVALIDATE,
     };
-    Ok(content(playlist, cache).respond(&headers))
+    let mut response = content(playlist, cache).respond(&headers);
+    response.extensions_mut().insert(Carries { stream, rendition });
+    Ok(response)
 }
 
 fn content(playlist: Playlist, cache: &'static str) -> Content {

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::problem::Problem;
 use crate::archive::Archive;
+use crate::audience::Audience;
 use crate::fetch::{Fetch, NoMedia};
 use crate::live::snapshot::Snapshot;
 use crate::live::streams::{Followed, NotFollowed, Streams};
@@ -31,6 +32,8 @@ pub struct Shared {
     pub archive: Archive,
     /// Media.
     pub fetch: Fetch,
+    /// Who watches.
+    pub audience: Audience,
     /// What is counted.
     pub metrics: Metrics,
     /// Places for blocked requests.

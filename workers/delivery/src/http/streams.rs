@@ -61,7 +61,7 @@ pub async fn status(
     Path(stream): Path<String>,
 ) -> Result<Json<StreamStatus>, Problem> {
     let stream: StreamId = stream.parse()?;
-    let viewers = tokio::time::timeout(TIME_OUT, shared.origin.viewers(&stream)).await;
+    let viewers = tokio::time::timeout(TIME_OUT, shared.origin.count_viewers(&stream)).await;
     let viewers = viewers.ok().and_then(Result::ok);
     match shared.follow(&stream).await {
         Ok(followed) => Ok(Json(describe(stream, &followed.now(), viewers))),

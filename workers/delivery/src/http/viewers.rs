@@ -20,7 +20,6 @@ const PREFLIGHT: Duration = Duration::from_hours(24);
 
 /// Everything an Ingress routes.
 pub fn router(shared: Shared) -> Router {
-    let metrics = shared.metrics.clone();
     let open = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD, Method::POST])
@@ -40,6 +39,6 @@ pub fn router(shared: Shared) -> Router {
         .route("/hls/{stream_id}/{broadcast}/{rendition}/{name}", get(media::get))
         .layer(open);
     hls.merge(pages::router())
-        .layer(middleware::from_fn_with_state(metrics, count::requests))
+        .layer(middleware::from_fn_with_state(shared.clone(), count::requests))
         .with_state(shared)
 }

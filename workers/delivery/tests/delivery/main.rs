@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod audience;
 mod media;
+mod metrics;
 mod pages;
 mod playlists;
 mod support;

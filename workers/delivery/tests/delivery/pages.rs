@@ -38,8 +38,8 @@ async fn beacons_are_counted_as_viewers() {
         let body = json!({"viewer": viewer, "rendition": "720p", "stalls": 0, "latencyMs": 900});
         assert_eq!(beacon(body.to_string()).await.status, 204);
     }
-    let status = replica.ask(&format!("/api/v1/streams/{}", world.stream)).await;
-    assert_eq!(status["viewers"], 2);
+    let path = format!("/api/v1/streams/{}", world.stream);
+    crate::support::until(async || replica.ask(&path).await["viewers"] == 2).await;
     assert_eq!(beacon("{}".to_owned()).await.status, 400);
     assert_eq!(beacon(json!({"viewer": "x".repeat(32)}).to_string()).await.status, 400);
     assert_eq!(beacon(" ".repeat(5_000)).await.status, 413);

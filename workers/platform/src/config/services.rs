@@ -43,23 +43,33 @@ impl fmt::Display for Installation {
     }
 }
 
-/// Redis: one URL per logical database.
+/// One logical database of Redis and how its server is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisServer {
+    /// Where it is; with `rediss` the connection is TLS.
+    pub url: ServiceUrl,
+    /// `REDIS_CA_FILE`: certificates (PEM) that vouch for the servers, in
+    /// place of the machine's. Matters for TLS only.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Redis: one server per logical database, which may all be the same.
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
     /// Database 0: verdicts on publish keys.
-    pub keys: ServiceUrl,
+    pub keys: RedisServer,
     /// Database 1: parts, segments, playlists, the writer's lease.
-    pub media: ServiceUrl,
+    pub media: RedisServer,
     /// Database 2: metrics.
-    pub metrics: ServiceUrl,
+    pub metrics: RedisServer,
     /// Database 3: who watches.
-    pub viewers: ServiceUrl,
+    pub viewers: RedisServer,
 }
 
 impl RedisConfig {
     /// From `REDIS_URL`, which carries no database number, and the overrides
     /// `REDIS_KEYS_URL`, `REDIS_MEDIA_URL`, `REDIS_METRICS_URL` and
-    /// `REDIS_VIEWERS_URL`, which may.
+    /// `REDIS_VIEWERS_URL`, which may; and `REDIS_CA_FILE`.
     pub fn read(env: &Env) -> Result<Self, Problem> {
         let base = redis_url(env, "REDIS_URL").and_then(|url| match url {
             Some(url) if !url.path().is_empty() => Err(env.note(
@@ -69,10 +79,16 @@ impl RedisConfig {
             )),
             url => Ok(url),
         });
-        let one = |name: &str, number: &str| match (redis_url(env, name)?, base.clone()?) {
-            (Some(own), _) => Ok(own),
-            (None, Some(base)) => Ok(base.with_path(number)),
-            (None, None) => Err(env.note("REDIS_URL", "not set", "redis://host:port")),
+        let ca_file = env.optional::<PathBuf>("REDIS_CA_FILE");
+        let one = |name: &str, number: &str| {
+            let url = match (redis_url(env, name)?, base.clone()?) {
+                (Some(own), _) => own,
+                (None, Some(base)) => base.with_path(number),
+                (None, None) => {
+                    return Err(env.note("REDIS_URL", "not set", "redis://host:port"));
+                }
+            };
+            Ok(RedisServer { url, ca_file: ca_file.clone()? })
         };
         let keys = one("REDIS_KEYS_URL", "0");
         let media = one("REDIS_MEDIA_URL", "1");
@@ -243,8 +259,8 @@ mod tests {
             ("REDIS_VIEWERS_URL", "redis://other:6379/9"),
         ]);
         let redis = RedisConfig::read(&env).unwrap();
-        assert_eq!(redis.media.expose(), "redis://r:6379/1");
-        assert_eq!(redis.viewers.expose(), "redis://other:6379/9");
+        assert_eq!(redis.media.url.expose(), "redis://r:6379/1");
+        assert_eq!(redis.viewers.url.expose(), "redis://other:6379/9");
     }
 
     #[test]

@@ -16,9 +16,62 @@ pub fn revoked_channel(installation: &Installation) -> String {
     format!("{}key-revoked", installation.prefix(':'))
 }
 
-/// Database 3: who watches a stream.
-pub fn viewers(installation: &Installation, stream: &StreamId) -> String {
-    format!("{}viewers:{{{stream}}}", installation.prefix(':'))
+/// Database 2: the streams that are live. The one key there of no stream.
+pub fn live_streams(installation: &Installation) -> String {
+    format!("{}metrics-live", installation.prefix(':'))
+}
+
+/// Database 2: what was counted of a stream in one second (unix s).
+pub fn counted(installation: &Installation, stream: &StreamId, second: u64) -> String {
+    format!("{}metrics:{{{stream}}}:{second}", installation.prefix(':'))
+}
+
+/// Database 2: the last second of a stream, summed.
+pub fn snapshot(installation: &Installation, stream: &StreamId) -> String {
+    format!("{}metrics:{{{stream}}}:snapshot", installation.prefix(':'))
+}
+
+/// The keys of one stream in database 3.
+#[derive(Debug, Clone)]
+pub struct ViewerKeys {
+    prefix: String,
+    stream: StreamId,
+}
+
+impl ViewerKeys {
+    /// Of this stream.
+    pub fn new(installation: &Installation, stream: &StreamId) -> Self {
+        Self { prefix: installation.prefix(':'), stream: stream.clone() }
+    }
+
+    fn key(&self, kind: &str) -> String {
+        format!("{}{kind}:{{{}}}", self.prefix, self.stream)
+    }
+
+    /// Who watches: a sorted set by the time last seen.
+    pub fn viewers(&self) -> String {
+        self.key("viewers")
+    }
+
+    /// What is known of each of them.
+    pub fn visits(&self) -> String {
+        self.key("visits")
+    }
+
+    /// How many are on each rung.
+    pub fn rungs(&self) -> String {
+        self.key("rungs")
+    }
+
+    /// Guesses that a viewer known by name makes unnecessary.
+    pub fn covered(&self) -> String {
+        self.key("covered")
+    }
+
+    /// What guesses are hashed with.
+    pub fn salt(&self) -> String {
+        self.key("salt")
+    }
 }
 
 /// The keys of one stream in database 1.
@@ -105,6 +158,7 @@ mod tests {
         );
         let blue = Installation::parse("blue").unwrap();
         assert_eq!(MediaKeys::new(&blue, &stream).writer(), "blue:writer:{events.keynote}");
-        assert_eq!(viewers(&blue, &stream), "blue:viewers:{events.keynote}");
+        assert_eq!(ViewerKeys::new(&blue, &stream).viewers(), "blue:viewers:{events.keynote}");
+        assert_eq!(counted(&blue, &stream, 12), "blue:metrics:{events.keynote}:12");
     }
 }

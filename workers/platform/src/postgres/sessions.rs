@@ -84,7 +84,8 @@ impl Sessions {
         Self { database, installation }
     }
 
-    /// Writes what is known of any number of sessions in one statement.
+    /// Writes what is known of any number of sessions in one statement; says
+    /// which had no row before.
     ///
     /// # Errors
     /// `Invalid` when one breaks a rule of migrations/; then none is written.
@@ -92,7 +93,7 @@ impl Sessions {
         &self,
         transaction: &mut Transaction,
         sessions: &[Session],
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<Vec<Uuid>, DatabaseError> {
         let columns: Columns = sessions.iter().collect();
         // One row per id and in one order: a statement can't meet a row twice,
         // and two that run at once can't wait for each other.
@@ -125,7 +126,8 @@ impl Sessions {
                    stalls = greatest(old.stalls, EXCLUDED.stalls),
                    dropped_frames = greatest(old.dropped_frames, EXCLUDED.dropped_frames)
                WHERE old.installation = EXCLUDED.installation
-                 AND old.stream_id = EXCLUDED.stream_id"#,
+                 AND old.stream_id = EXCLUDED.stream_id
+               RETURNING id AS "id!", (xmax = 0) AS "new!""#,
             self.installation.as_str(),
             &columns.ids,
             &columns.streams,
@@ -141,10 +143,11 @@ impl Sessions {
             &columns.stalls,
             &columns.dropped_frames,
         )
-        .execute(transaction.connection())
+        .fetch_all(transaction.connection())
         .await;
         let what = || format!("write {} viewers' sessions", sessions.len());
-        done.map(drop).map_err(|e| transaction.error(what(), e))
+        let rows = done.map_err(|e| transaction.error(what(), e))?;
+        Ok(rows.into_iter().filter(|row| row.new).map(|row| row.id).collect())
     }
 
     /// A viewer left; again changes nothing.

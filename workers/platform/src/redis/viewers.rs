@@ -1,15 +1,49 @@
 //! Who watches: Redis database 3, a sorted set per stream.
+//!
+//! Replicas report the viewers they saw. Beside the set a hash keeps what is
+//! known of each visit, so that a viewer whose requests are spread over
+//! replicas is one viewer, joined once, and its figures add up. Everything is
+//! forgotten 30 s after the viewer was last seen.
 
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use millrace_media::id::StreamId;
+use millrace_media::id::{RenditionName, StreamId};
+use redis::Script;
 
 use super::{Redis, RedisError};
 use crate::config::Installation;
-use crate::names::redis_keys;
+use crate::names::redis_keys::ViewerKeys;
+
+pub use report::{InvalidViewer, Report, Sign, Viewer, Visit};
 
 /// A viewer not seen for this long is gone.
 pub const IDLE: Duration = Duration::from_secs(30);
+/// Viewers in one call: the server is never busy long.
+const BATCH: usize = 500;
+/// Streams in one round trip.
+const STREAMS: usize = 500;
+/// A stream's guesses are hashed with another salt after this long.
+const SALT_LIFE: Duration = Duration::from_hours(24);
+
+static SEEN: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("viewers/prune.lua"), include_str!("viewers/seen.lua")))
+});
+static COUNT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("viewers/prune.lua"), include_str!("viewers/count.lua")))
+});
+
+/// How many watch a stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// All of them.
+    pub viewers: u32,
+    /// Those whose rung is known, by rung.
+    pub by_rung: BTreeMap<RenditionName, u32>,
+}
 
 /// Presence of viewers. Times are unix seconds, passed in.
 #[derive(Debug, Clone)]
@@ -24,36 +58,89 @@ impl Viewers {
         Self { redis, installation }
     }
 
-    /// These viewers of a stream were seen now; forgets those who are gone.
-    pub async fn seen(
+    fn keys(&self, stream: &StreamId) -> ViewerKeys {
+        ViewerKeys::new(&self.installation, stream)
+    }
+
+    fn script_keys(&self, stream: &StreamId) -> Vec<String> {
+        let keys = self.keys(stream);
+        vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered()]
+    }
+
+    /// These viewers of a stream were seen now; says what is known of each
+    /// visit then, none for a guess that is unnecessary. Forgets who is gone.
+    pub async fn report(
         &self,
         stream: &StreamId,
-        viewers: &[String],
+        reports: &[Report],
         now: u64,
-    ) -> Result<(), RedisError> {
-        if viewers.is_empty() {
-            return Ok(());
+    ) -> Result<Vec<Option<Visit>>, RedisError> {
+        let what = || format!("note {} viewers of {stream}", reports.len());
+        let mut visits = Vec::with_capacity(reports.len());
+        for some in reports.chunks(BATCH) {
+            let mut call = SEEN.prepare_invoke();
+            for key in self.script_keys(stream) {
+                call.key(key);
+            }
+            call.arg(gone(now)).arg(now).arg(IDLE.as_secs() * 2);
+            for report in some {
+                report.write(&mut call);
+            }
+            let answers: Vec<Vec<String>> = self.redis.script(&call, what).await?;
+            for answer in answers {
+                let visit = Visit::read(&answer);
+                visits.push(visit.map_err(|detail| self.redis.corrupt(what(), &detail))?);
+            }
         }
-        let key = redis_keys::viewers(&self.installation, stream);
-        let mut commands = redis::pipe();
-        let add = commands.cmd("ZADD").arg(&key);
-        for viewer in viewers {
-            add.arg(now).arg(viewer);
-        }
-        commands.ignore();
-        let gone = now.saturating_sub(IDLE.as_secs());
-        commands.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(format!("({gone}")).ignore();
-        commands.cmd("EXPIRE").arg(&key).arg(IDLE.as_secs() * 2).ignore();
-        self.redis.pipeline(&commands, || format!("note the viewers of {stream}")).await
+        Ok(visits)
     }
 
     /// How many watch a stream now.
     pub async fn count(&self, stream: &StreamId, now: u64) -> Result<u64, RedisError> {
         let mut count = redis::cmd("ZCOUNT");
-        count
-            .arg(redis_keys::viewers(&self.installation, stream))
-            .arg(now.saturating_sub(IDLE.as_secs()))
-            .arg("+inf");
+        count.arg(self.keys(stream).viewers()).arg(gone(now)).arg("+inf");
         self.redis.query(&count, || format!("count the viewers of {stream}")).await
     }
+
+    /// How many watch each of these streams now, and on which rungs. Forgets
+    /// who is gone.
+    pub async fn audiences(
+        &self,
+        streams: &[StreamId],
+        now: u64,
+    ) -> Result<Vec<Audience>, RedisError> {
+        let what = || format!("count the viewers of {} streams", streams.len());
+        let mut audiences = Vec::with_capacity(streams.len());
+        for some in streams.chunks(STREAMS) {
+            let calls: Vec<_> = some
+                .iter()
+                .map(|stream| (self.script_keys(stream), vec![gone(now).to_string()]))
+                .collect();
+            let counted: Vec<(u32, BTreeMap<String, u32>)> =
+                self.redis.script_for_each(&COUNT, &calls, what).await?;
+            audiences.extend(counted.into_iter().map(|(viewers, rungs)| {
+                // A name that is none was not written by this version.
+                let rung = |(name, count): (String, u32)| Some((name.parse().ok()?, count));
+                Audience { viewers, by_rung: rungs.into_iter().filter_map(rung).collect() }
+            }));
+        }
+        Ok(audiences)
+    }
+
+    /// What guesses of a stream's viewers are hashed with: the same for all
+    /// replicas, for a day; `fresh` if there is none yet.
+    pub async fn salt(&self, stream: &StreamId, fresh: &str) -> Result<String, RedisError> {
+        let key = self.keys(stream).salt();
+        let mut both = redis::pipe();
+        both.cmd("SET").arg(&key).arg(fresh).arg("NX").arg("EX").arg(SALT_LIFE.as_secs()).ignore();
+        both.cmd("GET").arg(&key);
+        let what = || format!("get the salt of {stream}");
+        let (salt,): (Option<String>,) = self.redis.pipeline(&both, what).await?;
+        Ok(salt.unwrap_or_else(|| fresh.to_owned()))
+    }
+}
+
+/// Who was last seen before this is gone.
+fn gone(now: u64) -> u64 {
+    now.saturating_sub(IDLE.as_secs())
 }

@@ -2,12 +2,15 @@
 //! store of their own.
 
 pub(crate) mod feed;
+pub(crate) mod live;
+pub(crate) mod postgres;
 pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use millrace_delivery::background;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::origin::Origin;
 use millrace_delivery::server::Server;
@@ -20,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use feed::Feed;
+use wire::Wire;
 
 /// Longer than anything takes that is not broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +34,7 @@ pub(crate) struct World {
     store: TempDir,
     redis: String,
     installation: String,
+    database: Option<String>,
 }
 
 impl World {
@@ -43,7 +48,37 @@ impl World {
             store: tempfile::tempdir().unwrap(),
             redis,
             installation: Uuid::new_v4().simple().to_string(),
+            database: None,
         }
+    }
+
+    /// With a database of its own in Postgres.
+    pub(crate) async fn with_postgres() -> Self {
+        let database = postgres::create().await;
+        Self { database: Some(database), ..Self::new() }
+    }
+
+    /// The settings of a replica whose Postgres is at the end of a wire.
+    pub(crate) async fn postgres_by_wire(&self) -> (Wire, Settings) {
+        let url = url::Url::parse(self.database.as_deref().unwrap()).unwrap();
+        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        let wire = Wire::to(&server).await;
+        let mut by_wire = url;
+        by_wire.set_port(Some(wire.address.port())).unwrap();
+        let mut variables = self.variables(&self.redis);
+        variables.retain(|(name, _)| *name != "DATABASE_URL");
+        variables.push(("DATABASE_URL", by_wire.to_string()));
+        (wire, Settings::read(&Env::from_pairs(variables)).unwrap())
+    }
+
+    /// Its tables.
+    pub(crate) fn tables(&self) -> postgres::Tables {
+        postgres::Tables::open(&self.settings(&self.redis))
+    }
+
+    /// Its counters and snapshots, and who watches.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin::open(&self.settings(&self.redis), &Metrics::default()).unwrap()
     }
 
     /// Where the test's Redis is: `host:port`.
@@ -53,16 +88,27 @@ impl World {
 
     /// The settings of a replica whose Redis is at this URL.
     pub(crate) fn settings(&self, redis: &str) -> Settings {
+        Settings::read(&Env::from_pairs(self.variables(redis))).unwrap()
+    }
+
+    /// The environment of a replica whose Redis is at this URL.
+    pub(crate) fn variables(&self, redis: &str) -> Vec<(&'static str, String)> {
         let store = format!("file://{}", self.store.path().display());
-        let variables = [
-            ("LISTEN_ADDRESS", "127.0.0.1"),
-            ("HTTP_PORT", "0"),
-            ("ADMIN_PORT", "0"),
-            ("REDIS_URL", redis),
-            ("OBJECT_STORE_URL", &store),
-            ("MILLRACE_INSTALLATION", &self.installation),
+        let mut variables = vec![
+            ("LISTEN_ADDRESS", "127.0.0.1".to_owned()),
+            ("HTTP_PORT", "0".to_owned()),
+            ("ADMIN_PORT", "0".to_owned()),
+            ("REDIS_URL", redis.to_owned()),
+            ("OBJECT_STORE_URL", store),
+            ("MILLRACE_INSTALLATION", self.installation.clone()),
         ];
-        Settings::read(&Env::from_pairs(variables)).unwrap()
+        variables.extend(self.database.clone().map(|url| ("DATABASE_URL", url)));
+        variables
+    }
+
+    /// Where the test's Redis is.
+    pub(crate) fn redis_url(&self) -> &str {
+        &self.redis
     }
 
     /// Begins a broadcast of the stream.
@@ -77,12 +123,15 @@ impl World {
 
     /// Starts a replica with these settings.
     pub(crate) async fn replica_with(&self, settings: Settings) -> Replica {
-        let origin = Origin::open(&settings).unwrap();
         let shutdown = CancellationToken::new();
         let metrics = Metrics::default();
+        let origin = Origin::open(&settings, &metrics).unwrap();
         let server = Server::bind(&settings, origin, metrics.clone(), shutdown.clone());
         let server = server.await.unwrap();
         let (viewers, admin) = server.addresses().unwrap();
+        for (_, task) in background::tasks(&settings, server.shared(), &shutdown).unwrap() {
+            tokio::spawn(task);
+        }
         tokio::spawn(server.run(Router::new()));
         Replica {
             viewers,

@@ -270,10 +270,7 @@ impl MediaWriter {
         call: &redis::ScriptInvocation<'_>,
         what: impl Fn() -> String,
     ) -> Result<Vec<Vec<u8>>, MediaError> {
-        let answer: Vec<Vec<u8>> = call
-            .invoke_async(&mut self.redis.manager())
-            .await
-            .map_err(|e| self.redis.error(what(), e))?;
+        let answer: Vec<Vec<u8>> = self.redis.script(call, &what).await?;
         match answer.first().map(Vec::as_slice) {
             Some(b"lost") => Err(MediaError::LeaseLost),
             Some(b"fenced") => {

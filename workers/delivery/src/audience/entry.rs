@@ -1,0 +1,177 @@
+//! One viewer at this replica: the newest of every sign of it. Pure.
+
+use std::cmp::max;
+
+use millrace_media::id::{BroadcastId, RenditionName};
+use millrace_platform::postgres::sessions::SessionSource;
+use millrace_platform::redis::viewers::{Report, Sign, Viewer, Visit};
+
+use super::sighting::Sighting;
+
+/// Without news a viewer is reported this often, ms: within the 30 s after
+/// which it is gone, and as often as our player's beacon.
+const REPORT: i64 = 9_500;
+/// A guess is a viewer when it asked over this time, ms: one look is none, and
+/// a player that is known by name has said so by then.
+const GUESS: i64 = 10_000;
+/// What a player's word for its figures is worth: stalls and dropped frames
+/// grow by at most so many a second, and this many seconds are given.
+const STALLS: u64 = 1;
+const DROPPED: u64 = 120;
+const GIVEN: u64 = 15;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Entry {
+    source: SessionSource,
+    pub(super) broadcast: BroadcastId,
+    joined_ms: i64,
+    pub(super) seen_ms: i64,
+    covers: Option<Viewer>,
+    rendition: Option<RenditionName>,
+    stalls: u32,
+    more_stalls: u32,
+    dropped_frames: u64,
+    watch_ms: Option<u64>,
+    /// Not reported yet.
+    sign: Option<Sign>,
+    reported: Option<Reported>,
+}
+
+/// When and on which rung a viewer was reported last.
+#[derive(Debug)]
+struct Reported {
+    at: i64,
+    rendition: Option<RenditionName>,
+}
+
+/// A viewer after a report: what this replica knows and what all know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Who.
+    pub viewer: Viewer,
+    /// Whence it is known.
+    pub source: SessionSource,
+    /// It left.
+    pub left: bool,
+    /// Last sign of it here, ms since 1970.
+    pub seen_ms: i64,
+    /// Time watched, ms.
+    pub watch_ms: u64,
+    /// The visit.
+    pub visit: Visit,
+}
+
+impl Entry {
+    pub(super) fn new(sighting: Sighting, now: i64) -> Self {
+        let mut entry = Self {
+            source: sighting.source,
+            broadcast: sighting.broadcast,
+            joined_ms: now,
+            seen_ms: now,
+            covers: None,
+            rendition: None,
+            stalls: 0,
+            more_stalls: 0,
+            dropped_frames: 0,
+            watch_ms: None,
+            sign: None,
+            reported: None,
+        };
+        entry.update(sighting, now);
+        entry
+    }
+
+    pub(super) fn update(&mut self, sighting: Sighting, now: i64) {
+        let seconds = GIVEN + elapsed(self.seen_ms, now) / 1_000;
+        let stalls = u64::from(self.stalls) + STALLS * seconds;
+        let stalls = sighting.stalls.min(u32::try_from(stalls).unwrap_or(u32::MAX));
+        let dropped = self.dropped_frames.saturating_add(DROPPED * seconds);
+        self.stalls = max(self.stalls, stalls);
+        self.dropped_frames = max(self.dropped_frames, sighting.dropped_frames.min(dropped));
+        // Told with many requests, an empty buffer is one all the same.
+        self.more_stalls = max(self.more_stalls, sighting.more_stalls.min(1));
+        self.watch_ms = max(self.watch_ms, sighting.watch_ms);
+        self.covers = sighting.covers.or(self.covers.take());
+        self.rendition = sighting.rendition.or(self.rendition.take());
+        self.seen_ms = now;
+        self.sign = Some(sighting.sign);
+    }
+
+    /// What is to be reported now, if anything.
+    pub(super) fn report(&mut self, viewer: &Viewer, now: i64) -> Option<Report> {
+        let sign = self.sign?;
+        if sign == Sign::Guessed && self.seen_ms.saturating_sub(self.joined_ms) < GUESS {
+            return None;
+        }
+        let news = sign == Sign::Left
+            || self.more_stalls > 0
+            || self.reported.as_ref().is_none_or(|last| {
+                now.saturating_sub(last.at) >= REPORT || last.rendition != self.rendition
+            });
+        if !news {
+            return None;
+        }
+        self.sign = None;
+        self.reported = Some(Reported { at: now, rendition: self.rendition.clone() });
+        Some(Report {
+            viewer: viewer.clone(),
+            sign,
+            covers: self.covers.clone(),
+            joined_ms: self.joined_ms,
+            broadcast: self.broadcast,
+            rendition: self.rendition.clone(),
+            stalls: self.stalls,
+            more_stalls: std::mem::take(&mut self.more_stalls),
+            dropped_frames: self.dropped_frames,
+        })
+    }
+
+    /// It left, and nothing was heard of it since that was reported.
+    pub(super) fn is_over(&self, report: &Report) -> bool {
+        report.sign == Sign::Left && self.sign.is_none()
+    }
+
+    /// A report was taken, and this is what all know.
+    pub(super) fn settle(&mut self, report: &Report, visit: Visit) -> Known {
+        self.joined_ms = visit.joined_ms;
+        self.known(report, visit)
+    }
+
+    /// A report was not taken: it is made again. What is known here alone;
+    /// none of a guess, which somebody else may know by name.
+    pub(super) fn put_back(&mut self, report: &Report) -> Option<Known> {
+        self.more_stalls = max(self.more_stalls, report.more_stalls);
+        self.sign.get_or_insert(report.sign);
+        self.reported = None;
+        let visit = Visit {
+            joined_ms: self.joined_ms,
+            broadcast: self.broadcast,
+            rendition: report.rendition.clone(),
+            rung_changes: 0,
+            stalls: report.stalls.saturating_add(report.more_stalls),
+            dropped_frames: report.dropped_frames,
+            rendition_before: None,
+            new_stalls: 0,
+            new_dropped_frames: 0,
+        };
+        (report.sign != Sign::Guessed).then(|| self.known(report, visit))
+    }
+
+    fn known(&self, report: &Report, visit: Visit) -> Known {
+        let since = elapsed(visit.joined_ms, self.seen_ms);
+        Known {
+            viewer: report.viewer.clone(),
+            source: self.source,
+            left: report.sign == Sign::Left,
+            seen_ms: max(self.seen_ms, visit.joined_ms),
+            watch_ms: self.watch_ms.map_or(since, |told| told.min(since + GIVEN * 1_000)),
+            visit,
+        }
+    }
+}
+
+/// Milliseconds from one time to a later one.
+fn elapsed(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or_default()
+}

@@ -1,0 +1,166 @@
+use millrace_media::id::BroadcastId;
+use millrace_platform::postgres::sessions::SessionSource;
+use millrace_platform::redis::viewers::Sign;
+use uuid::Uuid;
+
+use super::*;
+
+const NOW: i64 = 1_764_000_000_000;
+
+fn stream() -> StreamId {
+    "events.keynote".parse().unwrap()
+}
+
+fn seen(viewer: &str, rung: &str) -> Sighting {
+    Sighting {
+        viewer: viewer.parse().unwrap(),
+        source: SessionSource::Beacon,
+        sign: Sign::Seen,
+        covers: None,
+        broadcast: BroadcastId(Uuid::nil()),
+        rendition: Some(rung.parse().unwrap()),
+        stalls: 0,
+        more_stalls: 0,
+        dropped_frames: 0,
+        watch_ms: None,
+    }
+}
+
+fn guessed() -> Sighting {
+    Sighting { sign: Sign::Guessed, source: SessionSource::Guess, ..seen("g-guessed", "720p") }
+}
+
+/// The reports of the one stream.
+fn due(table: &mut Table, now: i64) -> Vec<Report> {
+    table.due(now).into_iter().flat_map(|(_, reports)| reports).collect()
+}
+
+/// What all know after a report.
+fn visit(report: &Report, joined_ms: i64) -> Visit {
+    Visit {
+        joined_ms,
+        broadcast: report.broadcast,
+        rendition: report.rendition.clone(),
+        rung_changes: 0,
+        stalls: report.stalls,
+        dropped_frames: report.dropped_frames,
+        rendition_before: None,
+        new_stalls: 2,
+        new_dropped_frames: 3,
+    }
+}
+
+#[test]
+fn many_requests_of_a_viewer_are_one_report_in_ten_seconds() {
+    let mut table = Table::new(10);
+    for second in 0..30 {
+        for _ in 0..5 {
+            assert!(table.see(&stream(), seen("viewer-1", "720p"), NOW + second * 1_000));
+        }
+        let reports = due(&mut table, NOW + second * 1_000 + 500);
+        assert_eq!(reports.len(), usize::from(second % 10 == 0), "second {second}");
+    }
+}
+
+#[test]
+fn news_is_reported_at_once() {
+    let mut table = Table::new(10);
+    table.see(&stream(), seen("viewer-1", "720p"), NOW);
+    assert_eq!(due(&mut table, NOW).len(), 1);
+    assert_eq!(due(&mut table, NOW + 20_000), [], "nothing was seen since");
+    table.see(&stream(), seen("viewer-1", "480p"), NOW + 1_000);
+    assert_eq!(due(&mut table, NOW + 1_000)[0].rendition, Some("480p".parse().unwrap()));
+    table.see(&stream(), Sighting { more_stalls: 1, ..seen("viewer-1", "480p") }, NOW + 2_000);
+    assert_eq!(due(&mut table, NOW + 2_000)[0].more_stalls, 1);
+    table.see(&stream(), Sighting { sign: Sign::Left, ..seen("viewer-1", "480p") }, NOW + 3_000);
+    let [left] = &due(&mut table, NOW + 3_000)[..] else { panic!() };
+    assert_eq!(left.sign, Sign::Left);
+    let known = table.settle(&stream(), left, Some(visit(left, NOW))).unwrap();
+    assert!(known.left);
+    assert_eq!((known.watch_ms, table.viewers()), (3_000, 0));
+}
+
+#[test]
+fn one_look_is_no_viewer_and_ten_seconds_of_them_are_one() {
+    let mut table = Table::new(10);
+    table.see(&stream(), guessed(), NOW);
+    table.see(&stream(), guessed(), NOW + 9_000);
+    assert_eq!(due(&mut table, NOW + 30_000), []);
+    table.see(&stream(), guessed(), NOW + 10_000);
+    let [report] = &due(&mut table, NOW + 10_000)[..] else { panic!() };
+    assert_eq!((report.sign, report.joined_ms), (Sign::Guessed, NOW));
+    assert_eq!(table.settle(&stream(), report, None), None, "it is known by name");
+}
+
+#[test]
+fn what_was_not_taken_is_reported_again_and_told_as_known_here() {
+    let mut table = Table::new(10);
+    table.see(&stream(), Sighting { stalls: 4, ..seen("viewer-1", "720p") }, NOW);
+    let first = due(&mut table, NOW);
+    let known = table.put_back(&stream(), &first[0]).unwrap();
+    assert_eq!((known.visit.joined_ms, known.visit.stalls), (NOW, 4));
+    let second = due(&mut table, NOW + 1_000);
+    assert_eq!(second, first);
+    // Others saw it join before.
+    let visit = visit(&second[0], NOW - 5_000);
+    let known = table.settle(&stream(), &second[0], Some(visit)).unwrap();
+    assert_eq!((known.visit.joined_ms, known.watch_ms), (NOW - 5_000, 5_000));
+    let counted = table.take_counted();
+    assert_eq!((counted[0].1.buffering_events, counted[0].1.dropped_frames), (2, 3));
+    assert_eq!(table.take_counted(), []);
+}
+
+#[test]
+fn a_players_word_is_bounded() {
+    let mut table = Table::new(10);
+    let liar = || Sighting {
+        stalls: u32::MAX,
+        dropped_frames: u64::MAX,
+        watch_ms: Some(u64::MAX),
+        ..seen("viewer-1", "720p")
+    };
+    table.see(&stream(), liar(), NOW);
+    table.see(&stream(), liar(), NOW + 10_000);
+    let [report] = &due(&mut table, NOW + 10_000)[..] else { panic!() };
+    assert_eq!((report.stalls, report.dropped_frames), (15 + 25, 120 * (15 + 25)));
+    let known = table.settle(&stream(), report, Some(visit(report, NOW))).unwrap();
+    assert_eq!(known.watch_ms, 25_000);
+}
+
+#[test]
+fn a_full_table_takes_nobody_new_and_forgets_who_is_gone() {
+    let mut table = Table::new(2);
+    assert!(table.see(&stream(), seen("viewer-1", "720p"), NOW));
+    assert!(table.see(&stream(), seen("viewer-2", "720p"), NOW + 50_000));
+    assert!(!table.see(&stream(), seen("viewer-3", "720p"), NOW + 50_000));
+    assert!(table.see(&stream(), seen("viewer-1", "480p"), NOW + 50_000));
+    table.forget(NOW + 50_000 + IDLE);
+    assert_eq!(table.viewers(), 2);
+    table.forget(NOW + 50_001 + IDLE);
+    assert_eq!(table.viewers(), 0);
+}
+
+#[test]
+fn a_new_broadcast_is_a_new_visit() {
+    let mut table = Table::new(10);
+    table.see(&stream(), Sighting { stalls: 5, ..seen("viewer-1", "720p") }, NOW);
+    let next = BroadcastId(Uuid::max());
+    let new = Sighting { broadcast: next, ..seen("viewer-1", "720p") };
+    table.see(&stream(), new, NOW + 1_000);
+    table.see(&stream(), seen("viewer-1", "720p"), NOW + 2_000);
+    let [report] = &due(&mut table, NOW + 2_000)[..] else { panic!() };
+    assert_eq!((report.broadcast, report.joined_ms, report.stalls), (next, NOW + 1_000, 0));
+}
+
+#[test]
+fn a_salt_is_asked_for_once_a_minute_of_streams_that_are_used() {
+    let mut table = Table::new(10);
+    assert_eq!(table.salt(&stream(), NOW), None);
+    assert_eq!(table.unsalted(NOW), [stream()]);
+    table.set_salt(&stream(), "salt", NOW);
+    assert_eq!(table.salt(&stream(), NOW).as_deref(), Some("salt"));
+    assert_eq!(table.unsalted(NOW + SALT - 1), []);
+    assert_eq!(table.unsalted(NOW + SALT), [stream()]);
+    table.forget(NOW + IDLE + 1);
+    assert_eq!(table.unsalted(NOW + IDLE + 1), []);
+}

@@ -1,0 +1,64 @@
+//! Who asks for media or a playlist: an extractor that never refuses.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use millrace_media::cmcd::{Cmcd, InvalidCmcd};
+use millrace_media::id::{RenditionName, StreamId};
+use millrace_media::published::RenditionKind;
+use millrace_platform::redis::viewers::Viewer;
+
+use super::state::Shared;
+use crate::audience::guess::{Client, Peer};
+use crate::audience::sighting::Sighting;
+use crate::live::view::View;
+
+/// What a request says of whoever asks.
+#[derive(Debug)]
+pub struct Asker {
+    client: Option<Client>,
+    cmcd: Result<Option<Cmcd>, InvalidCmcd>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<Peer>();
+        Ok(Self {
+            client: peer.map(|peer| Client::of(*peer, &parts.headers)),
+            cmcd: Cmcd::of_query(parts.uri.query().unwrap_or_default()),
+        })
+    }
+}
+
+impl Asker {
+    /// The name by which a guess knows it.
+    pub fn guess(&self, shared: &Shared, stream: &StreamId) -> Option<Viewer> {
+        shared.audience.guess(stream, self.client.as_ref()?)
+    }
+
+    /// It watches this rendition, if the broadcast is not over.
+    pub fn note(&self, shared: &Shared, stream: &StreamId, view: &View, name: &RenditionName) {
+        if view.has_ended() {
+            return;
+        }
+        let cmcd = self.cmcd.as_ref().unwrap_or_else(|_| {
+            shared.metrics.cmcd_malformed.inc();
+            &None
+        });
+        let guess = self.guess(shared, stream);
+        let rung = rung(view, name);
+        let seen = Sighting::of_request(cmcd.as_ref(), guess, view.broadcast(), rung);
+        if let Some(seen) = seen {
+            shared.audience.see(stream, seen);
+        }
+    }
+}
+
+/// The name, if it is a rung of the broadcast.
+pub fn rung(view: &View, name: &RenditionName) -> Option<RenditionName> {
+    let info = view.info.rendition(name)?;
+    matches!(info.kind, RenditionKind::Video { .. }).then(|| name.clone())
+}

@@ -1,0 +1,229 @@
+//! The counters of each second and what they sum up to: Redis database 2.
+//!
+//! Whoever counts something of a stream (its ingest, its transcoder, every
+//! delivery replica) writes what it counted in a second into that second's
+//! hash, under its own name: written twice it counts once. Whoever aggregates
+//! reads a second when it is over, and writes one [`Snapshot`] per stream. All
+//! of it lives for seconds.
+
+mod live;
+
+use std::collections::BTreeMap;
+
+use millrace_media::id::{BroadcastId, RenditionName, StreamId};
+use serde::{Deserialize, Serialize};
+
+use super::{Redis, RedisError};
+use crate::config::Installation;
+use crate::names::redis_keys;
+
+pub use live::Live;
+
+/// Life of counters and snapshots, seconds.
+pub const LIFE: u64 = 5;
+/// A stream that nobody called live for this long, in seconds, is not.
+const LIVE: u64 = 5;
+/// Streams in one round trip.
+const BATCH: usize = 500;
+
+/// What one process counted of one stream in one second.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counters {
+    /// The broadcast that is open, told by who knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<BroadcastId>,
+    /// Bytes from the publisher.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ingress_bytes: u64,
+    /// Bytes to viewers, by rendition.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub egress_bytes: BTreeMap<RenditionName, u64>,
+    /// Frames that viewers' decoders dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_frames: u64,
+    /// Stalls of viewers.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub buffering_events: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Counters {
+    /// Adds what another process counted.
+    pub fn add(&mut self, other: Self) {
+        // Ids of broadcasts grow: a process that is behind tells the older one.
+        self.broadcast = self.broadcast.max(other.broadcast);
+        self.ingress_bytes = self.ingress_bytes.saturating_add(other.ingress_bytes);
+        for (rendition, bytes) in other.egress_bytes {
+            let sum = self.egress_bytes.entry(rendition).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        self.dropped_frames = self.dropped_frames.saturating_add(other.dropped_frames);
+        self.buffering_events = self.buffering_events.saturating_add(other.buffering_events);
+    }
+
+    /// Nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The data of the `metrics` message, by its names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricsData {
+    /// The stream.
+    pub stream_id: StreamId,
+    /// Who watches.
+    pub concurrent_viewers: u32,
+    /// From the publisher, Mbit/s.
+    pub ingress_bitrate_mbps: f64,
+    /// To all viewers, Mbit/s.
+    pub egress_bitrate_mbps: f64,
+    /// Viewers by rung.
+    pub quality_distribution: BTreeMap<RenditionName, u32>,
+    /// Frames that viewers' decoders dropped in the second.
+    pub dropped_frames: u64,
+    /// Stalls of viewers in the second.
+    pub buffering_events: u64,
+}
+
+/// One second of one stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Which second, unix s.
+    pub second: u64,
+    /// The broadcast that was live, where somebody told.
+    pub broadcast: Option<BroadcastId>,
+    /// What it was like.
+    pub data: MetricsData,
+}
+
+/// Database 2. Times are unix seconds, passed in.
+#[derive(Debug, Clone)]
+pub struct MetricsStore {
+    redis: Redis,
+    installation: Installation,
+}
+
+impl MetricsStore {
+    /// On database 2.
+    pub fn new(redis: Redis, installation: Installation) -> Self {
+        Self { redis, installation }
+    }
+
+    /// Writes what `source` counted in `second`, in one round trip. `source` is
+    /// unique among processes and the same in every call of one.
+    pub async fn put_counters(
+        &self,
+        source: &str,
+        second: u64,
+        counted: &[(StreamId, Counters)],
+    ) -> Result<(), RedisError> {
+        let what = || format!("write the counters of {} streams", counted.len());
+        for some in counted.chunks(BATCH) {
+            let mut commands = redis::pipe();
+            for (stream, counters) in some {
+                let key = redis_keys::counted(&self.installation, stream, second);
+                let json = self.redis.to_json(counters, what)?;
+                commands.cmd("HSET").arg(&key).arg(source).arg(json).ignore();
+                commands.cmd("EXPIRE").arg(&key).arg(LIFE).ignore();
+            }
+            self.redis.pipeline::<()>(&commands, what).await?;
+        }
+        Ok(())
+    }
+
+    /// Calls a stream live now, and writes what its ingest or transcoder
+    /// counted in `second`.
+    pub async fn put_live(
+        &self,
+        source: &str,
+        stream: &StreamId,
+        second: u64,
+        counters: &Counters,
+    ) -> Result<(), RedisError> {
+        let what = || format!("call {stream} live");
+        let (live, key) = (
+            redis_keys::live_streams(&self.installation),
+            redis_keys::counted(&self.installation, stream, second),
+        );
+        let mut commands = redis::pipe();
+        commands.cmd("ZADD").arg(&live).arg("GT").arg(second).arg(stream.as_str()).ignore();
+        commands.cmd("EXPIRE").arg(&live).arg(LIVE * 2).ignore();
+        let json = self.redis.to_json(counters, what)?;
+        commands.cmd("HSET").arg(&key).arg(source).arg(json).ignore();
+        commands.cmd("EXPIRE").arg(&key).arg(LIFE).ignore();
+        self.redis.pipeline(&commands, what).await
+    }
+
+    /// The streams that were called live a short while before `second`, or in
+    /// it. Forgets those that are not any more.
+    pub async fn live(&self, second: u64) -> Result<Vec<StreamId>, RedisError> {
+        let key = redis_keys::live_streams(&self.installation);
+        let since = second.saturating_sub(LIVE);
+        let mut commands = redis::pipe();
+        commands.cmd("ZREMRANGEBYSCORE").arg(&key).arg("-inf").arg(format!("({since}")).ignore();
+        commands.cmd("ZRANGEBYSCORE").arg(&key).arg(since).arg("+inf");
+        let what = || "list the live streams".to_owned();
+        let (streams,): (Vec<String>,) = self.redis.pipeline(&commands, what).await?;
+        Ok(streams.iter().filter_map(|text| text.parse().ok()).collect())
+    }
+
+    /// What all counted of each of these streams in `second`, summed.
+    pub async fn sums(
+        &self,
+        streams: &[StreamId],
+        second: u64,
+    ) -> Result<Vec<Counters>, RedisError> {
+        let what = || format!("read the counters of {} streams", streams.len());
+        let mut sums = Vec::with_capacity(streams.len());
+        for some in streams.chunks(BATCH) {
+            let mut commands = redis::pipe();
+            for stream in some {
+                let key = redis_keys::counted(&self.installation, stream, second);
+                commands.cmd("HVALS").arg(key);
+            }
+            let all: Vec<Vec<Vec<u8>>> = self.redis.pipeline(&commands, what).await?;
+            for of_stream in all {
+                let mut sum = Counters::default();
+                for json in of_stream {
+                    let read = serde_json::from_slice(&json);
+                    sum.add(read.map_err(|e| self.redis.corrupt(what(), &e))?);
+                }
+                sums.push(sum);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Writes each stream's last second.
+    pub async fn put_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), RedisError> {
+        let what = || format!("write the snapshots of {} streams", snapshots.len());
+        for some in snapshots.chunks(BATCH) {
+            let mut commands = redis::pipe();
+            for snapshot in some {
+                let key = redis_keys::snapshot(&self.installation, &snapshot.data.stream_id);
+                let json = self.redis.to_json(snapshot, what)?;
+                commands.cmd("SET").arg(key).arg(json).arg("EX").arg(LIFE).ignore();
+            }
+            self.redis.pipeline::<()>(&commands, what).await?;
+        }
+        Ok(())
+    }
+
+    /// A stream's last second; none when it is not live.
+    pub async fn get_snapshot(&self, stream: &StreamId) -> Result<Option<Snapshot>, RedisError> {
+        let what = || format!("look up the metrics of {stream}");
+        let mut get = redis::cmd("GET");
+        get.arg(redis_keys::snapshot(&self.installation, stream));
+        let json: Option<Vec<u8>> = self.redis.query(&get, what).await?;
+        let read = json.map(|json| serde_json::from_slice(&json)).transpose();
+        read.map_err(|e| self.redis.corrupt(what(), &e))
+    }
+}

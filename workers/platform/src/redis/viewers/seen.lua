@@ -1,0 +1,48 @@
+-- After prune.lua. Notes viewers who were seen, guessed or left.
+--
+-- ARGV: 2 now (unix s), 3 life of the keys (s), then nine for each viewer: name,
+--       "seen", "guess" or "left", the guess it makes unnecessary (or ""),
+--       joined (if it is new), broadcast, rung (or "-"), stalls in all, stalls
+--       more, dropped frames in all
+-- Returns for each {"covered"} (a guess that is unnecessary) or {joined,
+-- broadcast, rung, changes, stalls, dropped, rung before, stalls new, dropped new}.
+local now, answers = ARGV[2], {}
+for i = 4, #ARGV, 9 do
+  local viewer, sign, covers = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if covers ~= '' then
+    redis.call('ZADD', KEYS[4], now, covers)
+    forget(covers)
+  end
+  if sign == 'guess' and redis.call('ZSCORE', KEYS[4], viewer) then
+    forget(viewer)
+    answers[#answers + 1] = { 'covered' }
+  else
+    local visit = visit_of(viewer)
+    -- Another broadcast is another visit; a replica that is behind opens none.
+    if visit and ARGV[i + 4] > visit[2] then
+      forget(viewer)
+      visit = nil
+    end
+    visit = visit or { ARGV[i + 3], ARGV[i + 4], '-', '0', '0', '0' }
+    local rung, before = ARGV[i + 5], visit[3]
+    if rung == '-' then rung = before end
+    if rung ~= before then
+      count(before, -1)
+      count(rung, 1)
+      if before ~= '-' then visit[4] = string.format('%d', visit[4] + 1) end
+    end
+    local stalls = math.max(tonumber(visit[5]), tonumber(ARGV[i + 6])) + tonumber(ARGV[i + 7])
+    local dropped = math.max(tonumber(visit[6]), tonumber(ARGV[i + 8]))
+    local new_stalls, new_dropped = stalls - visit[5], dropped - visit[6]
+    visit[3], visit[5], visit[6] = rung, string.format('%d', stalls), string.format('%d', dropped)
+    redis.call('HSET', KEYS[2], viewer, table.concat(visit, ' '))
+    redis.call('ZADD', KEYS[1], 'GT', now, viewer)
+    if sign == 'left' then forget(viewer) end
+    answers[#answers + 1] = {
+      visit[1], visit[2], visit[3], visit[4], visit[5], visit[6], before,
+      string.format('%d', new_stalls), string.format('%d', new_dropped)
+    }
+  end
+end
+for key = 1, 4 do redis.call('EXPIRE', KEYS[key], ARGV[3]) end
+return answers

@@ -1,0 +1,8 @@
+//! The modules over real Redis servers of the tests' own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+mod databases;
+mod metrics;
+mod server;
+mod viewers;

@@ -1,0 +1,229 @@
+//! Who watches.
+
+use millrace_media::id::{BroadcastId, Msn, Run, StreamId};
+use millrace_media::published::{
+    BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
+};
+use millrace_media::time::Ticks;
+use millrace_platform::redis::Redis;
+use millrace_platform::redis::media::MediaWriter;
+use millrace_platform::redis::viewers::{Audience, Report, Sign, Viewers, Visit};
+use uuid::Uuid;
+
+use crate::server::{Server, config, installation};
+
+/// A viewer who was seen.
+pub(crate) fn report(viewer: &str, broadcast: BroadcastId, rung: Option<&str>) -> Report {
+    Report {
+        viewer: viewer.parse().unwrap(),
+        sign: Sign::Seen,
+        covers: None,
+        joined_ms: 1_764_000_000_123,
+        broadcast,
+        rendition: rung.map(|name| name.parse().unwrap()),
+        stalls: 0,
+        more_stalls: 0,
+        dropped_frames: 0,
+    }
+}
+
+/// A description, a part and a segment.
+pub(crate) async fn publish(writer: &MediaWriter, broadcast: BroadcastId, stream: &StreamId) {
+    let rung = RenditionInfo {
+        name: "720p".parse().unwrap(),
+        kind: RenditionKind::Video { width: 1280, height: 720 },
+        codecs: "avc1.64001f".to_owned(),
+        timescale: 90_000,
+        bandwidth: 1,
+        average_bandwidth: 1,
+    };
+    let info = BroadcastInfo {
+        stream: stream.clone(),
+        broadcast,
+        started_ms: 0,
+        segment_duration: Ticks::from_ms(2_000),
+        part_target: Ticks::from_ms(215),
+        dvr_window: Ticks::from_ms(120_000),
+        frame_rate: FrameRate { num: 30, den: 1 },
+        renditions: vec![rung.clone()],
+        ended: false,
+    };
+    writer.put_broadcast(&info).await.unwrap();
+    let bytes = bytes::Bytes::from_static(b"media");
+    let init = InitHash::of(b"init");
+    let part = PartInfo {
+        msn: Msn(0),
+        part: 0,
+        run: Run(1),
+        start: 0,
+        duration: 180_000,
+        bytes: 5,
+        independent: true,
+        discontinuities: 0,
+        date_ms: 0,
+        init: init.clone(),
+    };
+    writer.publish_part(&rung.name, &part, &bytes).await.unwrap();
+    let segment = SegmentInfo {
+        msn: Msn(0),
+        run: Run(1),
+        start: 0,
+        duration: 180_000,
+        bytes: 5,
+        discontinuities: 0,
+        date_ms: 0,
+        init,
+        gap: false,
+    };
+    let parts = [(0, Run(1))];
+    writer.publish_segment(&rung.name, &segment, &bytes, &parts, Msn(0)).await.unwrap();
+}
+
+struct World {
+    viewers: Viewers,
+    stream: StreamId,
+    broadcast: BroadcastId,
+    _server: Server,
+}
+
+impl World {
+    fn new() -> Self {
+        let server = Server::start();
+        let redis = Redis::connect(&config(&server).viewers, "viewers").unwrap();
+        Self {
+            viewers: Viewers::new(redis, installation()),
+            stream: "events.keynote".parse().unwrap(),
+            broadcast: BroadcastId(Uuid::now_v7()),
+            _server: server,
+        }
+    }
+
+    fn seen(&self, viewer: &str, rung: Option<&str>) -> Report {
+        report(viewer, self.broadcast, rung)
+    }
+
+    async fn report(&self, report: Report, now: u64) -> Option<Visit> {
+        let visits = self.viewers.report(&self.stream, &[report], now).await.unwrap();
+        let [visit] = &visits[..] else { panic!("{visits:?}") };
+        visit.clone()
+    }
+
+    async fn audience(&self, now: u64) -> Audience {
+        let counted = self.viewers.audiences(std::slice::from_ref(&self.stream), now).await;
+        let audience = counted.unwrap().remove(0);
+        let count = self.viewers.count(&self.stream, now).await.unwrap();
+        assert_eq!(u64::from(audience.viewers), count);
+        audience
+    }
+}
+
+fn audience(viewers: u32, by_rung: &[(&str, u32)]) -> Audience {
+    let by_rung = by_rung.iter().map(|(name, count)| (name.parse().unwrap(), *count)).collect();
+    Audience { viewers, by_rung }
+}
+
+#[tokio::test]
+async fn a_viewer_is_counted_once_until_thirty_seconds_after_it_was_last_seen() {
+    let world = World::new();
+    let all = ["viewer-1", "viewer-2", "viewer-1"].map(|name| world.seen(name, Some("720p")));
+    world.viewers.report(&world.stream, &all, 1_000).await.unwrap();
+    assert_eq!(world.audience(1_000).await, audience(2, &[("720p", 2)]));
+    world.report(world.seen("viewer-1", Some("480p")), 1_010).await;
+    assert_eq!(world.audience(1_030).await, audience(2, &[("480p", 1), ("720p", 1)]));
+    assert_eq!(world.audience(1_031).await, audience(1, &[("480p", 1)]));
+    assert_eq!(world.audience(1_041).await, audience(0, &[]));
+}
+
+#[tokio::test]
+async fn a_viewer_who_leaves_is_not_counted_and_comes_back_as_another_visit() {
+    let world = World::new();
+    world.report(world.seen("viewer-1", Some("720p")), 1_000).await;
+    let mut left = world.seen("viewer-1", None);
+    (left.sign, left.stalls) = (Sign::Left, 3);
+    let visit = world.report(left, 1_001).await.unwrap();
+    assert_eq!((visit.joined_ms, visit.new_stalls), (1_764_000_000_123, 3));
+    assert_eq!(world.audience(1_001).await, audience(0, &[]));
+    let mut again = world.seen("viewer-1", Some("720p"));
+    again.joined_ms = 1_764_000_009_999;
+    assert_eq!(world.report(again, 1_009).await.unwrap().joined_ms, 1_764_000_009_999);
+}
+
+#[tokio::test]
+async fn replicas_agree_when_a_viewer_joined_and_what_it_did() {
+    let world = World::new();
+    let mut first = world.seen("viewer-1", Some("720p"));
+    (first.stalls, first.dropped_frames) = (1, 10);
+    let visit = world.report(first.clone(), 1_000).await.unwrap();
+    assert_eq!((visit.rendition_before, visit.new_stalls, visit.new_dropped_frames), (None, 1, 10));
+    // Another replica sees it for the first time.
+    let mut second = world.seen("viewer-1", Some("480p"));
+    (second.joined_ms, second.stalls, second.dropped_frames) = (1_764_000_005_000, 2, 15);
+    let visit = world.report(second, 1_005).await.unwrap();
+    assert_eq!(visit.joined_ms, first.joined_ms);
+    assert_eq!(visit.rendition_before, Some("720p".parse().unwrap()));
+    assert_eq!((visit.rung_changes, visit.stalls, visit.dropped_frames), (1, 2, 15));
+    assert_eq!((visit.new_stalls, visit.new_dropped_frames), (1, 5));
+    // Told again, nothing is new; what is seen beside the player's count adds up.
+    let mut third = world.seen("viewer-1", None);
+    (third.stalls, third.more_stalls, third.dropped_frames) = (2, 2, 15);
+    let visit = world.report(third, 1_006).await.unwrap();
+    assert_eq!((visit.rung_changes, visit.stalls, visit.new_stalls), (1, 4, 2));
+    assert_eq!(visit.rendition, Some("480p".parse().unwrap()));
+    assert_eq!(visit.new_dropped_frames, 0);
+}
+
+#[tokio::test]
+async fn a_guess_is_not_counted_beside_the_viewer_it_stands_for() {
+    let world = World::new();
+    let mut guess = world.seen("guess-of-1", Some("720p"));
+    guess.sign = Sign::Guessed;
+    world.report(guess.clone(), 1_000).await.unwrap();
+    assert_eq!(world.audience(1_000).await.viewers, 1);
+    let mut named = world.seen("viewer-1", Some("720p"));
+    named.covers = Some(guess.viewer.clone());
+    world.report(named, 1_001).await.unwrap();
+    assert_eq!(world.audience(1_001).await, audience(1, &[("720p", 1)]));
+    assert_eq!(world.report(guess.clone(), 1_002).await, None);
+    assert_eq!(world.audience(1_002).await.viewers, 1);
+    assert!(world.report(guess, 1_032).await.is_some(), "nobody covers it any more");
+}
+
+#[tokio::test]
+async fn another_broadcast_is_another_visit_and_a_replica_behind_opens_none() {
+    let world = World::new();
+    let old = world.seen("viewer-1", Some("720p"));
+    world.report(old.clone(), 1_000).await;
+    let mut new = old.clone();
+    (new.broadcast, new.joined_ms) = (BroadcastId(Uuid::now_v7()), 1_764_000_001_000);
+    let visit = world.report(new.clone(), 1_001).await.unwrap();
+    assert_eq!((visit.broadcast, visit.joined_ms), (new.broadcast, new.joined_ms));
+    let visit = world.report(old, 1_002).await.unwrap();
+    assert_eq!((visit.broadcast, visit.joined_ms), (new.broadcast, new.joined_ms));
+    assert_eq!(world.audience(1_002).await, audience(1, &[("720p", 1)]));
+}
+
+#[tokio::test]
+async fn a_big_audience_is_counted_exactly() {
+    let world = World::new();
+    let rungs = ["480p", "720p", "1080p"];
+    let all: Vec<_> =
+        (0..3_000).map(|n| world.seen(&format!("viewer-{n}"), rungs.get(n % 3).copied())).collect();
+    world.viewers.report(&world.stream, &all, 1_000).await.unwrap();
+    let even = [("480p", 1_000), ("720p", 1_000), ("1080p", 1_000)];
+    assert_eq!(world.audience(1_000).await, audience(3_000, &even));
+    let half: Vec<_> = all.into_iter().take(1_500).collect();
+    world.viewers.report(&world.stream, &half, 1_020).await.unwrap();
+    // The rest is forgotten over a few counts.
+    for _ in 0..2 {
+        world.audience(1_031).await;
+    }
+    let even = [("480p", 500), ("720p", 500), ("1080p", 500)];
+    assert_eq!(world.audience(1_031).await, audience(1_500, &even));
+}
+
+#[tokio::test]
+async fn all_replicas_get_the_same_salt() {
+    let world = World::new();
+    assert_eq!(world.viewers.salt(&world.stream, "one").await.unwrap(), "one");
+    assert_eq!(world.viewers.salt(&world.stream, "two").await.unwrap(), "one");
+}
