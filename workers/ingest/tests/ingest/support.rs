@@ -13,14 +13,16 @@ use std::time::Duration;
 
 use millrace_media::id::{PublishKey, StreamId};
 use millrace_media::record::{Body, Reassembler, Record};
-use millrace_platform::config::{DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig};
+use millrace_platform::config::{
+    DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, RolesConfig,
+};
 use millrace_platform::kafka::{Admin, LogReader, Producer, ProducerLimits, TopicSpec, Watermarks};
 use millrace_platform::keys::{Hasher, KeyRing, Verdicts, generate};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::{KeySource, Keys, NewKey};
 use millrace_platform::postgres::outbox::Outbox;
-use millrace_platform::postgres::{Database, migrate};
+use millrace_platform::postgres::{Database, grant_roles, migrate};
 use millrace_platform::redis::Redis;
 use sqlx::{Connection, Executor};
 
@@ -34,7 +36,7 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) broadcasts: Broadcasts,
     pub(crate) outbox: Outbox,
-    /// Of its database.
+    /// Of its database, as ingest logs in.
     pub(crate) database: String,
     pub(crate) verdicts: Verdicts,
     pub(crate) ring: KeyRing,
@@ -48,6 +50,14 @@ pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"))
 }
 
+/// The URL with which ingest logs in: as a worker, with no more than its grants.
+async fn as_worker(owner: &DatabaseConfig, url: &str, unique: &str) -> String {
+    let role = format!("{unique}_worker");
+    let roles = RolesConfig::read(&Env::from_pairs([("DATABASE_ROLE_WORKER", &role)])).unwrap();
+    grant_roles(owner, &roles).await.unwrap();
+    url.replace("//postgres@", &format!("//{role}@"))
+}
+
 impl World {
     /// Makes database, topic and key.
     pub(crate) async fn new() -> Self {
@@ -59,7 +69,10 @@ impl World {
         let unique = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..16]);
         let mut admin = sqlx::PgConnection::connect(server).await.unwrap();
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {unique}"))).await.unwrap();
-        let database = format!("{}/{unique}", server.rsplit_once('/').unwrap().0);
+        let owner = format!("{}/{unique}", server.rsplit_once('/').unwrap().0);
+        let config = DatabaseConfig::read(&Env::from_pairs([("DATABASE_URL", &owner)])).unwrap();
+        migrate(&config, PATIENCE).await.unwrap();
+        let database = as_worker(&config, &owner, &unique).await;
         let environment: Vec<(String, String)> = [
             ("DATABASE_URL", database.as_str()),
             ("REDIS_URL", redis),
@@ -76,8 +89,6 @@ impl World {
         .into();
         let env = Env::from_pairs(environment.clone());
         let installation = Installation::read(&env).unwrap();
-        let config = DatabaseConfig::read(&env).unwrap();
-        migrate(&config, PATIENCE).await.unwrap();
         let url = database;
         let database = Database::open(&config).unwrap();
         let redis = Redis::connect(&RedisConfig::read(&env).unwrap().keys, "keys").unwrap();

@@ -15,6 +15,7 @@ mod metrics;
 mod migrate;
 mod outbox;
 mod partitions;
+mod plans;
 mod qualities;
 mod roles;
 mod sessions;
