@@ -11,13 +11,14 @@ use crate::reconcile::build::Installation;
 
 /// Variables that, with these names, are entries of the Secret
 /// `millrace-connections`.
-const CONNECTIONS: [&str; 12] = [
+const CONNECTIONS: [&str; 13] = [
     "DATABASE_URL",
     "REDIS_URL",
     "REDIS_KEYS_URL",
     "REDIS_MEDIA_URL",
     "REDIS_METRICS_URL",
     "REDIS_VIEWERS_URL",
+    "REDIS_CA_FILE",
     "KAFKA_BROKERS",
     STORE,
     "S3_ENDPOINT",
