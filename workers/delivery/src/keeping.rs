@@ -84,7 +84,7 @@ impl Keeping {
     }
 
     /// Ends the sessions of viewers who went without a word.
-    async fn sweep(&self) -> Result<(), DatabaseError> {
+    pub async fn sweep(&self) -> Result<(), DatabaseError> {
         loop {
             let mut transaction = self.database.begin().await?;
             let before = unix_ms().saturating_sub(GONE);

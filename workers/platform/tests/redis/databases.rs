@@ -36,8 +36,9 @@ async fn run_a_stream_through(config: &RedisConfig, installation: &Installation)
 
     let metrics = MetricsStore::new(open(&config.metrics, "metrics"), installation.clone());
     let counted = Counters { ingress_bytes: 7, ..Counters::default() };
-    metrics.put_live("ingest-1", &stream(), 1_000, &counted).await.unwrap();
-    metrics.put_counters("delivery-1", 1_000, &[(stream(), counted)]).await.unwrap();
+    let counted = [(stream(), counted)];
+    metrics.put_live("ingest-1", 1_000, &counted).await.unwrap();
+    metrics.put_counters("delivery-1", 1_000, &counted).await.unwrap();
     let data = MetricsData {
         stream_id: stream(),
         concurrent_viewers: 0,
