@@ -154,6 +154,7 @@ DECLARE
     part  text := 'stream_metrics_' || to_char(day, 'YYYYMMDD');
     lower timestamptz := day::timestamp AT TIME ZONE 'UTC';
     upper timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
+    there bigint;
 BEGIN
     IF days_ahead NOT BETWEEN -400 AND 31 THEN
         RAISE EXCEPTION 'a partition % days ahead', days_ahead USING ERRCODE = 'check_violation';
@@ -164,12 +165,20 @@ BEGIN
                WHERE i.inhparent = 'stream_metrics'::regclass AND c.relname = part) THEN
         RETURN false;
     END IF;
-    -- Rather try later than make inserts wait.
-    PERFORM set_config('lock_timeout', '2s', true);
+    -- Rows that are in the way in the default partition move, while inserts
+    -- wait. So many that it would take seconds stay there: no harm.
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM stream_metrics_default
+                    WHERE "timestamp" >= %L AND "timestamp" < %L LIMIT 100001) there', lower, upper)
+        INTO there;
+    IF there > 100000 THEN
+        RETURN false;
+    END IF;
     EXECUTE format('CREATE TABLE %I (LIKE stream_metrics INCLUDING ALL)', part);
     EXECUTE format('COMMENT ON TABLE %I IS %L', part, 'The seconds of one UTC day');
-    -- What is in the way in the default partition moves.
-    LOCK TABLE ONLY stream_metrics_default IN ACCESS EXCLUSIVE MODE;
+    -- An insert that has chosen the default partition would fail when its day's
+    -- comes into being under it. Rather try later than make inserts wait long.
+    PERFORM set_config('lock_timeout', '2s', true);
+    LOCK TABLE ONLY stream_metrics IN SHARE ROW EXCLUSIVE MODE;
     EXECUTE format(
         'WITH moved AS (
              DELETE FROM stream_metrics_default
@@ -181,7 +190,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION stream_metrics_make_partition(integer) IS 'Makes the partition of the UTC day that many days from today, with the rows of it that had none; false when it is there. Several may run at once';
+COMMENT ON FUNCTION stream_metrics_make_partition(integer) IS 'Makes the partition of the UTC day that many days from today, with the rows of it that had none; false when it is there, or too many rows of it are in the default partition. Several may run at once';
 
 CREATE FUNCTION stream_metrics_drop_partition(retention interval) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER AS $$

@@ -44,7 +44,8 @@ start)
   mkdir -p "$2"; dir=$(cd "$2" && pwd); port=$3
   alive "$dir/pid" && exit 0
   server=$(location "$dir")
-  port_used "$port" && die "port $port is taken"
+  # Where it ran before, only its own last connections may still be closing.
+  if [ -f "$dir/log" ]; then port_open "$port"; else port_used "$port"; fi && die "port $port is taken"
   prepare "$server"
   speed=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
   [ "${4:-}" = durable ] && speed=()

@@ -11,7 +11,8 @@ start)
   command -v redis-server >/dev/null || die "redis-server is not installed: run make install"
   mkdir -p "$2"; dir=$(cd "$2" && pwd); port=$3
   alive "$dir/pid" && exit 0
-  port_used "$port" && die "port $port is taken"
+  # Where it ran before, only its own last connections may still be closing.
+  if [ -f "$dir/log" ]; then port_open "$port"; else port_used "$port"; fi && die "port $port is taken"
   keep=(--appendonly no); [ "${4:-}" = durable ] && keep=(--appendonly yes --appendfsync everysec)
   spawn "$dir/pid" "$dir/log" redis-server --bind 127.0.0.1 --port "$port" --dir "$dir" --databases 16 \
     --maxmemory "${REDIS_MAXMEMORY:-1gb}" --maxmemory-policy noeviction --daemonize no --save '' "${keep[@]}"

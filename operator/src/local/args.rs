@@ -13,9 +13,10 @@ use crate::api::duration::Duration;
 /// The same plan as in a cluster: validate, build, external, and then each
 /// container as a child process with the rendered environment, restarted when
 /// it ends. Connection settings come from the operator's own environment:
-/// DATABASE_URL, REDIS_URL, KAFKA_BROKERS, OBJECT_STORE_URL (default: a
-/// directory under the state directory), MILLRACE_INSTALLATION, RUST_LOG,
-/// LOG_FORMAT, FFMPEG_PATH and MOCK_FFMPEG.
+/// DATABASE_URL (and DATABASE_WORKER_URL and DATABASE_VIEWER_URL where ingest
+/// and delivery have roles of their own), REDIS_URL, KAFKA_BROKERS,
+/// OBJECT_STORE_URL (default: a directory under the state directory),
+/// MILLRACE_INSTALLATION, RUST_LOG, LOG_FORMAT, FFMPEG_PATH and MOCK_FFMPEG.
 #[derive(Debug, Clone, Args)]
 pub struct LocalArgs {
     /// A manifest of LiveStreams; may hold several, may be given several times

@@ -9,7 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::reconcile::build::Installation;
-use crate::reconcile::build::environment::{common, connection, literal, object_store, redis};
+use crate::reconcile::build::environment::{
+    DatabaseRole, common, database, literal, object_store, redis,
+};
 
 const HTTP_PORT: i32 = 8080;
 const ADMIN_PORT: i32 = 8081;
@@ -24,7 +26,7 @@ pub(super) fn deployment(installation: &Installation) -> Deployment {
     let mut env = vec![
         literal("HTTP_PORT", HTTP_PORT),
         literal("ADMIN_PORT", ADMIN_PORT),
-        connection("DATABASE_URL"),
+        database(DatabaseRole::Viewer),
     ];
     env.extend(redis(&["KEYS", "MEDIA", "METRICS", "VIEWERS"]));
     env.extend(object_store());

@@ -8,11 +8,13 @@ use millrace_platform::config::{
 
 use super::environment::Entries;
 use crate::reconcile::build::Installation;
+use crate::reconcile::build::environment::DatabaseRole;
 
 /// Variables that, with these names, are entries of the Secret
 /// `millrace-connections`.
-const CONNECTIONS: [&str; 13] = [
-    "DATABASE_URL",
+const CONNECTIONS: [&str; 14] = [
+    DatabaseRole::Worker.entry(),
+    DatabaseRole::Viewer.entry(),
     "REDIS_URL",
     "REDIS_KEYS_URL",
     "REDIS_MEDIA_URL",
@@ -55,6 +57,11 @@ impl Settings {
         connections
             .entry(STORE.to_owned())
             .or_insert_with(|| format!("file://{}", state.join("media").display()));
+        // Without roles of their own the workers log in as the operator does.
+        let database = env.text("DATABASE_URL").unwrap_or_default();
+        for role in [DatabaseRole::Worker, DatabaseRole::Viewer] {
+            connections.entry(role.entry().to_owned()).or_insert_with(|| database.to_owned());
+        }
         if env.text(STORE).is_some() {
             drop(StoreConfig::read(env));
         }
@@ -81,5 +88,24 @@ impl Settings {
                 ..Installation::default()
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_program_logs_in_as_its_role_or_as_the_operator() {
+        let read = |pairs: &[(&str, &str)]| {
+            let always = [("DATABASE_URL", "postgres://o@h/d"), ("REDIS_URL", "redis://r:1")];
+            let env = Env::from_pairs(always.into_iter().chain(pairs.iter().copied()));
+            let settings = Settings::read(&env, Path::new("/state")).unwrap();
+            ["DATABASE_WORKER_URL", "DATABASE_VIEWER_URL"]
+                .map(|name| settings.connections[name].clone())
+        };
+        assert_eq!(read(&[]), ["postgres://o@h/d", "postgres://o@h/d"]);
+        let worker = ("DATABASE_WORKER_URL", "postgres://w@h/d");
+        assert_eq!(read(&[worker]), ["postgres://w@h/d", "postgres://o@h/d"]);
     }
 }

@@ -9,7 +9,7 @@ use millrace_platform::config::{
     ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig,
 };
 use millrace_platform::kafka::{Admin, KafkaError};
-use millrace_platform::keys::{HashError, Hasher, Verdicts};
+use millrace_platform::keys::{Hasher, KeyError, KeyRing, Verdicts};
 use millrace_platform::postgres::keys::Keys;
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::redis::{Redis, RedisError};
@@ -32,9 +32,9 @@ pub enum ExternalError {
     /// Kafka.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
-    /// A key could not be hashed.
-    #[error("can't hash a publish key")]
-    Hash(#[from] HashError),
+    /// The publish keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 impl ExternalError {
@@ -44,7 +44,8 @@ impl ExternalError {
             Self::Postgres(error) => error.is_transient(),
             Self::Redis(error) => error.is_transient(),
             Self::Kafka(error) => error.is_transient(),
-            Self::Config(_) | Self::Hash(_) => false,
+            Self::Keys(error) => error.is_transient(),
+            Self::Config(_) => false,
         }
     }
 }
@@ -52,9 +53,7 @@ impl ExternalError {
 /// Connections to what is outside.
 #[derive(Debug, Clone)]
 pub struct External {
-    keys: Keys,
-    verdicts: Verdicts,
-    hasher: Hasher,
+    keys: KeyRing,
     admin: Admin,
     installation: Installation,
 }
@@ -66,14 +65,15 @@ impl External {
         let database = DatabaseConfig::read(env);
         let redis = RedisConfig::read(env);
         let kafka = KafkaConfig::read(env);
+        let hasher = Hasher::read(env);
         env.report()?;
         let installation = installation.map_err(ConfigError::from)?;
         let database = Database::open(&database.map_err(ConfigError::from)?)?;
         let redis = Redis::connect(&redis.map_err(ConfigError::from)?.keys, "keys")?;
+        let (table, verdicts) =
+            (Keys::new(database, installation.clone()), Verdicts::new(redis, installation.clone()));
         Ok(Self {
-            keys: Keys::new(database, installation.clone()),
-            verdicts: Verdicts::new(redis, installation.clone()),
-            hasher: Hasher::default(),
+            keys: KeyRing::new(table, verdicts, hasher.map_err(ConfigError::from)?),
             admin: Admin::open(&kafka.map_err(ConfigError::from)?)?,
             installation,
         })

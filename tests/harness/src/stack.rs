@@ -126,6 +126,14 @@ impl Stack {
         // One of an earlier run would be read as this run's.
         let _ = fs::remove_file(&env_file);
         let mut command = plan.operator();
+        // Everybody with no more than the rights of its role.
+        for (role, variable) in [
+            ("control", "DATABASE_URL"),
+            ("worker", "DATABASE_WORKER_URL"),
+            ("viewer", "DATABASE_VIEWER_URL"),
+        ] {
+            command.env(variable, as_role(&plan.servers.database, role)?);
+        }
         command
             .arg("local")
             .arg("-f")
@@ -244,14 +252,25 @@ impl Plan {
 }
 
 async fn migrate(plan: &Plan) -> Result<()> {
+    let mut command = plan.operator();
+    for role in ["control", "worker", "viewer"] {
+        let variable = format!("DATABASE_ROLE_{}", role.to_uppercase());
+        command.env(variable, format!("millrace_{role}"));
+    }
     let output =
-        plan.operator().arg("migrate").stdin(Stdio::null()).output().await.with_context(|| {
+        command.arg("migrate").stdin(Stdio::null()).output().await.with_context(|| {
             format!("running millrace-operator from {}", plan.programs.display())
         })?;
     if !output.status.success() {
         bail!("millrace-operator migrate: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+/// The URL of a server that trusts whoever comes, with another user.
+fn as_role(owner: &str, role: &str) -> Result<String> {
+    let (_, place) = owner.split_once('@').context("the database URL has no user")?;
+    Ok(format!("postgres://millrace_{role}@{place}"))
 }
 
 /// Creates the database `name` unless it is there, and returns its URL.

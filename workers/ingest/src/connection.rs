@@ -12,7 +12,7 @@ use millrace_media::rtmp::session::SessionConfig;
 use millrace_media::rtmp::{Event, RtmpError, ServerSession, StreamName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -25,6 +25,9 @@ use crate::stream::Stream;
 pub const APP: &str = "live";
 /// Longest wait for a peer to take what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A wrong key is refused at the next multiple of this after it was offered:
+/// what was asked and computed meanwhile can't be seen from outside.
+const REFUSE_EVERY: Duration = Duration::from_millis(300);
 /// Read at once; a keyframe at 6 Mb/s is about twice this.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -130,11 +133,35 @@ impl Connection {
     async fn admit(&mut self, name: &StreamName) -> Result<(), Closed> {
         // What connect was answered must not wait for the verdict.
         self.flush().await?;
-        let publisher = self.stream.admit(name, self.peer).await?;
+        let offered = Instant::now();
+        let publisher = match self.stream.admit(name, self.peer).await {
+            Ok(publisher) => publisher,
+            Err(refusal) => {
+                if let Some(stranger) = &self.stranger {
+                    stranger.refused();
+                }
+                if refusal == Refusal::WrongKey {
+                    self.let_wait(offered).await?;
+                }
+                return Err(refusal.into());
+            }
+        };
         self.session.accept_publish(self.stream.clock.now());
         self.publisher = Some(publisher);
         self.stranger = None;
         Ok(())
+    }
+
+    /// Keeps who offered a wrong key waiting, as long as nobody needs the place.
+    async fn let_wait(&self, offered: Instant) -> Result<(), Closed> {
+        let due = next_multiple(offered.elapsed(), REFUSE_EVERY);
+        tokio::select! {
+            () = sleep_until(offered + due) => Ok(()),
+            () = pushed_out(self.stranger.as_ref()) => {
+                self.stream.metrics.refuse(Refusal::WrongKey.label());
+                Err(Closed::Crowded)
+            }
+        }
     }
 
     async fn flush(&mut self) -> Result<(), Closed> {
@@ -151,7 +178,13 @@ impl Connection {
         let publishing = self.publisher.is_some();
         match closed {
             Closed::Refused(refusal) => {
-                warn!(peer = %self.peer, reason = refusal.label(), publishing, "refused: {refusal}");
+                let (peer, reason) = (self.peer, refusal.label());
+                // Who guesses fills no log.
+                if *refusal == Refusal::WrongKey && self.stream.keys.tires(peer.ip()) {
+                    debug!(%peer, reason, publishing, "refused: {refusal}");
+                } else {
+                    warn!(%peer, reason, publishing, "refused: {refusal}");
+                }
                 self.stream.metrics.refuse(refusal.label());
                 self.session.reject_publish(refusal.code(), &refusal.to_string());
             }
@@ -179,12 +212,22 @@ impl Connection {
         if !matches!(closed, Closed::Crowded) && self.flush().await.is_ok() {
             // Lets the reason arrive before the reset that unread input makes.
             let _ = self.socket.shutdown().await;
+            let stranger = self.stranger.take();
             let linger = async {
                 while self.socket.read(&mut self.buffer).await.is_ok_and(|length| length > 0) {}
             };
-            let _ = timeout(Duration::from_secs(1), linger).await;
+            tokio::select! {
+                _ = timeout(Duration::from_secs(1), linger) => {}
+                () = pushed_out(stranger.as_ref()) => {}
+            }
         }
     }
+}
+
+/// The first multiple of `step` after `spent`.
+fn next_multiple(spent: Duration, step: Duration) -> Duration {
+    let steps = spent.as_millis() / step.as_millis().max(1) + 1;
+    step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
 }
 
 async fn wait_until(deadline: Option<tokio::time::Instant>) {
@@ -207,5 +250,18 @@ async fn must_go(publisher: Option<&Publisher>) -> Refusal {
     match publisher {
         Some(publisher) => publisher.must_go().await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_waits_for_the_next_multiple() {
+        let ms = Duration::from_millis;
+        for (spent, due) in [(0, 300), (299, 300), (300, 600), (1_000, 1_200)] {
+            assert_eq!(next_multiple(ms(spent), REFUSE_EVERY), ms(due));
+        }
     }
 }

@@ -4,31 +4,45 @@
 //! first `open` of an epoch wins, a lower epoch is void, `end` closes the
 //! broadcast it names and an `open` that names an ended one is void.
 
-use millrace_media::id::{BroadcastId, Epoch};
-use millrace_media::record::{Body, Open, Record};
+use millrace_media::id::Epoch;
+use millrace_media::record::{Body, EndReason, Open, Record};
+
+/// A broadcast that the log says is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    /// The publisher connection that was its last.
+    pub epoch: Epoch,
+    /// What it was.
+    pub facts: Open,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// When the log took its end, ms since 1970.
+    pub at_ms: i64,
+}
 
 /// The control state after some records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Control {
     epoch: Option<Epoch>,
     open: Option<Open>,
-    ended: Option<BroadcastId>,
+    closed: Option<Closed>,
 }
 
 impl Control {
-    /// Folds the next record.
-    pub fn push(&mut self, record: &Record) {
+    /// Folds the next record, which the log took at `at_ms`.
+    pub fn push(&mut self, record: &Record, at_ms: i64) {
         let newer = self.epoch.is_none_or(|epoch| record.epoch > epoch);
         match &record.body {
             Body::Open(open) | Body::Facts(open) if newer => {
-                if self.ended != Some(open.broadcast) {
+                if self.closed.as_ref().is_none_or(|c| c.facts.broadcast != open.broadcast) {
                     self.open = Some(open.clone());
                 }
                 self.epoch = Some(record.epoch);
             }
             Body::End(end) => {
-                if self.open.take_if(|open| open.broadcast == end.broadcast).is_some() {
-                    self.ended = Some(end.broadcast);
+                if let Some(facts) = self.open.take_if(|open| open.broadcast == end.broadcast) {
+                    let (epoch, reason) = (record.epoch, end.reason);
+                    self.closed = Some(Closed { epoch, facts, reason, at_ms });
                 }
                 if newer {
                     self.epoch = Some(record.epoch);
@@ -41,6 +55,11 @@ impl Control {
     /// The broadcast that waits for its publisher or has one.
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()
+    }
+
+    /// The last broadcast that ended.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.closed.as_ref()
     }
 
     /// The highest epoch seen.
@@ -69,7 +88,8 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millrace_media::record::{End, EndReason};
+    use millrace_media::id::BroadcastId;
+    use millrace_media::record::End;
     use uuid::Uuid;
 
     fn facts(broadcast: u128, nonce: u128) -> Open {
@@ -85,7 +105,7 @@ mod tests {
     fn fold(records: &[(u64, Body)]) -> Control {
         let mut control = Control::default();
         for (epoch, body) in records {
-            control.push(&Record { epoch: Epoch(*epoch), body: body.clone() });
+            control.push(&Record { epoch: Epoch(*epoch), body: body.clone() }, 9);
         }
         control
     }
@@ -110,9 +130,12 @@ mod tests {
     #[test]
     fn an_end_closes_the_broadcast_it_names_and_no_other() {
         let open = (4, Body::Open(facts(1, 10)));
-        assert_eq!(fold(&[open.clone(), (4, end(1))]).open(), None);
+        let ended = fold(&[open.clone(), (4, end(1))]);
+        assert_eq!(ended.open(), None);
+        let (epoch, facts, reason) = (Epoch(4), facts(1, 10), EndReason::Unpublished);
+        assert_eq!(ended.closed(), Some(&Closed { epoch, facts, reason, at_ms: 9 }));
         assert!(fold(&[open.clone(), (4, end(2))]).open().is_some());
-        let late = (5, Body::Open(facts(1, 11)));
+        let late = (5, Body::Open(self::facts(1, 11)));
         assert_eq!(fold(&[open, (4, end(1)), late]).open(), None);
     }
 

@@ -3,37 +3,50 @@
 //!
 //! A cached verdict admits at once and Postgres is asked behind it; without one
 //! Postgres decides. So Redis may be away, and for a known key Postgres may.
+//! After a time in which no announcement was heard, verdicts are doubtful:
+//! Postgres is asked first, until the stream's revoked and expiring keys were
+//! settled in Redis by what Postgres says.
+//!
+//! Wrong keys are counted ([`failures`]), and who has many waits for others
+//! ([`lanes`]), but a right key is never refused for them. What a wrong key is
+//! answered, and when, does not depend on whether its id exists.
 
-use std::sync::Arc;
+mod cache;
+mod examine;
+mod failures;
+mod guard;
+mod lanes;
+mod proven;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::{BoxFuture, FutureExt};
 use millrace_media::id::{KeyId, PublishKey, StreamId};
-use millrace_platform::backoff::Backoff;
 use millrace_platform::breaker::Breaker;
-use millrace_platform::keys::{Answer, Hasher, Revocation, Revocations, Verdict, Verdicts};
-use millrace_platform::postgres::DatabaseError;
-use millrace_platform::postgres::keys::{Keys as KeyTable, StoredKey};
-use millrace_platform::report::report;
+use millrace_platform::keys::{Announcements, Answer, Hasher, Heard, Verdict, Verdicts};
+use millrace_platform::postgres::keys::Keys as KeyTable;
 use tokio::sync::broadcast;
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{info, warn};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::clock::wall_ms;
+use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use failures::Failures;
+pub use guard::Admission;
+use guard::{Guard, Known};
+use lanes::Lanes;
+use proven::Proven;
 
-/// How often Postgres is asked about a key in use: announcements can be missed.
-const RECHECK: Duration = Duration::from_mins(1);
-/// How long the cache may take before Postgres is asked instead.
-const CACHE: Duration = Duration::from_millis(500);
-
-/// The right to publish, as long as the key is good.
-#[derive(Debug)]
-pub struct Admission {
-    /// Cancelled when the key is revoked or expires.
-    pub revoked: CancellationToken,
-    /// Ends the guard with the publisher.
-    _guard: DropGuard,
-}
+/// How long Postgres may take, the wait for a turn included. Encoders give up
+/// after about 10 s.
+const ASK: Duration = Duration::from_secs(8);
+/// How long it may take before a doubtful verdict admits all the same.
+const ASK_IN_DOUBT: Duration = Duration::from_secs(2);
 
 /// Checks the publish keys of one stream.
 #[derive(Debug, Clone)]
@@ -48,202 +61,147 @@ struct Inner {
     cache: Breaker,
     table: KeyTable,
     hasher: Hasher,
-    heard: broadcast::Sender<Revocation>,
+    proven: Proven,
+    lanes: Lanes,
+    failures: Mutex<Failures>,
+    heard: broadcast::Sender<Heard>,
+    /// Announcements are heard.
+    hears: AtomicBool,
+    /// And what was missed before is settled.
+    settled: AtomicBool,
+    metrics: Metrics,
 }
 
 impl Keys {
     /// For this stream.
-    pub fn new(stream: StreamId, verdicts: Verdicts, table: KeyTable) -> Self {
-        let cache = Breaker::new(3, Duration::from_secs(5));
-        let (hasher, heard) = (Hasher::default(), broadcast::Sender::new(64));
-        Self { inner: Arc::new(Inner { stream, verdicts, cache, table, hasher, heard }) }
+    pub fn new(stream: StreamId, verdicts: Verdicts, table: KeyTable, metrics: Metrics) -> Self {
+        let inner = Inner {
+            stream,
+            verdicts,
+            cache: Breaker::new(3, Duration::from_secs(5)),
+            table,
+            hasher: Hasher::default(),
+            proven: Proven::default(),
+            lanes: Lanes::new(),
+            failures: Mutex::default(),
+            heard: broadcast::Sender::new(64),
+            hears: AtomicBool::new(false),
+            settled: AtomicBool::new(false),
+            metrics,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// Says whether this key may publish now.
+    /// Says whether this key, offered from this address, may publish now.
     ///
     /// # Errors
     /// The reason to refuse it.
-    pub async fn check(&self, key: &PublishKey) -> Result<Admission, Refusal> {
+    pub async fn check(&self, key: &PublishKey, from: IpAddr) -> Result<Admission, Refusal> {
         let inner = &self.inner;
-        // From here on, so that no revocation falls between check and guard.
+        // From here on, so that no announcement falls between check and guard.
         let heard = inner.heard.subscribe();
-        let known = match inner.cached(key.id()).await {
-            Some(verdict) => match verdict.answer(key, &inner.stream, wall_ms()) {
-                Answer::Accepted => true,
-                Answer::OtherStream => return Err(Refusal::OtherStream),
-                Answer::Expired => return Err(Refusal::Expired),
-                Answer::Unknown => return Err(Refusal::WrongKey),
-                // The secret may be a newer one.
-                Answer::WrongSecret => false,
-            },
-            None => false,
-        };
-        if !known {
-            match inner.ask_postgres(key).await {
-                Ok(answer) => answer?,
-                Err(error) => {
-                    warn!(key = %key.id(), "a key can't be checked: {:#}", report(&error));
-                    return Err(Refusal::Unchecked);
-                }
-            }
-        }
-        let (revoked, stop) = (CancellationToken::new(), CancellationToken::new());
-        let guard = Guard {
-            inner: Arc::clone(inner),
-            key: key.clone(),
-            revoked: revoked.clone(),
-            stop: stop.clone(),
-        };
-        tokio::spawn(guard.run(heard, known));
-        Ok(Admission { revoked, _guard: stop.drop_guard() })
+        let known = inner.judge(key, from).await?;
+        Ok(Guard::set(inner, key, known, heard))
     }
 
-    /// Hears of revoked keys until `stop`.
-    pub(crate) async fn listen(&self, mut revocations: Revocations, stop: CancellationToken) {
+    /// What was offered from this address is no key at all.
+    pub(crate) fn note_malformed(&self, from: IpAddr) {
+        self.inner.failures().note(Instant::now(), from, None);
+    }
+
+    /// Whether so many wrong keys came from this address that one more is no
+    /// news.
+    pub(crate) fn tires(&self, from: IpAddr) -> bool {
+        self.inner.failures().tires(Instant::now(), from)
+    }
+
+    /// Hears of revoked and changed keys until `stop`.
+    pub async fn listen(&self, mut announcements: Announcements, stop: CancellationToken) {
+        let inner = &self.inner;
+        let mut settling: Option<BoxFuture<'_, ()>> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                // Nobody listening is fine: no publisher, no key in use.
-                heard = revocations.next() => drop(self.inner.heard.send(heard)),
+                () = async { match &mut settling {
+                    Some(work) => work.await,
+                    None => std::future::pending().await,
+                } } => {
+                    settling = None;
+                    inner.settled.store(true, Ordering::Release);
+                }
+                heard = announcements.next() => {
+                    match &heard {
+                        Heard::Listening => {
+                            inner.hears.store(true, Ordering::Release);
+                            settling = Some(inner.settle().boxed());
+                        }
+                        Heard::Deaf => {
+                            inner.hears.store(false, Ordering::Release);
+                            inner.settled.store(false, Ordering::Release);
+                            settling = None;
+                        }
+                        Heard::Revoked(_) | Heard::Changed(_) => {}
+                    }
+                    // Nobody listening is fine: no publisher, no key in use.
+                    drop(inner.heard.send(heard));
+                }
             }
         }
     }
 }
 
 impl Inner {
-    async fn cached(&self, id: &KeyId) -> Option<Verdict> {
-        if !self.cache.allows(Instant::now()) {
-            return None;
-        }
-        match tokio::time::timeout(CACHE, self.verdicts.get(id)).await {
-            Ok(Ok(verdict)) => {
-                self.cache.succeeded();
-                verdict
+    async fn judge(&self, key: &PublishKey, from: IpAddr) -> Result<Known, Refusal> {
+        let verdict = self.cached(key.id()).await;
+        let settled = self.settled.load(Ordering::Acquire);
+        let answer = verdict.as_ref().map(|v| v.answer(key, &self.stream, wall_ms()));
+        let by_cache = match &verdict {
+            Some(Verdict::Right { expires_ms, .. }) => {
+                Known { unasked: true, expires_ms: *expires_ms }
             }
-            Ok(Err(error)) => {
-                self.cache.failed(Instant::now());
-                warn!("the verdict cache is not used: {}", report(&error));
-                None
-            }
-            Err(_) => {
-                self.cache.failed(Instant::now());
-                warn!("the verdict cache is not used: no answer within {CACHE:?}");
-                None
-            }
-        }
-    }
-
-    /// Postgres's answer, remembered in the cache.
-    async fn ask_postgres(&self, key: &PublishKey) -> Result<Result<(), Refusal>, DatabaseError> {
-        let Some(stored) = self.table.find(key.id()).await? else {
-            self.remember(key.id(), &Verdict::Wrong).await;
-            return Ok(Err(Refusal::WrongKey));
+            _ => Known { unasked: true, expires_ms: None },
         };
-        // Only who knows the secret learns more than that it is wrong.
-        match self.hasher.verify(key, &stored.key.hash).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(Err(Refusal::WrongKey)),
-            Err(error) => {
-                warn!(key = %key.id(), "a key can't be verified: {}", report(&error));
-                return Ok(Err(Refusal::Unchecked));
+        match answer {
+            Some(Answer::Accepted) if settled => {
+                self.metrics.key_check("cache");
+                Ok(by_cache)
+            }
+            Some(Answer::Accepted) => match timeout(ASK_IN_DOUBT, self.ask(key, from)).await {
+                Ok(Ok(known)) => Ok(known),
+                Ok(Err(refusal)) if refusal != Refusal::Unchecked => Err(refusal),
+                _ => Ok(by_cache),
+            },
+            Some(Answer::OtherStream) => Err(Refusal::OtherStream),
+            Some(Answer::Expired) if settled => Err(Refusal::Expired),
+            Some(Answer::Unknown) => {
+                // The way of a wrong secret, to the same answer.
+                let tired = self.note_wrong(from, None);
+                self.lanes.turn(tired).await.end(false);
+                Err(Refusal::WrongKey)
+            }
+            // A newer secret, a new expiry, or a revoked key of which only its
+            // owner may learn that.
+            Some(Answer::WrongSecret | Answer::Expired | Answer::Revoked) | None => {
+                timeout(ASK, self.ask(key, from)).await.unwrap_or_else(|_| {
+                    warn!(key = %key.id(), "a key can't be checked within {ASK:?}");
+                    Err(Refusal::Unchecked)
+                })
             }
         }
-        if let Err(refusal) = self.standing(&stored) {
-            return Ok(Err(refusal));
-        }
-        let right = Verdict::right(key, stored.key.stream.clone(), stored.key.expires_ms);
-        self.remember(key.id(), &right).await;
-        if let Err(error) = self.table.touch(key.id()).await {
-            warn!("{}", report(&error));
-        }
-        Ok(Ok(()))
     }
 
-    /// What is to be said of a key whose secret is right.
-    fn standing(&self, stored: &StoredKey) -> Result<(), Refusal> {
-        if !stored.active {
-            Err(Refusal::Revoked)
-        } else if stored.key.stream != self.stream {
-            Err(Refusal::OtherStream)
-        } else if !stored.is_valid_at(wall_ms()) {
-            Err(Refusal::Expired)
-        } else {
-            Ok(())
-        }
+    fn hears(&self) -> bool {
+        self.hears.load(Ordering::Acquire)
     }
 
-    async fn remember(&self, id: &KeyId, verdict: &Verdict) {
-        if !self.cache.allows(Instant::now()) {
-            return;
-        }
-        match tokio::time::timeout(CACHE, self.verdicts.put(id, verdict)).await {
-            Ok(Ok(())) => self.cache.succeeded(),
-            Ok(Err(_)) | Err(_) => self.cache.failed(Instant::now()),
-        }
+    /// Counts a wrong key; whether its address is tired by now.
+    fn note_wrong(&self, from: IpAddr, existing: Option<&KeyId>) -> bool {
+        let (mut failures, now) = (self.failures(), Instant::now());
+        failures.note(now, from, existing);
+        failures.tires(now, from)
     }
 
-    /// A cached verdict that Postgres contradicts must not admit anyone again.
-    async fn forget(&self, id: &KeyId) {
-        if let Err(error) = self.verdicts.revoke(id).await {
-            warn!(key = %id, "a cached verdict stays until it expires: {}", report(&error));
-        }
-    }
-}
-
-/// Watches over one key in use.
-struct Guard {
-    inner: Arc<Inner>,
-    key: PublishKey,
-    revoked: CancellationToken,
-    stop: CancellationToken,
-}
-
-impl Guard {
-    /// `unasked`: only the cache was asked so far.
-    async fn run(self, mut heard: broadcast::Receiver<Revocation>, unasked: bool) {
-        let mut ask = unasked;
-        loop {
-            if ask && !self.is_good().await {
-                info!(key = %self.key.id(), "the key in use is no longer good");
-                self.inner.forget(self.key.id()).await;
-                self.revoked.cancel();
-                return;
-            }
-            ask = tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(RECHECK) => true,
-                heard = heard.recv() => match heard {
-                    Ok(Revocation::Revoked(id)) if id == *self.key.id() => {
-                        info!(key = %id, "the key in use was revoked");
-                        self.revoked.cancel();
-                        return;
-                    }
-                    Ok(Revocation::Revoked(_)) => false,
-                    Ok(Revocation::Listening) | Err(broadcast::error::RecvError::Lagged(_)) => true,
-                    Err(broadcast::error::RecvError::Closed) => return,
-                },
-            };
-        }
-    }
-
-    /// Asks Postgres until it answers or the publisher is gone.
-    async fn is_good(&self) -> bool {
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
-        loop {
-            let answer = tokio::select! {
-                () = self.stop.cancelled() => return true,
-                answer = self.inner.ask_postgres(&self.key) => answer,
-            };
-            match answer {
-                Ok(Ok(()) | Err(Refusal::Unchecked)) => return true,
-                Ok(Err(_)) => return false,
-                Err(error) => {
-                    if backoff.attempts() == 0 {
-                        warn!("a key in use can't be checked: {}", report(&error));
-                    }
-                    backoff.wait().await;
-                }
-            }
-        }
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

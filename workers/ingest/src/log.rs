@@ -180,7 +180,7 @@ impl Log {
         match split(&record) {
             Ok(messages) => {
                 self.push(Kind::Control, messages.into_iter().map(Entry::from).collect());
-                lock(&self.known).control.push(&record);
+                lock(&self.known).control.push(&record, wall_ms());
             }
             Err(error) => error!(stream = %self.stream, "an end can't be written: {error}"),
         }

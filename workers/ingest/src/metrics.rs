@@ -15,6 +15,13 @@ pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
+/// Label of what a key was looked at by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByLabel {
+    /// One of a fixed set of words.
+    pub by: &'static str,
+}
+
 /// Label of a track.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TrackLabel {
@@ -43,6 +50,9 @@ pub struct Metrics {
     pub epoch: Gauge,
     /// Refused publishers and ended publishes by reason.
     pub refused: Family<ReasonLabel, Counter>,
+    /// What publish keys were looked at by: `cache`, `postgres`, `postgres_slow`
+    /// (in turn, after many wrong keys), `bcrypt`.
+    pub key_checks: Family<ByLabel, Counter>,
     /// Connections ended by the server for what they sent or did not send.
     pub faults: Family<ReasonLabel, Counter>,
     /// Messages received of accepted publishers.
@@ -84,6 +94,11 @@ impl Metrics {
         counter("append_failures", "Log messages refused for good", &self.append_failures);
         registry.register("refused", "Refused publishers by reason", self.refused.clone());
         registry.register(
+            "key_checks",
+            "What publish keys were looked at by",
+            self.key_checks.clone(),
+        );
+        registry.register(
             "faults",
             "Connections ended for a fault of the peer",
             self.faults.clone(),
@@ -101,6 +116,11 @@ impl Metrics {
     /// Counts a refusal.
     pub fn refuse(&self, reason: &'static str) {
         self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a look at a key.
+    pub fn key_check(&self, by: &'static str) {
+        self.key_checks.get_or_create(&ByLabel { by }).inc();
     }
 
     /// Counts a fault.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use millrace_platform::backoff::Backoff;
 use millrace_platform::health::{self, Check, Health};
 use millrace_platform::kafka::{KafkaError, Producer, ProducerLimits};
-use millrace_platform::keys::{Revocations, Verdicts};
+use millrace_platform::keys::{Announcements, Verdicts};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::Keys as KeyTable;
-use millrace_platform::postgres::{Database, DatabaseError};
+use millrace_platform::postgres::{Database, DatabaseError, check_schema_min};
 use millrace_platform::redis::metrics::{Live, MetricsStore};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::supervise::{SuperviseError, Supervisor};
@@ -35,6 +35,8 @@ use millrace_platform::report::report;
 const FAREWELL: Duration = Duration::from_secs(20);
 /// Between looks at whether Kafka can be reached.
 const PROBE: Duration = Duration::from_secs(5);
+/// The oldest schema this program can write to.
+const SCHEMA: i64 = 2;
 
 /// Why the process ends with an error.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +82,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     registry.with(|registry| metrics.register(registry));
 
     let redis = Redis::connect(&config.redis.keys, "keys")?;
-    let revocations = Revocations::new(redis.clone(), &config.installation);
+    let announcements = Announcements::new(redis.clone(), &config.installation);
     let database = Database::open(&config.database)?;
     let topic = topics::frames_topic(&config.installation, &config.stream.stream);
     let producer = Producer::open(&config.kafka, ProducerLimits::default())?;
@@ -95,7 +97,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     let (rows, last) = (Arc::clone(&stream), after.clone());
     tasks.spawn("rows", done(async move { rows.rows.follow(last).await }));
     let (keys, token) = (stream.keys.clone(), stop.clone());
-    tasks.spawn("revocations", done(async move { keys.listen(revocations, token).await }));
+    tasks.spawn("announcements", done(async move { keys.listen(announcements, token).await }));
     tasks.spawn("reconnect window", done(window::run(Arc::clone(&stream), stop.clone())));
     let counters = Redis::connect(&config.redis.metrics, "metrics")?;
     let counters = MetricsStore::new(counters, config.installation.clone());
@@ -135,7 +137,7 @@ fn shared(
     Stream {
         clock: Clock::start(),
         seat: Arc::new(Seat::new(settings.takeover)),
-        keys: Keys::new(id.clone(), verdicts, table),
+        keys: Keys::new(id.clone(), verdicts, table, metrics.clone()),
         log: Arc::new(Log::new(id.clone(), tail, settings.ring_bytes, metrics.clone())),
         window: Window::new(settings.reconnect_window),
         rows: Rows::new(id, database.clone(), broadcasts),
@@ -184,7 +186,8 @@ async fn probe_log(stream: Arc<Stream>, kafka: Check, stop: CancellationToken) {
 async fn probe_postgres(database: Database, check: Check, stop: CancellationToken) {
     let mut failing = false;
     loop {
-        match database.ping().await {
+        // Each time: somebody may have put an older one back.
+        match check_schema_min(&database, SCHEMA).await {
             Ok(()) => {
                 failing = false;
                 check.ok();

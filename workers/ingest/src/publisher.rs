@@ -83,7 +83,7 @@ impl Publisher {
     pub(crate) async fn must_go(&self) -> Refusal {
         tokio::select! {
             () = self.seated.replaced() => Refusal::Replaced,
-            () = self.admission.revoked.cancelled() => Refusal::Revoked,
+            refusal = self.admission.over() => refusal,
         }
     }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use crate::clock::wall_ms;
+use crate::control::Closed;
 use millrace_platform::report::report;
 
 /// Changes held while Postgres is away; the oldest go first.
@@ -66,7 +67,13 @@ impl Rows {
 
     /// A publisher was accepted.
     pub fn pending(&self, epoch: Epoch, facts: &Open) {
-        self.lock().silent = (!facts.resumed).then_some(facts.broadcast);
+        let mut waiting = self.lock();
+        if !facts.resumed {
+            waiting.silent = Some(facts.broadcast);
+        } else if waiting.silent != Some(facts.broadcast) {
+            waiting.silent = None;
+        }
+        drop(waiting);
         self.push(epoch, facts, State::Pending);
     }
 
@@ -87,7 +94,17 @@ impl Rows {
         self.push(epoch, facts, if silent { State::Silent } else { State::Ended(reason) });
     }
 
+    /// The log says that a broadcast is over.
+    pub fn closed(&self, closed: &Closed) {
+        let Closed { epoch, facts, reason, at_ms } = closed;
+        self.push_at(*epoch, facts, State::Ended(*reason), *at_ms);
+    }
+
     fn push(&self, epoch: Epoch, facts: &Open, state: State) {
+        self.push_at(epoch, facts, state, wall_ms());
+    }
+
+    fn push_at(&self, epoch: Epoch, facts: &Open, state: State, at_ms: i64) {
         let opened = Opened {
             broadcast: facts.broadcast,
             stream: self.stream.clone(),
@@ -100,7 +117,7 @@ impl Rows {
             // Not the first: it may be being written.
             waiting.changes.remove(1);
         }
-        waiting.changes.push_back(Change { opened, state, at_ms: wall_ms() });
+        waiting.changes.push_back(Change { opened, state, at_ms });
         drop(waiting);
         self.more.notify_one();
     }

@@ -3,10 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -18,8 +18,10 @@ use crate::stream::Stream;
 /// Open connections at once. One publishes; the rest are strangers and those
 /// about to take over.
 pub const MAX_CONNECTIONS: usize = 64;
-/// How long one that gives way may take to go.
-const GIVE_WAY: Duration = Duration::from_millis(500);
+/// How long one that gives way may take to go before another one must.
+const GIVE_WAY: Duration = Duration::from_millis(50);
+/// How long a new connection waits for a place.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 
 /// A listener that can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -57,25 +59,15 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
                 continue;
             }
         };
-        let place = if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            place
-        } else {
-            stream.metrics.fault("too_many_connections");
-            debug!(%peer, "one connection too many: the oldest stranger gives way");
-            if !crowd.push_out() {
-                continue;
-            }
-            let freed = Arc::clone(&places).acquire_owned();
-            match tokio::time::timeout(GIVE_WAY, freed).await {
-                Ok(Ok(place)) => place,
-                _ => continue,
-            }
+        let Some(place) = place(&places, &crowd, &stream).await else {
+            debug!(%peer, "no place");
+            continue;
         };
         if let Err(error) = prepare(&socket) {
             debug!(%peer, "socket options: {error}");
         }
         let (stream, stop) = (Arc::clone(&stream), stop.clone());
-        let stranger = crowd.enter();
+        let stranger = crowd.enter(peer.ip(), Instant::now());
         peers.spawn(async move {
             stream.metrics.connections.inc();
             serve(socket, peer, Arc::clone(&stream), stranger, stop).await;
@@ -86,6 +78,27 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
     drop(listener);
     peers.close();
     peers.wait().await;
+}
+
+/// A place for one more connection, if need be that of a stranger.
+async fn place(
+    places: &Arc<Semaphore>,
+    crowd: &Crowd,
+    stream: &Stream,
+) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    stream.metrics.fault("too_many_connections");
+    let deadline = tokio::time::Instant::now() + WAIT_FOR_PLACE;
+    while tokio::time::Instant::now() < deadline {
+        crowd.push_out(Instant::now());
+        let freed = Arc::clone(places).acquire_owned();
+        if let Ok(Ok(place)) = tokio::time::timeout(GIVE_WAY, freed).await {
+            return Some(place);
+        }
+    }
+    None
 }
 
 /// Finds out about a peer that is gone without a word: by unanswered probes,

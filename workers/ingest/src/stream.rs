@@ -59,8 +59,11 @@ impl Stream {
         name: &StreamName,
         peer: SocketAddr,
     ) -> Result<Publisher, Refusal> {
-        let key: PublishKey = name.reveal().parse().map_err(|_| Refusal::WrongKey)?;
-        let admission = self.keys.check(&key).await?;
+        let key: PublishKey = name.reveal().parse().map_err(|_| {
+            self.keys.note_malformed(peer.ip());
+            Refusal::WrongKey
+        })?;
+        let admission = self.keys.check(&key, peer.ip()).await?;
         let seated = self.seat.take(self.clock.now(), LEAVE).await?;
         info!(%peer, key = %key.id(), "admitted");
         let opened = self.open(key.id()).await?;
@@ -98,15 +101,18 @@ impl Stream {
     }
 
     /// The log was read at start: a broadcast that is open there and has no
-    /// publisher waits for one.
+    /// publisher waits for one, and what happened before may be in no row: the
+    /// process that knew may have died with it.
     pub(crate) async fn resume(&self) {
         let _turn = self.log.opening().await;
         let control = self.log.control();
+        if let Some(closed) = control.closed() {
+            self.rows.closed(closed);
+        }
         if let (Some(epoch), Some(facts)) = (control.epoch(), control.open())
             && !self.seat.is_taken()
         {
             info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
-            // The process that knew it may have died with it.
             self.rows.interrupted(epoch, facts);
             self.window.arm(epoch, facts);
         }

@@ -17,6 +17,9 @@ pub enum AvcError {
     /// The configuration record ends inside one of its fields.
     #[error("AVC configuration of {0} bytes is cut short")]
     Short(usize),
+    /// Longer than any encoder's.
+    #[error("AVC configuration of {0} bytes is longer than {max}", max = AvcConfig::MAX_LEN)]
+    TooLong(usize),
     /// A configurationVersion other than 1.
     #[error("AVC configuration version {0} is not 1")]
     Version(u8),

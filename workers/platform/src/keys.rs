@@ -1,17 +1,28 @@
 //! Publish keys: made, hashed, verified, and the verdicts on them cached.
 //!
-//! ingest asks [`Verdicts`] first, then Postgres
-//! ([`postgres::keys`](crate::postgres::keys)) and [`Hasher`] once; the operator
-//! makes keys with [`generate`] and stores their hashes. Whoever revokes one
-//! updates Postgres and then calls [`Verdicts::revoke`].
+//! [`KeyRing`] is a key's whole life: made, rotated, revoked, listed, and kept
+//! as a LiveStream's Secret says. The operator uses it for the spec's keys, the
+//! API for its own. It writes Postgres ([`postgres::keys`](crate::postgres::keys)),
+//! and then says so in Redis: in the verdicts and to all who listen.
+//!
+//! ingest asks [`Verdicts`] first, then Postgres and [`Hasher`] once, and hears
+//! of what changes through [`Announcements`].
 
+mod announce;
+mod error;
 mod hash;
-mod revoked;
+mod name;
+mod ring;
+mod spec;
 mod verdict;
 
+pub use announce::{Announcements, Heard};
+pub use error::KeyError;
 pub use hash::{HashError, Hasher, KeyHash};
-pub use revoked::{Revocation, Revocations};
-pub use verdict::{Answer, Verdict, Verdicts};
+pub use name::KeyName;
+pub use ring::{ApiKey, KeyRing, MAX_API_KEYS, MAX_OVERLAP};
+pub use spec::SpecKey;
+pub use verdict::{Answer, SecretDigest, Verdict, Verdicts};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

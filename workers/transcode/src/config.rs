@@ -37,6 +37,8 @@ pub struct Config {
     pub segment: Ticks,
     /// 1.075 × `PART_DURATION_MS`: legal for every usual frame rate.
     pub part_target: Ticks,
+    /// `REPLAY_WINDOW_SECONDS`: how long the log keeps a record at least.
+    pub replay_window: Ticks,
     /// `DVR_WINDOW_SECONDS`.
     pub dvr_window: Ticks,
     /// `FFMPEG_PATH`.
@@ -61,6 +63,7 @@ impl Config {
         let threads = env.within("THREADS", 2, 1..=64);
         let segment = env.within("SEGMENT_DURATION_MS", 2_000, 1_000..=10_000_i64);
         let part = env.within("PART_DURATION_MS", 200, 100..=1_000_i64);
+        let replay = env.within("REPLAY_WINDOW_SECONDS", 900, 60..=86_400_i64);
         let dvr = env.within("DVR_WINDOW_SECONDS", 120, 12..=86_400_i64);
         let ffmpeg = env.or("FFMPEG_PATH", PathBuf::from("ffmpeg"));
         let mock_ffmpeg = env.or("MOCK_FFMPEG", false);
@@ -78,6 +81,7 @@ impl Config {
             x264: X264 { preset: preset?, tune: tune?, threads: threads? },
             segment: Ticks::from_ms(segment?),
             part_target: Ticks::from_ms(part_ms.saturating_mul(1_075) / 1_000),
+            replay_window: Ticks::from_ms(replay?.saturating_mul(1_000)),
             dvr_window: Ticks::from_ms(dvr?.saturating_mul(1_000)),
             ffmpeg: ffmpeg?,
             mock_ffmpeg: mock_ffmpeg?,

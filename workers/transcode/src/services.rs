@@ -120,7 +120,7 @@ pub struct Services {
     pub metrics: TranscodeMetrics,
     /// The broadcast that is on.
     pub on_air: watch::Sender<Option<BroadcastId>>,
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     redis: Redis,
     reader: MediaReader,
     /// The writer of the run claimed last.

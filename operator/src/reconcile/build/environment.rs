@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 use super::Installation;
 
 /// The Secret in the workers namespace with the connection settings; its keys
-/// are the variables' names.
+/// are the variables' names, but for Postgres: each program's role has a URL.
 pub const CONNECTIONS_SECRET: &str = "millrace-connections";
 
 /// A variable with a value of its own.
@@ -17,21 +17,45 @@ pub(crate) fn literal(name: &str, value: impl ToString) -> EnvVar {
 
 /// A variable whose value is a connection setting that has to be there.
 pub(crate) fn connection(name: &str) -> EnvVar {
-    from_connections(name, None)
+    from_connections(name, name, None)
+}
+
+/// `DATABASE_URL`, as the role of this program logs in.
+pub(crate) fn database(role: DatabaseRole) -> EnvVar {
+    from_connections("DATABASE_URL", role.entry(), None)
+}
+
+/// Who logs in to Postgres.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DatabaseRole {
+    /// Ingest and transcode.
+    Worker,
+    /// Delivery.
+    Viewer,
+}
+
+impl DatabaseRole {
+    /// The Secret's key.
+    pub(crate) const fn entry(self) -> &'static str {
+        match self {
+            Self::Worker => "DATABASE_WORKER_URL",
+            Self::Viewer => "DATABASE_VIEWER_URL",
+        }
+    }
 }
 
 /// A variable whose value is a connection setting, if it is there.
 pub(crate) fn optional_connection(name: &str) -> EnvVar {
-    from_connections(name, Some(true))
+    from_connections(name, name, Some(true))
 }
 
-fn from_connections(name: &str, optional: Option<bool>) -> EnvVar {
+fn from_connections(name: &str, key: &str, optional: Option<bool>) -> EnvVar {
     EnvVar {
         name: name.to_owned(),
         value: None,
         value_from: Some(EnvVarSource {
             secret_key_ref: Some(SecretKeySelector {
-                key: name.to_owned(),
+                key: key.to_owned(),
                 name: CONNECTIONS_SECRET.to_owned(),
                 optional,
             }),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-use super::environment::{common, connection, literal, redis};
+use super::environment::{DatabaseRole, common, connection, database, literal, redis};
 use super::{Installation, labels, names, pod};
 use crate::reconcile::validated::ValidatedStream;
 
@@ -58,7 +58,7 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
         literal("RECONNECT_WINDOW_SECONDS", ingest.reconnect_window.as_secs()),
         literal("MAX_BITRATE_KBPS", ingest.max_bitrate_kbps),
         literal("TAKEOVER", ingest.takeover.as_str()),
-        connection("DATABASE_URL"),
+        database(DatabaseRole::Worker),
         connection("KAFKA_BROKERS"),
     ];
     env.extend(redis(&["KEYS", "METRICS"]));

@@ -66,6 +66,7 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
         literal("SEGMENT_DURATION_MS", packaging.segment_duration.as_millis()),
         literal("PART_DURATION_MS", packaging.part_duration.as_millis()),
         literal("DVR_WINDOW_SECONDS", packaging.dvr_window.as_secs()),
+        literal("REPLAY_WINDOW_SECONDS", stream.ingest.replay_window.as_secs()),
         literal("FFMPEG_PATH", &installation.ffmpeg_path),
         literal("MOCK_FFMPEG", installation.mock_ffmpeg),
         connection("KAFKA_BROKERS"),

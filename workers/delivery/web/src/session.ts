@@ -4,11 +4,19 @@
 
 import Hls, { ErrorTypes, Events, type ErrorData } from "hls.js";
 
+import { ahead } from "./stats";
+
 export type State = "connecting" | "live" | "waiting" | "offline" | "ended" | "retrying" | "unsupported";
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5_000;
 const ENDED_POLL_MS = 3_000;
+/** Playing this long, the first parts are there and the distance to the edge is known. */
+const SETTLED_MS = 700;
+/** Only a gap in this range is closed at the start: less is not worth a seek, more is no start. */
+const START_GAP_SECONDS = [0.1, 3] as const;
+/** What stays buffered ahead when it is closed. */
+const KEEP_SECONDS = 0.3;
 
 export class Session {
   hls: Hls | null = null;
@@ -18,6 +26,7 @@ export class Session {
 
   private retries = 0;
   private timer: number | undefined;
+  private placed: Hls | null = null;
   private recoveredAt = 0;
   private broadcast: string | null = null;
   private chosenHeight: number | null = null;
@@ -31,9 +40,10 @@ export class Session {
     video.addEventListener("playing", () => {
       this.retries = 0;
       this.become("live");
+      this.closeStartGap();
     });
     video.addEventListener("waiting", () => {
-      if (this.state !== "live") return;
+      if (this.state !== "live" || video.seeking) return;
       this.stalls += 1;
       this.become("waiting");
     });
@@ -43,8 +53,8 @@ export class Session {
   start(): void {
     this.stop();
     if (!Hls.isSupported()) return this.startNative();
-    // Nothing but low latency mode: its own choice of distance to the live
-    // edge is measured, and own playback-rate control made it stop fetching.
+    // Nothing but low latency mode: own playback-rate control made it stop
+    // fetching.
     const hls = new Hls({ lowLatencyMode: true });
     this.hls = hls;
     hls.on(Events.ERROR, (_, data) => this.failed(hls, data));
@@ -81,6 +91,25 @@ export class Session {
     const edge = this.hls?.liveSyncPosition;
     if (edge) this.video.currentTime = edge;
     void this.play();
+  }
+
+  /**
+   * hls.js takes its place when it has the playlist, and stays as far behind
+   * as its start took from then on. Once per start that is made good, by a
+   * seek within what is buffered.
+   */
+  private closeStartGap(): void {
+    const hls = this.hls;
+    if (!hls || this.placed === hls) return;
+    this.placed = hls;
+    window.setTimeout(() => {
+      const { video } = this;
+      if (hls !== this.hls || video.paused || video.seeking) return;
+      const at = video.currentTime;
+      const target = Math.min(hls.liveSyncPosition ?? 0, at + ahead(video) - KEEP_SECONDS);
+      const [least, most] = START_GAP_SECONDS;
+      if (target - at >= least && target - at <= most) video.currentTime = target;
+    }, SETTLED_MS);
   }
 
   private applyChoice(): void {

@@ -47,7 +47,8 @@ function nativeDate(video: HTMLVideoElement): number | null {
   return ms === undefined || Number.isNaN(ms) ? null : ms + video.currentTime * 1000;
 }
 
-function ahead(video: HTMLVideoElement): number {
+/** Seconds buffered from the picture shown on. */
+export function ahead(video: HTMLVideoElement): number {
   for (let i = 0; i < video.buffered.length; i += 1) {
     if (video.buffered.start(i) <= video.currentTime && video.currentTime <= video.buffered.end(i)) {
       return video.buffered.end(i) - video.currentTime;

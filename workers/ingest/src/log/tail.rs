@@ -64,8 +64,8 @@ impl Tail {
             // What can't be read is another version's and no control record of
             // ours.
             if let Ok(Some(record)) = records.push(&message.payload) {
-                seen.push(&record);
-                control.push(&record);
+                seen.push(&record, message.timestamp_ms);
+                control.push(&record, message.timestamp_ms);
             }
         }
         Ok(seen.is_known())

@@ -9,6 +9,9 @@
     reason = "helpers of tests"
 )]
 
+mod flood;
+mod keys;
 mod publishing;
+mod record;
 mod refusals;
 mod support;

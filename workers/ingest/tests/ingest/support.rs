@@ -1,7 +1,9 @@
 //! An ingest process of its own with a database, a topic and a key of its own,
 //! on the servers that `make test` starts.
 
+pub(crate) mod gate;
 pub(crate) mod publisher;
+pub(crate) mod servers;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,18 +13,21 @@ use std::time::Duration;
 
 use millrace_media::id::{PublishKey, StreamId};
 use millrace_media::record::{Body, Reassembler, Record};
-use millrace_platform::config::{DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig};
+use millrace_platform::config::{
+    DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, RolesConfig,
+};
 use millrace_platform::kafka::{Admin, LogReader, Producer, ProducerLimits, TopicSpec, Watermarks};
-use millrace_platform::keys::{Hasher, Verdicts, generate};
+use millrace_platform::keys::{Hasher, KeyRing, Verdicts, generate};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::{KeySource, Keys, NewKey};
-use millrace_platform::postgres::{Database, migrate};
+use millrace_platform::postgres::outbox::Outbox;
+use millrace_platform::postgres::{Database, grant_roles, migrate};
 use millrace_platform::redis::Redis;
 use sqlx::{Connection, Executor};
 
 /// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Everything one test has.
 pub(crate) struct World {
@@ -30,28 +35,47 @@ pub(crate) struct World {
     pub(crate) key: PublishKey,
     pub(crate) keys: Keys,
     pub(crate) broadcasts: Broadcasts,
+    pub(crate) outbox: Outbox,
+    /// Of its database, as ingest logs in.
+    pub(crate) database: String,
     pub(crate) verdicts: Verdicts,
+    pub(crate) ring: KeyRing,
     environment: Vec<(String, String)>,
     kafka: KafkaConfig,
     topic: String,
     producer: Producer,
 }
 
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"))
+}
+
+/// The URL with which ingest logs in: as a worker, with no more than its grants.
+async fn as_worker(owner: &DatabaseConfig, url: &str, unique: &str) -> String {
+    let role = format!("{unique}_worker");
+    let roles = RolesConfig::read(&Env::from_pairs([("DATABASE_ROLE_WORKER", &role)])).unwrap();
+    grant_roles(owner, &roles).await.unwrap();
+    url.replace("//postgres@", &format!("//{role}@"))
 }
 
 impl World {
     /// Makes database, topic and key.
     pub(crate) async fn new() -> Self {
+        Self::on(&variable("TEST_DATABASE_URL"), &variable("TEST_REDIS_URL")).await
+    }
+
+    /// The same, on these servers.
+    pub(crate) async fn on(server: &str, redis: &str) -> Self {
         let unique = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..16]);
-        let server = variable("TEST_DATABASE_URL");
-        let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+        let mut admin = sqlx::PgConnection::connect(server).await.unwrap();
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {unique}"))).await.unwrap();
-        let database = format!("{}/{unique}", server.rsplit_once('/').unwrap().0);
+        let owner = format!("{}/{unique}", server.rsplit_once('/').unwrap().0);
+        let config = DatabaseConfig::read(&Env::from_pairs([("DATABASE_URL", &owner)])).unwrap();
+        migrate(&config, PATIENCE).await.unwrap();
+        let database = as_worker(&config, &owner, &unique).await;
         let environment: Vec<(String, String)> = [
             ("DATABASE_URL", database.as_str()),
-            ("REDIS_URL", &variable("TEST_REDIS_URL")),
+            ("REDIS_URL", redis),
             ("KAFKA_BROKERS", &variable("TEST_KAFKA_BROKERS")),
             ("MILLRACE_INSTALLATION", &unique),
             ("STREAM_ID", "events.keynote"),
@@ -65,8 +89,7 @@ impl World {
         .into();
         let env = Env::from_pairs(environment.clone());
         let installation = Installation::read(&env).unwrap();
-        let config = DatabaseConfig::read(&env).unwrap();
-        migrate(&config, PATIENCE).await.unwrap();
+        let url = database;
         let database = Database::open(&config).unwrap();
         let redis = Redis::connect(&RedisConfig::read(&env).unwrap().keys, "keys").unwrap();
         let kafka = KafkaConfig::read(&env).unwrap();
@@ -74,11 +97,16 @@ impl World {
         let topic = topics::frames_topic(&installation, &stream);
         let spec = TopicSpec::frames(&installation, &stream, Duration::from_mins(15), 1);
         Admin::open(&kafka).unwrap().ensure(&spec).await.unwrap();
+        let keys = Keys::new(database.clone(), installation.clone());
+        let verdicts = Verdicts::new(redis, installation.clone());
         let world = Self {
             key: generate(&mut rand::rng()).unwrap(),
-            keys: Keys::new(database.clone(), installation.clone()),
-            broadcasts: Broadcasts::new(database, installation.clone()),
-            verdicts: Verdicts::new(redis, installation),
+            ring: KeyRing::new(keys.clone(), verdicts.clone(), Hasher::new(4, 1)),
+            keys,
+            broadcasts: Broadcasts::new(database.clone(), installation.clone()),
+            outbox: Outbox::new(database, installation),
+            database: url,
+            verdicts,
             producer: Producer::open(&kafka, ProducerLimits::default()).unwrap(),
             kafka,
             topic,
@@ -104,6 +132,25 @@ impl World {
             })
             .await
             .unwrap();
+    }
+
+    /// The events that wait, once there are so many: name, epoch and reason.
+    pub(crate) async fn events(&self, count: usize) -> Vec<String> {
+        let start = tokio::time::Instant::now();
+        loop {
+            let rows = self.outbox.fetch(100).await.unwrap();
+            let words = |row: &millrace_platform::postgres::outbox::Waiting| {
+                let data: serde_json::Value = serde_json::from_str(&row.data).unwrap();
+                let reason = data["reason"].as_str().map_or(String::new(), |r| format!(" {r}"));
+                format!("{} {}{reason}", row.kind.rsplit('.').next().unwrap(), data["epoch"])
+            };
+            let told: Vec<_> = rows.iter().map(words).collect();
+            if told.len() >= count {
+                return told;
+            }
+            assert!(start.elapsed() < PATIENCE, "only {told:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Starts an ingest process with these settings changed.
@@ -249,6 +296,13 @@ impl Ingest {
         socket.read_to_string(&mut answer).await.unwrap();
         let status = answer.split_whitespace().nth(1).unwrap().parse().unwrap();
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    /// The value of a metric now; 0 when it was never counted.
+    pub(crate) async fn count(&self, name: &str) -> u64 {
+        let (_, metrics) = self.get("/metrics").await;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
     }
 
     /// Waits until a line of the metrics reads so.

@@ -27,8 +27,15 @@ pub struct AvcConfig {
 }
 
 impl AvcConfig {
+    /// Bytes of a record that is believed: encoders' have fewer than 100. It
+    /// travels with every checkpoint.
+    pub const MAX_LEN: usize = 1_024;
+
     /// Reads a record and its first sequence parameter set.
     pub fn parse(record: &Bytes) -> Result<Self, AvcError> {
+        if record.len() > Self::MAX_LEN {
+            return Err(AvcError::TooLong(record.len()));
+        }
         let mut rest = record.clone();
         let short = |_| AvcError::Short(record.len());
         let version = rest.try_get_u8().map_err(short)?;

@@ -27,6 +27,10 @@ pub struct AudioTag {
 }
 
 impl AudioTag {
+    /// Bytes of a body with a configuration that is believed: encoders' have
+    /// fewer than 20. It travels with every checkpoint.
+    pub const MAX_CONFIG: usize = 256;
+
     /// Opens a tag body. The data is a view of `body`, not a copy.
     pub fn parse(body: &Bytes) -> Result<Self, FlvError> {
         let mut rest = body.clone();
@@ -36,6 +40,9 @@ impl AudioTag {
             return Err(FlvError::AudioCodec { id: format, name: format_name(format) });
         }
         let packet = match rest.try_get_u8().map_err(short)? {
+            0 if body.len() > Self::MAX_CONFIG => {
+                return Err(FlvError::TooLong { length: body.len(), max: Self::MAX_CONFIG });
+            }
             0 => AudioPacket::Config(rest),
             1 => AudioPacket::Frame(rest),
             packet_type => return Err(FlvError::PacketType { codec: "AAC", packet_type }),

@@ -10,14 +10,17 @@ use uuid::Uuid;
 use super::continuity::Continuity;
 use super::grid::Grid;
 use super::{Base, Broadcast, Timeline};
+use crate::avc::AvcConfig;
+use crate::flv::AudioTag;
 use crate::id::{BroadcastId, Epoch};
 use crate::record::Open;
 use crate::time::Ticks;
 
 /// The version this code writes.
 const VERSION: u32 = 1;
-/// A configuration larger than this is not carried: no snapshot is taken.
-const MAX_CONFIG: usize = 600;
+/// No snapshot is taken with a video tag longer than this: its header and the
+/// longest record that ingest lets in.
+const MAX_VIDEO_CONFIG: usize = 5 + AvcConfig::MAX_LEN;
 
 /// Why bytes are no snapshot of ours.
 #[derive(Debug, thiserror::Error)]
@@ -94,8 +97,8 @@ fn save(config: Option<&Bytes>) -> Option<String> {
     Some(base64::engine::general_purpose::STANDARD.encode(config?))
 }
 
-fn fits(config: Option<&Bytes>) -> bool {
-    config.is_none_or(|bytes| bytes.len() <= MAX_CONFIG)
+fn fits(config: Option<&Bytes>, max: usize) -> bool {
+    config.is_none_or(|bytes| bytes.len() <= max)
 }
 
 fn load(config: Option<String>) -> Option<Bytes> {
@@ -111,8 +114,9 @@ impl Timeline {
             None => None,
             Some(b) => {
                 let (video_ms, audio_ms) = b.continuity.settled()?;
-                let configs = [&b.video_config, &b.audio_config];
-                if !b.waiting.is_empty() || !configs.iter().all(|c| fits(c.as_ref())) {
+                let fit = fits(b.video_config.as_ref(), MAX_VIDEO_CONFIG)
+                    && fits(b.audio_config.as_ref(), AudioTag::MAX_CONFIG);
+                if !b.waiting.is_empty() || !fit {
                     return None;
                 }
                 Some(Saved {

@@ -389,6 +389,24 @@ fn a_snapshot_is_small_and_survives_its_bytes() {
 }
 
 #[test]
+fn the_largest_snapshot_fits_in_a_checkpoint() {
+    let mut video = VIDEO_CONFIG.to_vec();
+    video.resize(5 + crate::avc::AvcConfig::MAX_LEN, 9);
+    let mut audio = AUDIO_CONFIG.to_vec();
+    audio.resize(crate::flv::AudioTag::MAX_CONFIG, 9);
+    let mut log = Log::default();
+    log.open(1).config(Track::Video, &video).config(Track::Audio, &audio);
+    log.frame(Track::Video, true, false, i64::MAX >> 16, &[0x17, 1, 0, 0, 0, 9]);
+    let mut timeline = Timeline::new(SEGMENT);
+    for (offset, record) in log.records.iter().enumerate() {
+        timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut Vec::new());
+    }
+    // As base64 it is at most 4,096 bytes.
+    let bytes = timeline.snapshot().unwrap().to_bytes();
+    assert!((2_000..=3_072).contains(&bytes.len()), "{}", bytes.len());
+}
+
+#[test]
 fn a_fold_that_begins_in_the_middle_goes_on_after_what_was_published() {
     let mut log = Log::default();
     log.open(1).run(0, 60).run(2_400, 40);

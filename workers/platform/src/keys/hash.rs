@@ -6,6 +6,8 @@ use std::sync::Arc;
 use millrace_media::id::PublishKey;
 use tokio::sync::Semaphore;
 
+use crate::config::{Env, Problem};
+
 /// bcrypt of a secret, as stored. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyHash(String);
@@ -50,6 +52,12 @@ pub struct Hasher {
 impl Hasher {
     /// Enough for a secret of 256 bits that nobody can guess anyway.
     pub const DEFAULT_COST: u32 = 6;
+
+    /// With the cost of `KEY_BCRYPT_COST`. Hashes of another cost stay good.
+    pub fn read(env: &Env) -> Result<Self, Problem> {
+        // The largest takes seconds: a stream must not wait longer for its key.
+        env.within("KEY_BCRYPT_COST", Self::DEFAULT_COST, 4..=16).map(|cost| Self::new(cost, 2))
+    }
 
     /// `cost` is bcrypt's (4 to 31; each step doubles the time), `concurrency`
     /// how many may run at once.
@@ -102,5 +110,15 @@ mod tests {
         assert!(hasher.verify(&key, &hash).await.unwrap());
         assert!(!hasher.verify(&other, &hash).await.unwrap());
         assert!(!format!("{hash:?}").contains(hash.as_str()));
+    }
+
+    #[tokio::test]
+    async fn the_cost_is_a_setting() {
+        let key = crate::keys::generate(&mut rand::rng()).unwrap();
+        for (cost, start) in [("4", "$2b$04$"), ("7", "$2b$07$")] {
+            let hasher = Hasher::read(&Env::from_pairs([("KEY_BCRYPT_COST", cost)])).unwrap();
+            assert!(hasher.hash(&key).await.unwrap().as_str().starts_with(start));
+        }
+        assert!(Hasher::read(&Env::from_pairs([("KEY_BCRYPT_COST", "17")])).is_err());
     }
 }

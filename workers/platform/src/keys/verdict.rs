@@ -1,8 +1,10 @@
 //! Verdicts on publish keys in Redis database 0: `key:<key id>`.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use millrace_media::id::{KeyId, PublishKey, StreamId};
+use redis::Script;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -11,7 +13,11 @@ use crate::config::Installation;
 use crate::names::redis_keys;
 use crate::redis::{Redis, RedisError};
 
-/// Life of a verdict that a key is right.
+use super::announce::CHANGED;
+
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("verdict/put.lua")));
+
+/// Life of a verdict that a key is right, and of one that it is revoked.
 const RIGHT_LIFE: Duration = Duration::from_hours(24);
 /// Life of a verdict that no key of this id is right.
 const WRONG_LIFE: Duration = Duration::from_secs(10);
@@ -24,13 +30,15 @@ pub enum Verdict {
         /// The stream it may publish to.
         stream: StreamId,
         /// Of the secret half.
-        sha256: [u8; 32],
+        sha256: SecretDigest,
         /// Not accepted from then on, ms since 1970.
         expires_ms: Option<i64>,
     },
-    /// No secret is right for this id: unknown, revoked or expired. Never
-    /// written because one secret was wrong: that would lock out the right one.
+    /// No secret is right for this id: there is no such key. Never written
+    /// because one secret was wrong: that would lock out the right one.
     Wrong,
+    /// The key was revoked; no other verdict takes the place of this one.
+    Revoked,
 }
 
 /// What a verdict says to a key that was offered.
@@ -44,15 +52,20 @@ pub enum Answer {
     OtherStream,
     /// The key has expired.
     Expired,
+    /// The key was revoked; whether the secret is its own is not known here.
+    Revoked,
     /// No secret is right for this id.
     Unknown,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
+    /// Of revoked keys too: version 1 knows only this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     wrong: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    revoked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stream: Option<StreamId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,18 +74,44 @@ struct Stored {
     expires_ms: Option<i64>,
 }
 
+/// SHA-256 of a key's secret: what is compared where bcrypt would be too slow.
+/// `Debug` hides it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SecretDigest([u8; 32]);
+
+impl SecretDigest {
+    /// Of this key's secret.
+    pub fn of(key: &PublishKey) -> Self {
+        Self(Sha256::digest(key.secret()).into())
+    }
+
+    /// Whether this key's secret is the one. Compares in constant time.
+    pub fn is_of(&self, key: &PublishKey) -> bool {
+        Self::of(key).0.ct_eq(&self.0).into()
+    }
+}
+
+impl std::fmt::Debug for SecretDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretDigest(…)")
+    }
+}
+
 impl Verdict {
     /// For a key that was just verified against its hash.
     pub fn right(key: &PublishKey, stream: StreamId, expires_ms: Option<i64>) -> Self {
-        Self::Right { stream, sha256: Sha256::digest(key.secret()).into(), expires_ms }
+        Self::Right { stream, sha256: SecretDigest::of(key), expires_ms }
     }
 
     /// What it says to this key, offered for this stream at this time (ms since
     /// 1970). Compares in constant time.
     pub fn answer(&self, key: &PublishKey, stream: &StreamId, now_ms: i64) -> Answer {
-        let Self::Right { stream: own, sha256, expires_ms } = self else { return Answer::Unknown };
-        let offered: [u8; 32] = Sha256::digest(key.secret()).into();
-        if !bool::from(offered.ct_eq(sha256)) {
+        let (own, right, expires_ms) = match self {
+            Self::Right { stream, sha256, expires_ms } => (stream, sha256, expires_ms),
+            Self::Wrong => return Answer::Unknown,
+            Self::Revoked => return Answer::Revoked,
+        };
+        if !right.is_of(key) {
             Answer::WrongSecret
         } else if own != stream {
             Answer::OtherStream
@@ -85,21 +124,22 @@ impl Verdict {
 
     fn to_stored(&self) -> Stored {
         match self {
-            Self::Wrong => Stored { wrong: true, stream: None, sha256: None, expires_ms: None },
+            Self::Wrong => Stored { wrong: true, ..Stored::default() },
+            Self::Revoked => Stored { wrong: true, revoked: true, ..Stored::default() },
             Self::Right { stream, sha256, expires_ms } => Stored {
-                wrong: false,
                 stream: Some(stream.clone()),
-                sha256: Some(hex::encode(sha256)),
+                sha256: Some(hex::encode(sha256.0)),
                 expires_ms: *expires_ms,
+                ..Stored::default()
             },
         }
     }
 
     fn from_stored(stored: Stored) -> Option<Self> {
         if stored.wrong {
-            return Some(Self::Wrong);
+            return Some(if stored.revoked { Self::Revoked } else { Self::Wrong });
         }
-        let sha256 = hex::decode(stored.sha256?).ok()?.try_into().ok()?;
+        let sha256 = SecretDigest(hex::decode(stored.sha256?).ok()?.try_into().ok()?);
         Some(Self::Right { stream: stored.stream?, sha256, expires_ms: stored.expires_ms })
     }
 }
@@ -127,34 +167,71 @@ impl Verdicts {
         Ok(stored.and_then(Verdict::from_stored))
     }
 
-    /// Remembers a verdict: 24 hours, or 10 seconds if it is [`Verdict::Wrong`].
+    /// Remembers a verdict: 24 hours, or 10 seconds if it is
+    /// [`Verdict::Wrong`]. Of a revoked key it stays remembered that it is.
     pub async fn put(&self, id: &KeyId, verdict: &Verdict) -> Result<(), RedisError> {
         let what = || format!("store the verdict on key {id}");
         let life = match verdict {
-            Verdict::Right { .. } => RIGHT_LIFE,
+            Verdict::Right { .. } | Verdict::Revoked => RIGHT_LIFE,
             Verdict::Wrong => WRONG_LIFE,
         };
         let text = self.redis.to_json(&verdict.to_stored(), what)?;
-        let mut set = redis::cmd("SET");
-        set.arg(redis_keys::verdict(&self.installation, id))
-            .arg(text)
-            .arg("EX")
-            .arg(life.as_secs());
-        self.redis.query(&set, what).await
+        let mut put = PUT.key(redis_keys::verdict(&self.installation, id));
+        put.arg(text).arg(life.as_secs());
+        let stored: Result<i64, _> = put.invoke_async(&mut self.redis.manager()).await;
+        stored.map(drop).map_err(|e| self.redis.error(what(), e))
     }
 
-    /// Forgets a key and tells everybody. Call it after Postgres knows.
+    /// Notes that a key is revoked and tells everybody. Call it after Postgres
+    /// knows.
     pub async fn revoke(&self, id: &KeyId) -> Result<(), RedisError> {
-        let mut both = redis::pipe();
-        both.atomic()
-            .cmd("DEL")
-            .arg(redis_keys::verdict(&self.installation, id))
+        let what = || format!("announce that key {id} is revoked");
+        let mut all = redis::pipe();
+        all.atomic();
+        self.add_revoked(&mut all, id, what)?;
+        all.publish(redis_keys::revoked_channel(&self.installation), id.as_str()).ignore();
+        self.redis.pipeline(&all, what).await
+    }
+
+    /// Forgets what was said of a key and tells everybody to ask again. Call it
+    /// after Postgres knows what is new.
+    pub async fn changed(&self, id: &KeyId) -> Result<(), RedisError> {
+        let mut all = redis::pipe();
+        all.atomic()
+            .del(redis_keys::verdict(&self.installation, id))
             .ignore()
-            .cmd("PUBLISH")
-            .arg(redis_keys::revoked_channel(&self.installation))
-            .arg(id.as_str())
+            .publish(redis_keys::revoked_channel(&self.installation), format!("{CHANGED}{id}"))
             .ignore();
-        self.redis.pipeline(&both, || format!("announce that key {id} is revoked")).await
+        self.redis.pipeline(&all, || format!("announce that key {id} has changed")).await
+    }
+
+    /// Sets verdicts right that may be older than what Postgres says; tells
+    /// nobody.
+    pub async fn settle(&self, revoked: &[KeyId], changed: &[KeyId]) -> Result<(), RedisError> {
+        let what = || format!("settle {} verdicts", revoked.len() + changed.len());
+        if revoked.is_empty() && changed.is_empty() {
+            return Ok(());
+        }
+        let mut all = redis::pipe();
+        for id in revoked {
+            self.add_revoked(&mut all, id, what)?;
+        }
+        for id in changed {
+            all.del(redis_keys::verdict(&self.installation, id)).ignore();
+        }
+        self.redis.pipeline(&all, what).await
+    }
+
+    fn add_revoked(
+        &self,
+        commands: &mut redis::Pipeline,
+        id: &KeyId,
+        what: impl Fn() -> String,
+    ) -> Result<(), RedisError> {
+        let text = self.redis.to_json(&Verdict::Revoked.to_stored(), what)?;
+        let key = redis_keys::verdict(&self.installation, id);
+        commands.set_ex(key, text, RIGHT_LIFE.as_secs()).ignore();
+        Ok(())
     }
 }
 
@@ -176,12 +253,15 @@ mod tests {
         assert_eq!(verdict.answer(&right, &other, 0), Answer::OtherStream);
         assert_eq!(verdict.answer(&key("0123456789abcdeX"), &mine, 0), Answer::WrongSecret);
         assert_eq!(Verdict::Wrong.answer(&right, &mine, 0), Answer::Unknown);
+        assert_eq!(Verdict::Revoked.answer(&right, &mine, 0), Answer::Revoked);
     }
 
     #[test]
     fn a_verdict_is_stored_as_the_architecture_page_says() {
         let json = serde_json::to_string(&Verdict::Wrong.to_stored()).unwrap();
         assert_eq!(json, r#"{"wrong":true}"#);
+        let json = serde_json::to_string(&Verdict::Revoked.to_stored()).unwrap();
+        assert_eq!(json, r#"{"wrong":true,"revoked":true}"#);
         let verdict = Verdict::right(&key("0123456789abcdef"), "a.b".parse().unwrap(), None);
         let json = serde_json::to_value(verdict.to_stored()).unwrap();
         assert_eq!(json["stream"], "a.b");

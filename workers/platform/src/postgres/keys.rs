@@ -1,4 +1,14 @@
 //! `stream_keys`: the publish keys as Postgres knows them, secrets hashed.
+//!
+//! One statement each; what belongs to a key's life is in
+//! [`KeyRing`](crate::keys::KeyRing).
+
+mod api;
+mod page;
+mod spoiled;
+
+pub use page::{InvalidKeyCursor, KeyCursor, KeyFilter, KeyPage, KeyPageRequest};
+pub use spoiled::Spoiled;
 
 use millrace_media::id::{KeyId, StreamId};
 
@@ -50,6 +60,8 @@ pub struct StoredKey {
     pub key: NewKey,
     /// Not revoked. It may still have expired: see [`StoredKey::is_valid_at`].
     pub active: bool,
+    /// When it was written, µs since 1970.
+    pub created_us: i64,
     /// When it was last accepted, ms since 1970.
     pub last_used_ms: Option<i64>,
 }
@@ -76,6 +88,7 @@ struct Row {
     hash: String,
     source: String,
     is_active: bool,
+    created_us: i64,
     expires_ms: Option<i64>,
     last_used_ms: Option<i64>,
 }
@@ -98,6 +111,7 @@ impl TryFrom<Row> for StoredKey {
                 expires_ms: row.expires_ms,
             },
             active: row.is_active,
+            created_us: row.created_us,
             last_used_ms: row.last_used_ms,
         })
     }
@@ -115,7 +129,7 @@ impl Keys {
     /// `Conflict` when the id is taken by another stream or source, or revoked:
     /// a revoked key never comes back.
     pub async fn upsert(&self, key: &NewKey) -> Result<(), DatabaseError> {
-        let what = format!("write key {} of {}", key.id, key.stream);
+        let what = || format!("write key {} of {}", key.id, key.stream);
         let done = sqlx::query!(
             "INSERT INTO stream_keys
                  (id, installation, stream_id, name, broadcaster_id, hash, source, expires_at)
@@ -138,10 +152,10 @@ impl Keys {
         )
         .execute(self.database.pool())
         .await
-        .map_err(|e| self.database.error(&what, e))?;
+        .map_err(|e| self.database.error(what(), e))?;
         if done.rows_affected() == 0 {
             let detail = "the id is revoked, or another stream's or source's".to_owned();
-            return Err(DatabaseError::Conflict { what, detail });
+            return Err(DatabaseError::Conflict { what: what(), detail });
         }
         Ok(())
     }
@@ -152,6 +166,7 @@ impl Keys {
         sqlx::query_as!(
             Row,
             r#"SELECT id, stream_id, name, broadcaster_id, hash, source, is_active,
+                      (extract(epoch FROM created_at) * 1000000)::bigint AS "created_us!",
                       (extract(epoch FROM expires_at) * 1000)::bigint AS "expires_ms",
                       (extract(epoch FROM last_used_at) * 1000)::bigint AS "last_used_ms"
                FROM stream_keys WHERE id = $1 AND installation = $2"#,
@@ -164,14 +179,16 @@ impl Keys {
         .map_err(|e| self.database.error(what(), e))
     }
 
-    /// All keys of a stream, oldest first, revoked and expired ones too.
-    pub async fn list(&self, stream: &StreamId) -> Result<Vec<StoredKey>, DatabaseError> {
+    /// The spec's keys of a stream that are not revoked, oldest first.
+    pub async fn active_of_spec(&self, stream: &StreamId) -> Result<Vec<StoredKey>, DatabaseError> {
         sqlx::query_as!(
             Row,
             r#"SELECT id, stream_id, name, broadcaster_id, hash, source, is_active,
+                      (extract(epoch FROM created_at) * 1000000)::bigint AS "created_us!",
                       (extract(epoch FROM expires_at) * 1000)::bigint AS "expires_ms",
                       (extract(epoch FROM last_used_at) * 1000)::bigint AS "last_used_ms"
-               FROM stream_keys WHERE stream_id = $1 AND installation = $2
+               FROM stream_keys
+               WHERE stream_id = $1 AND installation = $2 AND source = 'spec' AND is_active
                ORDER BY created_at, id"#,
             stream.as_str(),
             self.installation.as_str(),
@@ -179,11 +196,11 @@ impl Keys {
         .fetch_all(self.database.pool())
         .await
         .and_then(|rows| rows.into_iter().map(StoredKey::try_from).collect())
-        .map_err(|e| self.database.error(format!("list the keys of {stream}"), e))
+        .map_err(|e| self.database.error(format!("list the spec's keys of {stream}"), e))
     }
 
-    /// Revokes a key for good; again is harmless. Announce it with
-    /// [`Verdicts::revoke`](crate::keys::Verdicts::revoke).
+    /// Revokes a key for good, whatever its source; again is harmless. Nobody
+    /// is told: [`KeyRing`](crate::keys::KeyRing) does that.
     ///
     /// # Errors
     /// `NotFound` when there is no such key.

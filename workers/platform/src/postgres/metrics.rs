@@ -114,7 +114,9 @@ impl StreamMetrics {
     /// were new.
     pub async fn insert(&self, seconds: &[Second]) -> Result<u64, DatabaseError> {
         let mut columns = Columns::default();
-        seconds.iter().for_each(|second| columns.push(second));
+        for second in seconds {
+            columns.push(second);
+        }
         sqlx::query!(
             r#"INSERT INTO stream_metrics
                    (installation, stream_id, broadcast, "timestamp", viewers, ingress_kbps,

@@ -95,6 +95,9 @@ impl Outbox {
         source: &str,
         events: &[Event<D>],
     ) -> Result<u64, DatabaseError> {
+        if events.is_empty() {
+            return Ok(0);
+        }
         let what = || format!("append {} events", events.len());
         let mut data = Vec::with_capacity(events.len());
         for event in events {

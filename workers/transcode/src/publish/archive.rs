@@ -25,14 +25,18 @@ pub enum Note {
     /// A segment is in the object store, or there is a gap.
     Stored(RenditionName, SegmentInfo),
     /// Everything is out: write the last head, commit, answer.
-    End {
-        /// Offset to go on at.
-        offset: i64,
-        /// The fold's state there.
-        snapshot: Option<Box<Snapshot>>,
-        /// Told when all is done.
-        done: oneshot::Sender<()>,
-    },
+    End(Ending),
+}
+
+/// What follows when everything is out.
+#[derive(Debug)]
+pub struct Ending {
+    /// Offset to go on at.
+    pub offset: i64,
+    /// The fold's state there.
+    pub snapshot: Option<Box<Snapshot>>,
+    /// Told when all is done.
+    pub done: oneshot::Sender<()>,
 }
 
 /// See the module.
@@ -42,7 +46,10 @@ pub struct Archive {
     head: Head,
     run: Option<Run>,
     checkpoints: Checkpoints,
+    /// All up to here were announced.
     written: Option<Msn>,
+    /// The index's head is to be written for another reason than a segment.
+    changed: bool,
 }
 
 impl Archive {
@@ -51,52 +58,71 @@ impl Archive {
         let complete = head.complete();
         let done: HashMap<_, _> = names.iter().map(|n| (n.clone(), complete)).collect();
         let checkpoints = Checkpoints::new(head.info.segment_duration, done);
-        Self { services, written: complete, head, run: None, checkpoints }
+        Self { services, written: complete, head, run: None, checkpoints, changed: false }
     }
 
     /// Works until the broadcast ends or its session is gone.
     pub async fn run(mut self, mut notes: mpsc::Receiver<Note>) {
-        while let Some(note) = notes.recv().await {
-            match note {
-                Note::Info(info) => {
-                    self.head.info = info;
-                    self.write_head().await;
-                }
-                Note::Run(run) => {
-                    self.run = Some(run);
-                    self.head.run = run;
-                    self.write_head().await;
-                }
-                Note::Candidate(candidate) => self.checkpoints.add(candidate),
-                Note::Stored(rendition, segment) => self.stored(&rendition, segment).await,
-                Note::End { offset, snapshot, done } => {
-                    self.head.info.ended = true;
-                    let mut backoff = live_backoff();
-                    while !self.write_head().await {
-                        backoff.wait().await;
-                    }
-                    self.services.commit(offset, snapshot.as_deref()).await;
-                    let _ = done.send(());
-                    return;
-                }
+        let mut end = None;
+        while end.is_none() {
+            let Some(note) = notes.recv().await else { return };
+            self.take(note, &mut end);
+            // All that has come by now is written at once: a store that is slow
+            // to fail must not let the notes pile up until nobody can add one.
+            while let Ok(note) = notes.try_recv() {
+                self.take(note, &mut end);
             }
+            self.write().await;
+        }
+        let Some(Ending { offset, snapshot, done }) = end else { return };
+        self.head.info.ended = true;
+        let mut backoff = live_backoff();
+        while !self.write_head().await {
+            backoff.wait().await;
+        }
+        self.services.commit(offset, snapshot.as_deref()).await;
+        let _ = done.send(());
+    }
+
+    fn take(&mut self, note: Note, end: &mut Option<Ending>) {
+        match note {
+            Note::Info(info) => {
+                self.head.info = info;
+                self.changed = true;
+            }
+            Note::Run(run) => {
+                self.run = Some(run);
+                self.head.run = run;
+                self.changed = true;
+            }
+            Note::Candidate(candidate) => self.checkpoints.add(candidate),
+            Note::Stored(rendition, segment) => {
+                let msn = segment.msn;
+                self.head.push(&rendition, segment);
+                self.checkpoints.done(&rendition, msn);
+            }
+            Note::End(ending) => *end = Some(ending),
         }
     }
 
-    async fn stored(&mut self, rendition: &RenditionName, segment: SegmentInfo) {
-        let msn = segment.msn;
-        self.head.push(rendition, segment);
-        self.checkpoints.done(rendition, msn);
+    /// Says what is new: segments that all renditions have, then the index,
+    /// then the checkpoint.
+    async fn write(&mut self) {
         let complete = self.head.complete();
         if let Some(last) = complete.filter(|_| complete > self.written) {
             let first = self.written.map_or(0, |msn| msn.0.saturating_add(1));
             for msn in first..=last.0 {
                 self.services.segment_generated(&self.head, Msn(msn));
             }
-            self.write_head().await;
             self.written = complete;
-            self.commit().await;
+            self.write_head().await;
+            if let Some(point) = self.checkpoints.take() {
+                self.services.commit(point.offset, Some(&point.snapshot)).await;
+            }
+        } else if self.changed {
+            self.write_head().await;
         }
+        self.changed = false;
     }
 
     /// Whether it is written; if not, the next one says the same and more.
@@ -112,11 +138,5 @@ impl Archive {
             self.head = shorter;
         }
         self.services.put_head(&self.head).await
-    }
-
-    async fn commit(&mut self) {
-        if let Some(point) = self.checkpoints.take() {
-            self.services.commit(point.offset, Some(&point.snapshot)).await;
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! A bounded queue in front of an outside service that may be away.
 //!
 //! Pushing never waits: live packaging goes on whatever Redis or the object
-//! store does. When too many bytes wait, the oldest items are made smaller, or
+//! store does. When too much waits, the oldest items are made smaller, or
 //! dropped, and counted.
 
 use std::collections::VecDeque;
@@ -24,24 +24,53 @@ pub trait Item {
 pub struct Lane<T> {
     state: Mutex<State<T>>,
     changed: Notify,
-    limit: usize,
+    limit: Limit,
+}
+
+/// What may wait before the oldest give way; one item more is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Bytes of all items.
+    pub bytes: usize,
+    /// Items that hold bytes.
+    pub items: usize,
 }
 
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<T>,
     weight: usize,
+    /// Items that have a weight.
+    heavy: usize,
     /// Popped and not yet done.
     in_hand: bool,
     closed: bool,
     dropped: u64,
 }
 
+impl<T> State<T> {
+    fn carry(&mut self, weight: usize) {
+        self.weight = self.weight.saturating_add(weight);
+        self.heavy += usize::from(weight > 0);
+    }
+
+    fn unburden(&mut self, weight: usize) {
+        self.weight = self.weight.saturating_sub(weight);
+        self.heavy = self.heavy.saturating_sub(usize::from(weight > 0));
+    }
+}
+
 impl<T: Item> Lane<T> {
-    /// A lane that holds at most `limit` bytes, one item more.
-    pub fn new(limit: usize) -> Self {
-        let state =
-            State { items: VecDeque::new(), weight: 0, in_hand: false, closed: false, dropped: 0 };
+    /// A lane for what may wait.
+    pub fn new(limit: Limit) -> Self {
+        let state = State {
+            items: VecDeque::new(),
+            weight: 0,
+            heavy: 0,
+            in_hand: false,
+            closed: false,
+            dropped: 0,
+        };
         Self { state: Mutex::new(state), changed: Notify::new(), limit }
     }
 
@@ -52,10 +81,10 @@ impl<T: Item> Lane<T> {
     /// Appends an item.
     pub fn push(&self, item: T) {
         let mut state = self.lock();
-        state.weight = state.weight.saturating_add(item.weight());
+        state.carry(item.weight());
         state.items.push_back(item);
         let mut n = 0;
-        while state.weight > self.limit && n < state.items.len() {
+        while state.weight > self.limit.bytes || state.heavy > self.limit.items {
             let Some(item) = state.items.get_mut(n) else { break };
             let (before, keep) = (item.weight(), item.shrink());
             let after = if keep { item.weight() } else { 0 };
@@ -65,7 +94,8 @@ impl<T: Item> Lane<T> {
                 state.items.remove(n);
                 state.dropped += 1;
             }
-            state.weight = state.weight.saturating_sub(before.saturating_sub(after));
+            state.unburden(before);
+            state.carry(after);
         }
         drop(state);
         self.changed.notify_waiters();
@@ -81,7 +111,7 @@ impl<T: Item> Lane<T> {
             {
                 let mut state = self.lock();
                 if let Some(item) = state.items.pop_front() {
-                    state.weight = state.weight.saturating_sub(item.weight());
+                    state.unburden(item.weight());
                     state.in_hand = true;
                     return Some(item);
                 }
@@ -102,7 +132,7 @@ impl<T: Item> Lane<T> {
     /// The popped item could not be delivered; it is next again.
     pub fn put_back(&self, item: T) {
         let mut state = self.lock();
-        state.weight = state.weight.saturating_add(item.weight());
+        state.carry(item.weight());
         state.items.push_front(item);
         state.in_hand = false;
     }
@@ -138,8 +168,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded_and_the_oldest_give_way() {
-        let lane = Lane::new(100);
+    async fn the_bytes_that_wait_are_bounded_and_the_oldest_give_way() {
+        let lane = Lane::new(Limit { bytes: 100, items: 10 });
         for n in 0..4 {
             lane.push(Load(50, n != 1));
         }
@@ -151,8 +181,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_items_that_wait_are_bounded_however_small() {
+        let lane = Lane::new(Limit { bytes: 100, items: 2 });
+        for n in 1..=5 {
+            lane.push(Load(n, true));
+        }
+        let first = lane.pop().await.unwrap();
+        assert_eq!(first, Load(0, true));
+        lane.put_back(first);
+        lane.push(Load(6, true));
+        let mut weights = Vec::new();
+        for _ in 0..6 {
+            weights.push(lane.pop().await.unwrap().0);
+        }
+        assert_eq!(weights, [0, 0, 0, 0, 5, 6]);
+    }
+
+    #[tokio::test]
     async fn an_item_put_back_is_next_again() {
-        let lane = Lane::new(100);
+        let lane = Lane::new(Limit { bytes: 100, items: 10 });
         lane.push(Load(1, true));
         lane.push(Load(2, true));
         let first = lane.pop().await.unwrap();

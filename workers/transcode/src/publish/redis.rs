@@ -15,11 +15,11 @@ use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, Segmen
 use millrace_platform::backoff::Backoff;
 use tokio::sync::watch;
 
-use super::lane::{Item, Lane};
+use super::lane::{Item, Lane, Limit};
 use crate::services::{Place, PublishError, Services};
 
-/// Bytes that wait for Redis per rendition: about 90 s of a 5 Mb/s rung.
-pub const LIMIT: usize = 64 << 20;
+/// What waits for Redis per rendition: about 90 s of a 5 Mb/s rung.
+pub const LIMIT: Limit = Limit { bytes: 64 << 20, items: usize::MAX };
 /// Segments listed again when Redis has lost them.
 const WINDOW: usize = 300;
 

@@ -9,16 +9,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millrace_media::published::{InitHash, SegmentInfo};
+use millrace_media::time::Ticks;
 use tokio::sync::mpsc;
 
 use super::archive::Note;
-use super::lane::{Item, Lane};
+use super::lane::{Item, Lane, Limit};
 use super::redis::live_backoff;
 use crate::services::{Place, Services};
 
-/// Bytes that wait for the store per rendition: about half of a 15 minute
-/// replay window at 3 Mb/s.
-pub const LIMIT: usize = 160 << 20;
+/// Bytes that wait for the store per rendition: 7 minutes at 3 Mb/s.
+const LIMIT_BYTES: usize = 160 << 20;
+
+/// What waits for the store: no more than half the replay window, so that the
+/// checkpoint, which follows the slowest rendition, never falls out of the log.
+pub fn limit(replay_window: Ticks, segment: Ticks) -> Limit {
+    let half = replay_window.0 / 2 / segment.0.max(1);
+    Limit { bytes: LIMIT_BYTES, items: usize::try_from(half).unwrap_or(1).max(1) }
+}
 
 /// One thing to store.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ use super::SessionError;
 use crate::config::Config;
 use crate::format::{self, Format, RungFormat};
 use crate::package::Grid;
-use crate::publish::archive::{Archive, Note};
+use crate::publish::archive::{Archive, Ending, Note};
 use crate::publish::lane::Lane;
 use crate::publish::redis::{self, RedisOp};
 use crate::publish::resume::{self, RenditionResume};
@@ -210,8 +210,8 @@ impl Outlet {
             segment: self.info.segment_duration,
             part_target: self.info.part_target,
         };
-        let (to_redis, to_store) =
-            (Arc::new(Lane::new(redis::LIMIT)), Arc::new(Lane::new(store::LIMIT)));
+        let stored = store::limit(self.services.config.replay_window, grid.segment);
+        let (to_redis, to_store) = (Arc::new(Lane::new(redis::LIMIT)), Arc::new(Lane::new(stored)));
         let place = self.place(name);
         let drain = redis::Drain {
             services: self.services.clone(),
@@ -363,7 +363,7 @@ impl Outlet {
                 tokio::time::sleep(LOOK).await;
             }
             let (done, finished) = oneshot::channel();
-            self.note(Note::End { offset, snapshot: snapshot.map(Box::new), done }).await;
+            self.note(Note::End(Ending { offset, snapshot: snapshot.map(Box::new), done })).await;
             let _ = finished.await;
         }))
     }

@@ -24,7 +24,9 @@ pub(super) struct Columns {
 impl<'a> FromIterator<&'a Session> for Columns {
     fn from_iter<I: IntoIterator<Item = &'a Session>>(sessions: I) -> Self {
         let mut columns = Self::default();
-        sessions.into_iter().for_each(|session| columns.push(session));
+        for session in sessions {
+            columns.push(session);
+        }
         columns
     }
 }

@@ -1,0 +1,181 @@
+//! The life of publish keys, for whoever manages them.
+//!
+//! A change is made in Postgres first and then announced in Redis, where it
+//! reaches every ingest at once. Redis may be away: an ingest that hears
+//! nothing asks Postgres about the key in use every second, and settles its
+//! stream's verdicts by Postgres when Redis is back. So an announcement that
+//! fails is tried a few times and then only logged.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use millrace_media::id::{KeyId, PublishKey, StreamId};
+use tracing::{info, warn};
+
+use super::{Hasher, KeyError, KeyName, Verdicts, generate};
+use crate::postgres::DatabaseError;
+use crate::postgres::keys::{
+    KeyFilter, KeyPage, KeyPageRequest, KeySource, Keys, NewKey, StoredKey,
+};
+use crate::report::report;
+
+/// Most keys of the API that one stream may have at a time, expired and revoked
+/// ones not counted.
+pub const MAX_API_KEYS: u32 = 64;
+/// Longest time for which a rotated key may stay good.
+pub const MAX_OVERLAP: Duration = Duration::from_hours(30 * 24);
+/// How often an announcement is tried, and the wait between.
+const ANNOUNCE: (u32, Duration) = (3, Duration::from_millis(200));
+
+/// A key that the API is asked for.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// The stream it may publish to.
+    pub stream: StreamId,
+    /// What it is called.
+    pub name: KeyName,
+    /// Who holds it.
+    pub broadcaster: String,
+    /// Not accepted from then on, ms since 1970.
+    pub expires_ms: Option<i64>,
+}
+
+/// Manages keys.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    pub(super) table: Keys,
+    pub(super) hasher: Hasher,
+    verdicts: Verdicts,
+}
+
+impl KeyRing {
+    /// Of the installation that `table` and `verdicts` are of.
+    pub fn new(table: Keys, verdicts: Verdicts, hasher: Hasher) -> Self {
+        Self { table, hasher, verdicts }
+    }
+
+    /// A new key of the API. What is returned is the only time it can be seen:
+    /// Postgres has its hash.
+    pub async fn create(&self, wanted: &ApiKey) -> Result<PublishKey, KeyError> {
+        let stream = wanted.stream.clone();
+        if wanted.expires_ms.is_some_and(|expires| expires <= now_ms()) {
+            return Err(KeyError::Expired { stream });
+        }
+        let key = generate(&mut rand::rng())?;
+        let row = NewKey {
+            id: key.id().clone(),
+            stream: stream.clone(),
+            name: wanted.name.as_str().to_owned(),
+            broadcaster: wanted.broadcaster.clone(),
+            hash: self.hasher.hash(&key).await?,
+            source: KeySource::Api,
+            expires_ms: wanted.expires_ms,
+        };
+        if !self.table.insert_api(&row, MAX_API_KEYS).await? {
+            return Err(KeyError::TooMany { stream, most: MAX_API_KEYS });
+        }
+        info!(%stream, key = %row.id, name = row.name, "publish key made");
+        Ok(key)
+    }
+
+    /// A new key of the same stream, name and holder; the old one stays good
+    /// for `overlap`, or less if it expires before.
+    ///
+    /// # Errors
+    /// `OfSpec` for a key of the spec, `Over` for one that is no longer good.
+    pub async fn rotate(
+        &self,
+        stream: &StreamId,
+        id: &KeyId,
+        overlap: Duration,
+        expires_ms: Option<i64>,
+    ) -> Result<PublishKey, KeyError> {
+        if overlap > MAX_OVERLAP {
+            let (seconds, most) = (overlap.as_secs(), MAX_OVERLAP.as_secs());
+            return Err(KeyError::Overlap { seconds, most });
+        }
+        if expires_ms.is_some_and(|expires| expires <= now_ms()) {
+            return Err(KeyError::Expired { stream: stream.clone() });
+        }
+        let key = generate(&mut rand::rng())?;
+        let hash = self.hasher.hash(&key).await?;
+        let old = (stream, id);
+        if !self.table.rotate_api(old, overlap, (key.id(), &hash, expires_ms)).await? {
+            return Err(self.refusal(stream, id).await?);
+        }
+        self.announce_changed(id).await;
+        info!(%stream, old = %id, key = %key.id(), "publish key rotated");
+        Ok(key)
+    }
+
+    /// Revokes a key of the API for good; again is harmless.
+    ///
+    /// # Errors
+    /// `OfSpec` for a key of the spec.
+    pub async fn revoke(&self, stream: &StreamId, id: &KeyId) -> Result<(), KeyError> {
+        let stored = self.of_stream(stream, id).await?;
+        if stored.key.source == KeySource::Spec {
+            return Err(KeyError::OfSpec { stream: stream.clone(), id: id.clone() });
+        }
+        self.revoke_any(stream, id).await
+    }
+
+    /// A page of keys, the newest first, whatever their source.
+    pub async fn list(
+        &self,
+        filter: &KeyFilter,
+        page: &KeyPageRequest,
+    ) -> Result<KeyPage, DatabaseError> {
+        self.table.list(filter, page).await
+    }
+
+    /// One key of a stream.
+    pub async fn of_stream(&self, stream: &StreamId, id: &KeyId) -> Result<StoredKey, KeyError> {
+        let stored = self.table.find(id).await?;
+        let not_found = || KeyError::NotFound { stream: stream.clone(), id: id.clone() };
+        stored.filter(|stored| stored.key.stream == *stream).ok_or_else(not_found)
+    }
+
+    /// Whatever its source.
+    pub(super) async fn revoke_any(&self, stream: &StreamId, id: &KeyId) -> Result<(), KeyError> {
+        self.table.revoke(id).await?;
+        self.announce(id, || self.verdicts.revoke(id)).await;
+        info!(%stream, key = %id, "publish key revoked");
+        Ok(())
+    }
+
+    /// Something about the key is new, but it is good.
+    pub(super) async fn announce_changed(&self, id: &KeyId) {
+        self.announce(id, || self.verdicts.changed(id)).await;
+    }
+
+    async fn announce<F>(&self, id: &KeyId, attempt: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), crate::redis::RedisError>>,
+    {
+        let (tries, pause) = ANNOUNCE;
+        for left in (0..tries).rev() {
+            match attempt().await {
+                Ok(()) => return,
+                Err(_) if left > 0 => tokio::time::sleep(pause).await,
+                Err(error) => {
+                    warn!(key = %id, "ingest has to find out by itself: {}", report(&error));
+                }
+            }
+        }
+    }
+
+    /// Why a key can't be rotated.
+    async fn refusal(&self, stream: &StreamId, id: &KeyId) -> Result<KeyError, KeyError> {
+        let stored = self.of_stream(stream, id).await?;
+        let (stream, id) = (stream.clone(), id.clone());
+        Ok(match stored.key.source {
+            KeySource::Spec => KeyError::OfSpec { stream, id },
+            KeySource::Api => KeyError::Over { stream, id },
+        })
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,78 @@
+//! The keys of a LiveStream's spec: a row for each key in the stream's Secret,
+//! which is the truth.
+//!
+//! A row that is missing, or says something else, is written again; a row of
+//! the spec's that the Secret doesn't hold is revoked. Keys made by the API are
+//! never touched.
+
+use millrace_media::id::{PublishKey, StreamId};
+use tracing::info;
+
+use super::{KeyError, KeyRing};
+use crate::postgres::keys::{KeySource, NewKey, StoredKey};
+
+/// A key in the Secret.
+#[derive(Debug, Clone, Copy)]
+pub struct SpecKey<'a> {
+    /// The key.
+    pub key: &'a PublishKey,
+    /// Its name in the spec.
+    pub name: &'a str,
+    /// Not accepted from then on, ms since 1970: of a key that was rotated away.
+    pub expires_ms: Option<i64>,
+}
+
+impl KeyRing {
+    /// Makes the rows of a stream say what its Secret does. Writes nothing when
+    /// they do.
+    pub async fn follow_spec(
+        &self,
+        stream: &StreamId,
+        broadcaster: &str,
+        wanted: &[SpecKey<'_>],
+    ) -> Result<(), KeyError> {
+        let stored = self.table.active_of_spec(stream).await?;
+        for key in wanted {
+            let row = stored.iter().find(|row| &row.key.id == key.key.id());
+            if !self.says_so(broadcaster, key, row).await {
+                self.write(stream, broadcaster, key).await?;
+            }
+        }
+        let is_wanted = |row: &&StoredKey| wanted.iter().any(|key| key.key.id() == &row.key.id);
+        for row in stored.iter().filter(|row| !is_wanted(row)) {
+            self.revoke_any(stream, &row.key.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn says_so(&self, broadcaster: &str, key: &SpecKey<'_>, row: Option<&StoredKey>) -> bool {
+        let Some(row) = row else { return false };
+        let same = row.key.name == key.name
+            && row.key.broadcaster == broadcaster
+            && row.key.expires_ms == key.expires_ms;
+        // A hash that can't be read is not the key's.
+        same && matches!(self.hasher.verify(key.key, &row.key.hash).await, Ok(true))
+    }
+
+    async fn write(
+        &self,
+        stream: &StreamId,
+        broadcaster: &str,
+        key: &SpecKey<'_>,
+    ) -> Result<(), KeyError> {
+        let row = NewKey {
+            id: key.key.id().clone(),
+            stream: stream.clone(),
+            name: key.name.to_owned(),
+            broadcaster: broadcaster.to_owned(),
+            hash: self.hasher.hash(key.key).await?,
+            source: KeySource::Spec,
+            expires_ms: key.expires_ms,
+        };
+        self.table.upsert(&row).await?;
+        // Whatever is cached about it was said of the row before.
+        self.announce_changed(&row.id).await;
+        info!(%stream, key = %row.id, name = key.name, "publish key stored");
+        Ok(())
+    }
+}
