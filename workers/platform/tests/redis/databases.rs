@@ -3,7 +3,7 @@
 use millrace_media::id::{BroadcastId, PublishKey, StreamId};
 use millrace_media::published::InitHash;
 use millrace_platform::config::{Env, Installation, RedisConfig};
-use millrace_platform::keys::{Verdict, Verdicts};
+use millrace_platform::keys::{Announcements, Heard, Verdict, Verdicts};
 use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{Counters, MetricsData, MetricsStore, Snapshot};
 use millrace_platform::redis::viewers::Viewers;
@@ -154,9 +154,9 @@ async fn tls_works_with_the_ca_of_the_setting_and_not_without() {
     run_a_stream_through(&trusting, &installation()).await;
     // What follows a playlist and what hears of revoked keys connect by themselves.
     let redis = Redis::connect(&trusting.keys, "keys").unwrap();
-    let mut revoked = millrace_platform::keys::Revocations::new(redis, &installation());
+    let mut revoked = Announcements::new(redis, &installation());
     let heard = tokio::time::timeout(crate::server::PATIENCE, revoked.next()).await;
-    assert_eq!(heard, Ok(millrace_platform::keys::Revocation::Listening));
+    assert_eq!(heard, Ok(Heard::Listening));
 
     let strange = RedisConfig::read(&Env::from_pairs([("REDIS_URL", server.url())])).unwrap();
     Redis::connect(&strange.keys, "keys").unwrap().ping().await.unwrap_err();
