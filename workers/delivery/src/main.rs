@@ -12,6 +12,7 @@ use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
+use millrace_platform::postgres::Database;
 use millrace_platform::supervise::Supervisor;
 use millrace_platform::{exit, shutdown, telemetry, tls};
 
@@ -37,14 +38,15 @@ async fn run() -> anyhow::Result<()> {
     let (viewers, admin) = server.addresses()?;
     tracing::info!(%viewers, %admin, "delivery listens");
 
-    let observer = Observer::new(server.shared().clone(), &health);
+    let database = settings.database.as_ref().map(Database::open).transpose()?;
+    let observer = Observer::new(server.shared().clone(), database.clone(), &health);
     let mut tasks = Supervisor::new(stop.clone());
-    let observed = stop.clone();
+    let token = stop.clone();
     tasks.spawn("observer", async move {
-        let _: () = observer.run(observed).await;
+        let _: () = Box::pin(observer.run(token)).await;
         anyhow::Ok(())
     });
-    for (name, task) in background::tasks(&settings, server.shared(), &stop)? {
+    for (name, task) in background::tasks(&settings, database, server.shared(), &stop)? {
         tasks.spawn(name, async move {
             let _: () = task.await;
             anyhow::Ok(())

@@ -7,6 +7,7 @@ use millrace_delivery::settings::Settings;
 use millrace_platform::config::{DatabaseConfig, Env};
 use millrace_platform::postgres::metrics::StreamMetrics;
 use millrace_platform::postgres::outbox::{Outbox, Waiting};
+use millrace_platform::postgres::page::PageRequest;
 use millrace_platform::postgres::sessions::{Session, SessionFilter, Sessions};
 use millrace_platform::postgres::{Database, migrate};
 use sqlx::{Connection, Executor};
@@ -69,7 +70,7 @@ impl Tables {
 
     /// Every session, the latest to join first.
     pub(crate) async fn sessions(&self) -> Vec<Session> {
-        let all = self.sessions.list(&SessionFilter::default(), Default::default()).await;
+        let all = self.sessions.list(&SessionFilter::default(), PageRequest::default()).await;
         all.unwrap().items
     }
 
