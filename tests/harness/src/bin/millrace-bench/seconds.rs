@@ -51,11 +51,14 @@ pub(crate) async fn measure(
         let page = format!("http://127.0.0.1:{admin}/metrics");
         timeout(PATIENCE, first_rows(&page)).await.context("no row was written")??;
         sleep(WARM_UP).await;
-        let (rows, used, begun) =
-            (written(&page).await?, cpu::used(&[delivery.pid()])?, Instant::now());
+        // Between two seconds' rows, so that the window has whole ones.
+        second::next().await;
+        sleep(Duration::from_millis(600)).await;
+        let (rows, begun) = (written(&page).await?, Instant::now());
+        let before = cpu::used(&[delivery.pid()])?;
         sleep(window).await;
         let seconds = begun.elapsed().as_secs_f64();
-        let core = (cpu::used(&[delivery.pid()])? - used).as_secs_f64() / seconds;
+        let core = (cpu::used(&[delivery.pid()])? - before).as_secs_f64() / seconds;
         anyhow::Ok(((written(&page).await? - rows) / seconds, core))
     };
     let (rows, core) = tokio::select! {
