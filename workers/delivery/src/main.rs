@@ -7,6 +7,7 @@ use anyhow::Context;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::observe::Observer;
 use millrace_delivery::origin::Origin;
+use millrace_delivery::record::relay::{Relay, RelayMetrics};
 use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
 use millrace_platform::config::Env;
@@ -29,7 +30,11 @@ async fn run() -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("taking signals")?;
     let (registry, health) = (telemetry::Metrics::default(), Health::default());
     let metrics = Metrics::default();
-    registry.with(|registry| metrics.register(registry));
+    let relayed = RelayMetrics::default();
+    registry.with(|registry| {
+        metrics.register(registry);
+        relayed.register(registry);
+    });
 
     let origin = Origin::open(&settings)?;
     let server = Server::bind(&settings, origin, metrics, stop.clone()).await?;
@@ -38,6 +43,14 @@ async fn run() -> anyhow::Result<()> {
 
     let observer = Observer::new(server.shared().clone(), &health);
     let mut tasks = Supervisor::new(stop.clone());
+    if let (Some(database), Some(kafka)) = (&settings.database, &settings.kafka) {
+        let relay = Relay::open(database, kafka, &settings.installation, relayed)?;
+        let stop = stop.clone();
+        tasks.spawn("events relay", async move {
+            let _: () = relay.run(stop).await;
+            anyhow::Ok(())
+        });
+    }
     tasks.spawn("observer", async move {
         let _: () = observer.run(stop).await;
         anyhow::Ok(())

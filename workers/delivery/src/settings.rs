@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use millrace_platform::config::{
-    ConfigError, Env, Installation, RedisConfig, StoreConfig, TelemetryConfig,
+    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, StoreConfig,
+    TelemetryConfig,
 };
 
 /// All settings of the process.
@@ -17,6 +18,10 @@ pub struct Settings {
     pub redis: RedisConfig,
     /// The object store.
     pub store: StoreConfig,
+    /// Postgres (`DATABASE_URL`); without it nothing is recorded.
+    pub database: Option<DatabaseConfig>,
+    /// Kafka (`KAFKA_BROKERS`); without it no events are relayed.
+    pub kafka: Option<KafkaConfig>,
     /// Prefix of keys and objects.
     pub installation: Installation,
     /// Logs.
@@ -32,6 +37,8 @@ impl Settings {
         let admin = env.listen("admin", 8081);
         let redis = RedisConfig::read(env);
         let store = StoreConfig::read(env);
+        let database = env.text("DATABASE_URL").map(|_| DatabaseConfig::read(env)).transpose();
+        let kafka = env.text("KAFKA_BROKERS").map(|_| KafkaConfig::read(env)).transpose();
         let installation = Installation::read(env);
         let telemetry = TelemetryConfig::read(env);
         let limits = Limits::read(env);
@@ -41,6 +48,8 @@ impl Settings {
             admin: admin?,
             redis: redis?,
             store: store?,
+            database: database?,
+            kafka: kafka?,
             installation: installation?,
             telemetry: telemetry?,
             limits: limits?,
