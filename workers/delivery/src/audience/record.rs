@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::{Builder, Uuid};
 
 use super::entry::Known;
-use super::told::{self, Change, Told};
+use super::told::{self, Change};
 use crate::metrics::Metrics;
 
 /// Sessions that wait at most. Newer ones are lost.
@@ -240,7 +240,7 @@ impl Writer {
             events.extend(changes.iter().map(|change| told::changed(session, change)));
             events.extend(session.left_ms.map(|_| told::left(session)));
         }
-        self.outbox.append::<Told>(&mut transaction, told::SOURCE, &events).await?;
+        self.outbox.append(&mut transaction, told::SOURCE, &events).await?;
         transaction.commit().await
     }
 }

@@ -177,6 +177,8 @@ impl Admin {
             .await
             .map_err(|e| self.error(&what, e))?;
         match results.into_iter().next() {
+            // That is how the client tells of a topic that does not exist.
+            Some(Ok(found)) if found.entries.is_empty() => Ok(None),
             Some(Ok(found)) => Ok(Some(
                 found.entries.into_iter().filter_map(|e| Some((e.name, e.value?))).collect(),
             )),

@@ -18,7 +18,6 @@ use super::page::{Cursor, Page, PageRequest};
 use super::{Database, DatabaseError, Transaction};
 use crate::config::Installation;
 use change::{Notice, apply};
-pub use happening::Happening;
 use row::Row;
 
 /// Who tells the life of a broadcast: the events' source.
