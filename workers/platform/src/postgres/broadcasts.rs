@@ -314,9 +314,8 @@ impl Broadcasts {
         filter: &BroadcastFilter,
         page: PageRequest,
     ) -> Result<Page<Broadcast>, DatabaseError> {
-        let cursor = |broadcast: &Broadcast| Cursor {
-            at_ms: broadcast.opened.started_ms,
-            id: broadcast.opened.broadcast.0,
+        let cursor = |broadcast: &Broadcast| {
+            Cursor::at_ms(broadcast.opened.started_ms, broadcast.opened.broadcast.0)
         };
         sqlx::query_as!(
             Row,
@@ -330,21 +329,21 @@ impl Broadcasts {
                  AND ($4::bigint IS NULL OR started_at >= to_timestamp($4::bigint / 1000.0))
                  AND ($5::bigint IS NULL OR started_at < to_timestamp($5::bigint / 1000.0))
                  AND ($6::bigint IS NULL
-                      OR (started_at, id) < (to_timestamp($6::bigint / 1000.0), $7::uuid))
+                      OR (started_at, id) < ('epoch'::timestamptz + $6 * interval '1 microsecond', $7::uuid))
                ORDER BY started_at DESC, id DESC LIMIT $8"#,
             self.installation.as_str(),
             filter.stream.as_ref().map(StreamId::as_str),
             filter.status.map(BroadcastStatus::as_str),
             filter.from_ms,
             filter.to_ms,
-            page.after.map(|c| c.at_ms),
+            page.after.map(|c| c.at_us),
             page.after.map(|c| c.id),
             page.fetch(),
         )
         .fetch_all(self.database.pool())
         .await
         .and_then(|rows| rows.into_iter().map(Broadcast::try_from).collect::<Result<_, _>>())
-        .map(|rows| Page::new(rows, page, cursor))
+        .map(|rows| Page::new(rows, &page, cursor))
         .map_err(|e| self.database.error("list broadcasts", e))
     }
 }

@@ -264,7 +264,7 @@ impl Sessions {
                  AND ($5::bigint IS NULL OR joined_at >= to_timestamp($5::bigint / 1000.0))
                  AND ($6::bigint IS NULL OR joined_at < to_timestamp($6::bigint / 1000.0))
                  AND ($7::bigint IS NULL
-                      OR (joined_at, id) < (to_timestamp($7::bigint / 1000.0), $8::uuid))
+                      OR (joined_at, id) < ('epoch'::timestamptz + $7 * interval '1 microsecond', $8::uuid))
                ORDER BY joined_at DESC, id DESC LIMIT $9"#,
             self.installation.as_str(),
             filter.stream.as_ref().map(StreamId::as_str),
@@ -272,14 +272,14 @@ impl Sessions {
             filter.watching,
             filter.from_ms,
             filter.to_ms,
-            page.after.map(|c| c.at_ms),
+            page.after.map(|c| c.at_us),
             page.after.map(|c| c.id),
             page.fetch(),
         )
         .fetch_all(self.database.pool())
         .await
         .and_then(|rows| rows.into_iter().map(Session::try_from).collect::<Result<_, _>>())
-        .map(|rows| Page::new(rows, page, |s: &Session| Cursor { at_ms: s.joined_ms, id: s.id }))
+        .map(|rows| Page::new(rows, &page, |s: &Session| Cursor::at_ms(s.joined_ms, s.id)))
         .map_err(|e| self.database.error("list viewers' sessions", e))
     }
 
