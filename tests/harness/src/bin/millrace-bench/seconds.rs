@@ -58,7 +58,7 @@ pub(crate) async fn measure(
         let before = cpu::used(&[delivery.pid()])?;
         sleep(window).await;
         let seconds = begun.elapsed().as_secs_f64();
-        let core = (cpu::used(&[delivery.pid()])? - before).as_secs_f64() / seconds;
+        let core = cpu::used(&[delivery.pid()])?.saturating_sub(before).as_secs_f64() / seconds;
         anyhow::Ok(((written(&page).await? - rows) / seconds, core))
     };
     let (rows, core) = tokio::select! {
