@@ -10,7 +10,7 @@ use std::time::Duration;
 use millrace_media::id::StreamId;
 use millrace_platform::backoff::Backoff;
 use millrace_platform::postgres::outbox::Outbox;
-use millrace_platform::postgres::sessions::{Session, Sessions};
+use millrace_platform::postgres::sessions::{Session, SessionSource, Sessions};
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::report::report;
 use sha2::{Digest, Sha256};
@@ -60,12 +60,15 @@ impl Record {
         let at_ms = known.seen_ms;
         let visit = &known.visit;
         let change = match (&visit.rendition_before, &visit.rendition) {
-            (Some(from), Some(to)) if from != to => Some(Change {
-                from: from.clone(),
-                to: to.clone(),
-                number: visit.rung_changes,
-                at_ms,
-            }),
+            // A guess may stand for several, each on its own rung.
+            (Some(from), Some(to)) if from != to && known.source != SessionSource::Guess => {
+                Some(Change {
+                    from: from.clone(),
+                    to: to.clone(),
+                    number: visit.rung_changes,
+                    at_ms,
+                })
+            }
             _ => None,
         };
         let session = session(stream, known);

@@ -138,6 +138,7 @@ impl Lookups {
                 viewer: format!("viewer-{n}").parse()?,
                 sign: Sign::Seen,
                 covers: None,
+                seen_s: second::now(),
                 joined_ms: unix_ms(),
                 broadcast,
                 rendition: Some("720p".parse()?),

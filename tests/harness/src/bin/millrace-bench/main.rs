@@ -56,7 +56,7 @@ impl Cli {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    match run::run(&Cli::parse()).await {
+    match Box::pin(run::run(&Cli::parse())).await {
         Ok(code) => code,
         Err(error) => {
             Screen::new().say(&format!("error: {error:#}"));

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::origin::Origin;
 use millrace_delivery::settings::Settings;
@@ -58,7 +58,7 @@ pub(crate) async fn measure(
         let before = cpu::used(&[delivery.pid()])?;
         sleep(window).await;
         let seconds = begun.elapsed().as_secs_f64();
-        let core = (cpu::used(&[delivery.pid()])? - before).as_secs_f64() / seconds;
+        let core = cpu::used(&[delivery.pid()])?.saturating_sub(before).as_secs_f64() / seconds;
         anyhow::Ok(((written(&page).await? - rows) / seconds, core))
     };
     let (rows, core) = tokio::select! {
@@ -99,8 +99,6 @@ async fn live(origin: &Origin) -> Result<std::convert::Infallible> {
         streams.iter().map(|stream| (stream.clone(), counters.clone())).collect()
     };
     let (ingest, delivery) = (with(&ingest), with(&delivery));
-    let reports = (0..VIEWERS).map(|n| report(n, broadcast)).collect::<Result<Vec<_>>>()?;
-    ensure!(!reports.is_empty(), "no viewers");
     for turn in 0_usize.. {
         second::next().await;
         let over = second::now().saturating_sub(1);
@@ -109,6 +107,7 @@ async fn live(origin: &Origin) -> Result<std::convert::Infallible> {
             origin.metrics.put_counters(replica, over, &delivery).await?;
         }
         // Each viewer every ten seconds.
+        let reports = (0..VIEWERS).map(|n| report(n, broadcast)).collect::<Result<Vec<_>>>()?;
         for stream in streams.iter().skip(turn % 10).step_by(10) {
             origin.viewers.report(stream, &reports, second::now()).await?;
         }
@@ -121,6 +120,7 @@ fn report(n: u32, broadcast: BroadcastId) -> Result<Report> {
         viewer: format!("viewer-{n}").parse()?,
         sign: Sign::Seen,
         covers: None,
+        seen_s: second::now(),
         joined_ms: 0,
         broadcast,
         rendition: Some(if n == 0 { "480p" } else { "720p" }.parse()?),
