@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd sqlx bench
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fmt: ## format the code
 crd: ## write crds/ from the Rust types
 	@mkdir -p crds
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd >crds/.new && mv crds/.new crds/livestreams.millrace.dev.yaml
+
+events: ## write docs/events/*.json from the Rust types
+	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- event-schemas docs/events
 
 sqlx: install ## write the metadata of the compile-time checked queries
 	@tests/with-target.sh tests/sqlx-prepare.sh

@@ -1,12 +1,14 @@
 //! The command line: one subcommand each, thin.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use millrace_platform::config::{DatabaseConfig, Env, RolesConfig};
+use millrace_platform::kafka::EventType;
 use millrace_platform::postgres;
 
 use crate::api;
@@ -25,6 +27,12 @@ pub struct Cli {
 enum Command {
     /// Print the CustomResourceDefinition of LiveStream as YAML
     Crd,
+    /// Write the JSON Schemas of the events into a folder
+    #[command(hide = true)]
+    EventSchemas {
+        /// docs/events of the repository
+        folder: PathBuf,
+    },
     Local(LocalArgs),
     /// Bring the database of DATABASE_URL to this version's schema
     ///
@@ -47,6 +55,14 @@ impl Cli {
             Command::Crd => {
                 let yaml = crd::yaml().context("can't print the CRD")?;
                 std::io::stdout().write_all(yaml.as_bytes()).context("can't write to stdout")
+            }
+            Command::EventSchemas { folder } => {
+                for (name, schema) in EventType::ALL.map(EventType::schema_file) {
+                    let path = folder.join(name);
+                    std::fs::write(&path, schema)
+                        .with_context(|| format!("can't write {}", path.display()))?;
+                }
+                Ok(())
             }
             Command::Migrate { patience } => {
                 let env = Env::from_process();

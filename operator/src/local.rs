@@ -36,6 +36,7 @@ use tracing::info;
 
 use args::LocalArgs;
 use endpoints::Published;
+use outside::Made;
 use pods::ProcessPlan;
 use supervise::State;
 
@@ -91,7 +92,7 @@ pub async fn run(args: LocalArgs, stop: CancellationToken) -> Result<(), LocalEr
         ));
     }
     let result = tokio::select! {
-        result = serve(&args, &plan.streams, &mut running) => result,
+        result = serve(&args, &plan.streams, &plan.made, &mut running) => result,
         () = stop.cancelled() => Ok(()),
     };
     info!("stopping");
@@ -109,6 +110,7 @@ pub async fn run(args: LocalArgs, stop: CancellationToken) -> Result<(), LocalEr
 async fn serve(
     args: &LocalArgs,
     streams: &[Published],
+    made: &Made,
     running: &mut [Running],
 ) -> Result<(), LocalError> {
     ready::wait(running, args.ready_timeout.get()).await?;
@@ -119,6 +121,7 @@ async fn serve(
     // Whoever closed stdout doesn't want to know.
     let _ = stdout.write_all(announcement.as_bytes());
     let _ = stdout.flush();
+    made.tell().await;
     loop {
         changed(running).await;
         write(args, &current(streams, running))?;

@@ -16,6 +16,7 @@ use millrace_platform::keys::{Hasher, generate};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::Database;
 use millrace_platform::postgres::keys::{KeyFilter, KeySource, Keys, NewKey, StoredKey};
+use millrace_platform::postgres::outbox::Outbox;
 use millrace_platform::postgres::page::PageRequest;
 use servers::Servers;
 
@@ -101,6 +102,25 @@ async fn a_rotated_key_gets_an_end_and_a_lost_one_is_revoked() {
         assert!(!keys.find(gone.current.id()).await.unwrap().unwrap().active);
     }
     assert!(keys.find(other.current.id()).await.unwrap().unwrap().active);
+}
+
+#[tokio::test]
+async fn a_provisioned_stream_is_told_once_however_often_it_is_said() {
+    let servers = Servers::new();
+    let outside = External::open(&env(&servers)).unwrap();
+    let stream = stream("{ broadcaster: acme }");
+    for _ in 0..2 {
+        external::events::provisioned(&outside, &stream).await.unwrap();
+    }
+    let database = Database::open(&DatabaseConfig::read(&env(&servers)).unwrap()).unwrap();
+    let outbox = Outbox::new(database, Installation::read(&env(&servers)).unwrap());
+    let told = outbox.fetch(10).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].source.as_str(), &told[0].stream), ("operator", &stream.id));
+    let data: serde_json::Value = serde_json::from_str(&told[0].data).unwrap();
+    millrace_harness::events::check("dev.millrace.StreamProvisioned", &data).unwrap();
+    assert_eq!(data["uid"], "6f1c1a52-8a0f-4c1e-9d5e-0c6a2f6f7a11");
+    assert_eq!(data["ladder"][2]["bitrateKbps"], 5_000);
 }
 
 #[tokio::test]

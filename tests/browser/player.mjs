@@ -56,6 +56,8 @@ try {
   if (page && options.screenshot) {
     await page.screenshot({ path: options.screenshot }).catch(() => undefined);
   }
+  // As a viewer leaves: the page is told.
+  await page?.goto("about:blank").catch(() => undefined);
   await browser.close();
 }
 if (browserMessages.length > 0) summary.browserMessages = browserMessages.slice(0, 20);

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::reconcile::build::Installation;
 use crate::reconcile::build::environment::{
-    DatabaseRole, common, database, literal, object_store, redis,
+    DatabaseRole, common, connection, database, literal, object_store, redis,
 };
 
 const HTTP_PORT: i32 = 8080;
@@ -27,6 +27,7 @@ pub(super) fn deployment(installation: &Installation) -> Deployment {
         literal("HTTP_PORT", HTTP_PORT),
         literal("ADMIN_PORT", ADMIN_PORT),
         database(DatabaseRole::Viewer),
+        connection("KAFKA_BROKERS"),
     ];
     env.extend(redis(&["KEYS", "MEDIA", "METRICS", "VIEWERS"]));
     env.extend(object_store());

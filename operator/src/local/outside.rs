@@ -5,20 +5,38 @@ use std::time::{Duration, Instant};
 
 use millrace_platform::backoff::Backoff;
 use millrace_platform::config::Env;
+use millrace_platform::report::report;
 use tracing::{info, warn};
 
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
 use crate::reconcile::external::{self, External, ExternalError};
 use crate::reconcile::validated::ValidatedStream;
 
+/// Streams whose outside was made so.
+pub(super) struct Made {
+    outside: External,
+    streams: Vec<ValidatedStream>,
+}
+
+impl Made {
+    /// Their processes are ready: tell so. Video does not need it.
+    pub(super) async fn tell(&self) {
+        for stream in &self.streams {
+            if let Err(error) = external::events::provisioned(&self.outside, stream).await {
+                warn!(stream = %stream.id, "StreamProvisioned is not told: {}", report(&error));
+            }
+        }
+    }
+}
+
 /// Make all streams' things so; a server that doesn't answer is tried again
 /// for as long as `patience`.
 pub(super) async fn apply(
     env: &Env,
-    streams: &[ValidatedStream],
+    streams: Vec<ValidatedStream>,
     keys: &[StreamKeys],
     patience: Duration,
-) -> Result<(), ExternalError> {
+) -> Result<Made, ExternalError> {
     let outside = External::open(env)?;
     info!(streams = streams.len(), "making keys in Postgres and topics in Kafka");
     let until = Instant::now() + patience;
@@ -34,5 +52,5 @@ pub(super) async fn apply(
             backoff.wait().await;
         }
     }
-    Ok(())
+    Ok(Made { outside, streams })
 }

@@ -12,7 +12,7 @@ use super::delivery;
 use super::endpoints::Published;
 use super::environment::Sources;
 use super::manifest::{self, ManifestError};
-use super::outside;
+use super::outside::{self, Made};
 use super::pods::{self, Host, ProcessPlan, Unrunnable};
 use super::ports::Ports;
 use super::settings::Settings;
@@ -67,6 +67,8 @@ pub(super) struct Plan {
     pub(super) processes: Vec<ProcessPlan>,
     /// Streams with their keys, in the manifests' order.
     pub(super) streams: Vec<Published>,
+    /// What they have outside.
+    pub(super) made: Made,
 }
 
 /// Make it: everything up to, but not with, the first process.
@@ -85,7 +87,7 @@ pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
     let keys = publish_keys_of(&streams, &state)?;
     let processes = processes(args, &settings, &streams)?;
     // Last, so that nothing is made for a plan that can't run.
-    outside::apply(&env, &streams, &keys, args.ready_timeout.get()).await?;
+    let made = outside::apply(&env, streams.clone(), &keys, args.ready_timeout.get()).await?;
     let published = streams.into_iter().zip(&keys).map(|(stream, keys)| Published {
         key: stream
             .keys
@@ -94,7 +96,7 @@ pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
             .map(|named| named.current.clone()),
         id: stream.id,
     });
-    Ok(Plan { processes, streams: published.collect() })
+    Ok(Plan { processes, streams: published.collect(), made })
 }
 
 fn state_dir(args: &LocalArgs) -> Result<PathBuf, PlanError> {

@@ -12,7 +12,7 @@ use crate::reconcile::build::environment::DatabaseRole;
 
 /// Variables that, with these names, are entries of the Secret
 /// `millrace-connections`.
-const CONNECTIONS: [&str; 13] = [
+const CONNECTIONS: [&str; 14] = [
     DatabaseRole::Worker.entry(),
     DatabaseRole::Viewer.entry(),
     "REDIS_URL",
@@ -20,6 +20,7 @@ const CONNECTIONS: [&str; 13] = [
     "REDIS_MEDIA_URL",
     "REDIS_METRICS_URL",
     "REDIS_VIEWERS_URL",
+    "REDIS_CA_FILE",
     "KAFKA_BROKERS",
     STORE,
     "S3_ENDPOINT",

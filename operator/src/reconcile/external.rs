@@ -1,7 +1,9 @@
 //! What a stream has outside Kubernetes, made so: its keys' rows in Postgres
-//! ([`keys`]), its topics in Kafka ([`topics`]). Idempotent: a second run finds
+//! ([`keys`]), its topics in Kafka ([`topics`]); and what is told of it
+//! ([`events`]). Idempotent: a second run finds
 //! everything as it should be and writes nothing.
 
+pub mod events;
 pub mod keys;
 pub mod topics;
 
@@ -11,6 +13,7 @@ use millrace_platform::config::{
 use millrace_platform::kafka::{Admin, KafkaError};
 use millrace_platform::keys::{Hasher, KeyError, KeyRing, Verdicts};
 use millrace_platform::postgres::keys::Keys;
+use millrace_platform::postgres::outbox::Outbox;
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::redis::{Redis, RedisError};
 
@@ -54,6 +57,8 @@ impl ExternalError {
 #[derive(Debug, Clone)]
 pub struct External {
     keys: KeyRing,
+    database: Database,
+    outbox: Outbox,
     admin: Admin,
     installation: Installation,
 }
@@ -70,10 +75,14 @@ impl External {
         let installation = installation.map_err(ConfigError::from)?;
         let database = Database::open(&database.map_err(ConfigError::from)?)?;
         let redis = Redis::connect(&redis.map_err(ConfigError::from)?.keys, "keys")?;
-        let (table, verdicts) =
-            (Keys::new(database, installation.clone()), Verdicts::new(redis, installation.clone()));
+        let (table, verdicts) = (
+            Keys::new(database.clone(), installation.clone()),
+            Verdicts::new(redis, installation.clone()),
+        );
         Ok(Self {
             keys: KeyRing::new(table, verdicts, hasher.map_err(ConfigError::from)?),
+            outbox: Outbox::new(database.clone(), installation.clone()),
+            database,
             admin: Admin::open(&kafka.map_err(ConfigError::from)?)?,
             installation,
         })

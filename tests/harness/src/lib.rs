@@ -7,6 +7,7 @@
 pub mod clip;
 pub mod counter;
 pub mod ending;
+pub mod events;
 pub mod http;
 pub mod manifest;
 pub mod place;
@@ -18,6 +19,7 @@ pub mod publisher;
 pub mod recorder;
 pub mod repo;
 pub mod screen;
+pub mod server;
 pub mod services;
 pub mod stack;
 pub mod viewer;

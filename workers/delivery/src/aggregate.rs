@@ -138,7 +138,7 @@ impl Aggregator {
         for (stream, (counted, audience)) in
             streams.into_iter().zip(counted.into_iter().zip(audiences))
         {
-            let (snapshot, row) = sum(stream, second, counted, audience);
+            let (snapshot, row) = sum(stream, second, &counted, audience);
             snapshots.push(snapshot);
             rows.push(row);
         }

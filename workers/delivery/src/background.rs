@@ -27,48 +27,45 @@ pub type Task = (&'static str, Pin<Box<dyn Future<Output = ()> + Send>>);
 /// A stopping process writes what its last second saw, after that second.
 const LAST_SECOND: Duration = Duration::from_millis(500);
 
-/// All tasks. They end with `shutdown`, what writes after what is written.
+/// All tasks; those of the record where there is a `database`, that of the
+/// settings. They end with `shutdown`, what writes after what is written.
 ///
 /// # Errors
 /// When `DATABASE_URL` holds options Postgres does not know.
 pub fn tasks(
     settings: &Settings,
+    database: Option<Database>,
     shared: &Shared,
     shutdown: &CancellationToken,
 ) -> Result<Vec<Task>, DatabaseError> {
-    let record = settings.database.as_ref().map(|_| Record::new(shared.metrics.clone()));
+    let record = database.as_ref().map(|_| Record::new(shared.metrics.clone()));
     let audience = shared.audience.clone();
     let flush = Flush::new(audience, &shared.origin, record.clone(), shared.metrics.clone());
     let mut tasks: Vec<Task> = vec![("audience", Box::pin(flush.run(shutdown.clone())))];
-    if let (Some(config), Some(record)) = (&settings.database, record) {
-        tasks.extend(with_postgres(settings, config, shared, record, shutdown)?);
+    if let (Some(config), Some(database), Some(record)) = (&settings.database, database, record) {
+        tasks.extend(recording(settings, (config, &database), shared, record, shutdown)?);
     }
     Ok(tasks)
 }
 
-fn with_postgres(
+fn recording(
     settings: &Settings,
-    config: &DatabaseConfig,
+    (config, database): (&DatabaseConfig, &Database),
     shared: &Shared,
     record: Record,
     shutdown: &CancellationToken,
 ) -> Result<[Task; 4], DatabaseError> {
     let installation = &settings.installation;
-    let database = Database::open(config)?;
     let sessions = || Sessions::new(database.clone(), installation.clone());
+    let place = |name| Singleton::new(config, installation, name);
     let outbox = || Outbox::new(database.clone(), installation.clone());
-    let singleton = |name| Singleton::new(config, installation, name);
 
     let rows = Rows::new(shared.metrics.clone());
     let table = StreamMetrics::new(database.clone(), installation.clone());
-    let aggregator = Aggregator::new(
-        singleton("metrics")?,
-        &shared.origin,
-        rows.clone(),
-        shared.metrics.clone(),
-    );
+    let aggregator =
+        Aggregator::new(place("metrics")?, &shared.origin, rows.clone(), shared.metrics.clone());
     let keeping = Keeping::new(database.clone(), sessions(), outbox(), settings.retention);
-    let keeper = singleton("keeping")?;
+    let keeper = place("keeping")?;
     let writer = Writer::new(record, database.clone(), sessions(), outbox());
     let last = after(shutdown.clone());
     let stop = shutdown.clone();

@@ -12,7 +12,7 @@ use millrace_platform::report::report;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::audience::told::{self, Told};
+use crate::audience::told;
 use crate::audience::unix_ms;
 use crate::settings::Retention;
 
@@ -84,13 +84,13 @@ impl Keeping {
     }
 
     /// Ends the sessions of viewers who went without a word.
-    async fn sweep(&self) -> Result<(), DatabaseError> {
+    pub async fn sweep(&self) -> Result<(), DatabaseError> {
         loop {
             let mut transaction = self.database.begin().await?;
             let before = unix_ms().saturating_sub(GONE);
             let gone = self.sessions.leave_unseen(&mut transaction, before, BATCH).await?;
             let events: Vec<_> = gone.iter().map(told::left).collect();
-            self.outbox.append::<Told>(&mut transaction, told::SOURCE, &events).await?;
+            self.outbox.append(&mut transaction, told::SOURCE, &events).await?;
             transaction.commit().await?;
             if u32::try_from(gone.len()).unwrap_or(BATCH) < BATCH {
                 return Ok(());

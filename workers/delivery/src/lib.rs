@@ -20,6 +20,7 @@ pub mod live;
 pub mod metrics;
 pub mod observe;
 pub mod origin;
+pub mod record;
 pub mod server;
 pub mod settings;
 pub mod stored;

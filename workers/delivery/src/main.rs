@@ -8,10 +8,12 @@ use millrace_delivery::background;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::observe::Observer;
 use millrace_delivery::origin::Origin;
+use millrace_delivery::record::relay::{Relay, RelayMetrics};
 use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
+use millrace_platform::postgres::Database;
 use millrace_platform::supervise::Supervisor;
 use millrace_platform::{exit, shutdown, telemetry, tls};
 
@@ -30,21 +32,34 @@ async fn run() -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("taking signals")?;
     let (registry, health) = (telemetry::Metrics::default(), Health::default());
     let metrics = Metrics::default();
-    registry.with(|registry| metrics.register(registry));
+    let relayed = RelayMetrics::default();
+    registry.with(|registry| {
+        metrics.register(registry);
+        relayed.register(registry);
+    });
 
     let origin = Origin::open(&settings, &metrics)?;
     let server = Server::bind(&settings, origin, metrics, stop.clone()).await?;
     let (viewers, admin) = server.addresses()?;
     tracing::info!(%viewers, %admin, "delivery listens");
 
-    let observer = Observer::new(server.shared().clone(), &health);
+    let database = settings.database.as_ref().map(Database::open).transpose()?;
+    let observer = Observer::new(server.shared().clone(), database.clone(), &health);
     let mut tasks = Supervisor::new(stop.clone());
-    let observed = stop.clone();
+    if let (Some(database), Some(kafka)) = (&settings.database, &settings.kafka) {
+        let relay = Relay::open(database, kafka, &settings.installation, relayed)?;
+        let stop = stop.clone();
+        tasks.spawn("events relay", async move {
+            let _: () = relay.run(stop).await;
+            anyhow::Ok(())
+        });
+    }
+    let token = stop.clone();
     tasks.spawn("observer", async move {
-        let _: () = observer.run(observed).await;
+        let _: () = Box::pin(observer.run(token)).await;
         anyhow::Ok(())
     });
-    for (name, task) in background::tasks(&settings, server.shared(), &stop)? {
+    for (name, task) in background::tasks(&settings, database, server.shared(), &stop)? {
         tasks.spawn(name, async move {
             let _: () = task.await;
             anyhow::Ok(())

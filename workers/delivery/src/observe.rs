@@ -1,11 +1,12 @@
-//! The task that looks at this replica from outside its requests: do Redis and
-//! the object store answer, how far behind is the live edge.
+//! The task that looks at this replica from outside its requests: do Redis, the
+//! object store and Postgres answer, how far behind is the live edge.
 
 use millrace_platform::report::report;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use millrace_platform::health::{Check, Health};
+use millrace_platform::postgres::{Database, check_schema_min};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::state::Shared;
@@ -17,22 +18,28 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// A server that takes longer counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Looks at Redis, the object store and the followed streams.
+/// The schema that is needed: sessions, metrics, outbox.
+const SCHEMA: i64 = 2;
+
+/// Looks at what is outside and at the followed streams.
 #[derive(Debug)]
 pub struct Observer {
     shared: Shared,
     redis: Check,
     store: Check,
+    postgres: Option<(Database, Check)>,
     shown: BTreeSet<String>,
 }
 
 impl Observer {
-    /// Adds its checks. Both are informative: without Redis classic HLS goes
-    /// on, without the object store everything that is live.
-    pub fn new(shared: Shared, health: &Health) -> Self {
+    /// Adds its checks. All are informative: without Redis classic HLS goes
+    /// on, without the object store everything that is live, and without
+    /// Postgres everything but the record.
+    pub fn new(shared: Shared, database: Option<Database>, health: &Health) -> Self {
+        let postgres = database.map(|database| (database, health.informative("postgres")));
         let redis = health.informative("redis");
         let store = health.informative("objectStore");
-        Self { shared, redis, store, shown: BTreeSet::new() }
+        Self { shared, redis, store, postgres, shown: BTreeSet::new() }
     }
 
     /// Looks until the shutdown.
@@ -41,12 +48,15 @@ impl Observer {
         while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
             self.show_edges();
             let origin = &self.shared.origin;
-            let (redis, store) = tokio::join!(
-                tokio::time::timeout(PATIENCE, origin.ping_redis()),
-                tokio::time::timeout(PATIENCE, origin.ping_store()),
+            let ((), (), ()) = tokio::join!(
+                tell(&self.redis, origin.ping_redis()),
+                tell(&self.store, origin.ping_store()),
+                async {
+                    if let Some((database, check)) = &self.postgres {
+                        tell(check, check_schema_min(database, SCHEMA)).await;
+                    }
+                },
             );
-            tell(&self.redis, redis);
-            tell(&self.store, store);
         }
     }
 
@@ -67,11 +77,11 @@ impl Observer {
     }
 }
 
-fn tell<E: std::error::Error + 'static>(
+async fn tell<E: std::error::Error + 'static>(
     check: &Check,
-    outcome: Result<Result<(), E>, tokio::time::error::Elapsed>,
+    answer: impl Future<Output = Result<(), E>>,
 ) {
-    match outcome {
+    match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(())) => check.ok(),
         Ok(Err(error)) => check.failing(report(&error)),
         Err(_) => check.failing("does not answer in time"),

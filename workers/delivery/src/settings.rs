@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use millrace_platform::config::{
-    ConfigError, DatabaseConfig, Env, Installation, RedisConfig, StoreConfig, TelemetryConfig,
+    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, StoreConfig,
+    TelemetryConfig,
 };
 
 /// All settings of the process.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub database: Option<DatabaseConfig>,
     /// How long what is recorded is kept.
     pub retention: Retention,
+    /// Kafka (`KAFKA_BROKERS`); without it no events are relayed.
+    pub kafka: Option<KafkaConfig>,
     /// Prefix of keys and objects.
     pub installation: Installation,
     /// Logs.
@@ -39,6 +42,7 @@ impl Settings {
         let store = StoreConfig::read(env);
         let database = env.text("DATABASE_URL").map(|_| DatabaseConfig::read(env)).transpose();
         let retention = Retention::read(env);
+        let kafka = env.text("KAFKA_BROKERS").map(|_| KafkaConfig::read(env)).transpose();
         let installation = Installation::read(env);
         let telemetry = TelemetryConfig::read(env);
         let limits = Limits::read(env);
@@ -50,6 +54,7 @@ impl Settings {
             store: store?,
             database: database?,
             retention: retention?,
+            kafka: kafka?,
             installation: installation?,
             telemetry: telemetry?,
             limits: limits?,

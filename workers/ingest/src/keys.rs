@@ -78,7 +78,7 @@ impl Keys {
         let inner = Inner {
             stream,
             verdicts,
-            cache: Breaker::new(3, Duration::from_secs(5)),
+            cache: Breaker::new(3, Duration::from_secs(5)).observed(&metrics.breakers, "keys"),
             table,
             hasher: Hasher::default(),
             proven: Proven::default(),

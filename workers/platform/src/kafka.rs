@@ -8,13 +8,13 @@
 mod admin;
 mod checkpoints;
 mod context;
-mod events;
+pub mod events;
 mod producer;
 mod reader;
 
 pub use admin::{Admin, Ensured, TopicSpec};
 pub use checkpoints::{Checkpoint, Checkpoints, Committed};
-pub use events::{Event, EventType, Events};
+pub use events::{Envelope, Event, EventType, Events};
 pub use producer::{Delivered, Delivery, Producer, ProducerLimits, SendError};
 pub use reader::{LogReader, LogRecord, ReaderOptions, Start, Watermarks};
 

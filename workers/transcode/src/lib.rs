@@ -9,6 +9,7 @@
 pub mod config;
 pub mod encoder;
 pub mod format;
+pub mod lag;
 pub mod metrics;
 pub mod package;
 pub mod publish;

@@ -18,7 +18,7 @@ use millrace_platform::{exit, shutdown, tls};
 use millrace_transcode::config::Config;
 use millrace_transcode::metrics::TranscodeMetrics;
 use millrace_transcode::services::Services;
-use millrace_transcode::worker;
+use millrace_transcode::{lag, worker};
 
 /// Follows a stream's log in Kafka, encodes it with ffmpeg, and publishes
 /// low-latency HLS parts and segments to Redis and the object store.
@@ -54,6 +54,7 @@ async fn run() -> anyhow::Result<()> {
     let log = health.needed("log");
     let mut supervisor = Supervisor::new(stop.clone());
     supervisor.spawn("health", health::serve(listener, health, metrics, stop.clone()));
+    supervisor.spawn("lag", lag::run(services.clone(), stop.clone()));
     let (on_air, told) = (services.on_air.clone(), stop.clone());
     supervisor.spawn("live", async move {
         let open = || {

@@ -127,6 +127,7 @@ pub struct Services {
     writer: Arc<RwLock<Option<MediaWriter>>>,
     store: Store,
     checkpoints: Checkpoints,
+    producer: Producer,
     events: Events,
     /// This process, in claims.
     token: Uuid,
@@ -147,7 +148,8 @@ impl Services {
             writer: Arc::default(),
             store: Store::open(&config.store, &config.installation)?,
             checkpoints: Checkpoints::open(&config.kafka, &group, &topic)?,
-            events: Events::new(producer, &config.installation, "transcode"),
+            events: Events::new(producer.clone(), &config.installation),
+            producer,
             token: Uuid::new_v4(),
             config: config.clone(),
         })

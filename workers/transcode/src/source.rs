@@ -130,6 +130,7 @@ impl Source {
         }
         loop {
             let message = self.reader.next().await?;
+            self.services.metrics.read(message.offset.saturating_add(1));
             match self.reassembler.push_at(message.offset, &message.payload) {
                 Ok(None) => {}
                 Ok(Some((begins, record))) => {

@@ -64,10 +64,12 @@ fn from_connections(name: &str, key: &str, optional: Option<bool>) -> EnvVar {
     }
 }
 
-/// Redis: one URL, and an override for each logical database named.
+/// Redis: one URL, an override for each logical database named, and whom to
+/// trust.
 pub(crate) fn redis(databases: &[&str]) -> Vec<EnvVar> {
     std::iter::once(connection("REDIS_URL"))
         .chain(databases.iter().map(|name| optional_connection(&format!("REDIS_{name}_URL"))))
+        .chain([optional_connection("REDIS_CA_FILE")])
         .collect()
 }
 

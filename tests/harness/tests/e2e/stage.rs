@@ -10,7 +10,7 @@ use millrace_harness::manifest::Manifest;
 use millrace_harness::process::descendants;
 use millrace_harness::publisher::{Publisher, Source};
 use millrace_harness::recorder::{Mode, Recorder, Report};
-use millrace_harness::services::{Addresses, create_database};
+use millrace_harness::services::{Addresses, create_database, psql};
 use millrace_harness::stack::{Endpoints, Plan, Stack, Worker};
 use millrace_harness::viewer::Viewer;
 use millrace_harness::{clip, repo};
@@ -23,6 +23,7 @@ pub(crate) struct Stage {
     pub(crate) stack: Stack,
     pub(crate) http: Http,
     frames_topic: String,
+    database: String,
     clip: Source,
     folder: PathBuf,
     publishers: AtomicU32,
@@ -47,6 +48,7 @@ impl Stage {
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join("livestream.yaml");
         fs::write(&file, manifest.to_string()).unwrap();
+        let database = servers.database.clone();
         let plan = Plan {
             manifest: file,
             folder: folder.clone(),
@@ -59,6 +61,7 @@ impl Stage {
         let stack = Stack::start(&plan).await.unwrap();
         Self {
             frames_topic,
+            database,
             stack,
             http: Http::new().unwrap(),
             clip: Source::Loop(clip::looping(|_| {}).await.unwrap()),
@@ -114,6 +117,11 @@ impl Stage {
     /// The topic of the stream's log.
     pub(crate) fn frames_topic(&self) -> &str {
         &self.frames_topic
+    }
+
+    /// What a query of the stack's database answers.
+    pub(crate) async fn query(&self, statement: &str) -> String {
+        psql(&self.database, statement).await.unwrap()
     }
 
     /// All workers' metrics.

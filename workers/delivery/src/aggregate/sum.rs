@@ -9,7 +9,7 @@ use millrace_platform::redis::viewers::Audience;
 pub(super) fn sum(
     stream: StreamId,
     second: u64,
-    counted: Counters,
+    counted: &Counters,
     audience: Audience,
 ) -> (Snapshot, Second) {
     let egress = counted.egress_bytes.values().fold(0_u64, |sum, n| sum.saturating_add(*n));
@@ -59,7 +59,7 @@ mod tests {
             ..Counters::default()
         };
         let audience = Audience { viewers: 8, by_rung: [(name("480p"), 7)].into() };
-        let (snapshot, row) = sum("a.b".parse().unwrap(), 7, counted, audience);
+        let (snapshot, row) = sum("a.b".parse().unwrap(), 7, &counted, audience);
         assert_eq!((row.at_s, row.ingress_kbps, row.egress_kbps), (7, 3_000, 10_000));
         assert!((snapshot.data.egress_bitrate_mbps - 10.0).abs() < 1e-9);
         assert_eq!((row.viewers, row.quality[&name("480p")]), (8, 7));

@@ -107,7 +107,9 @@ impl Entry {
         let news = sign == Sign::Left
             || self.more_stalls > 0
             || self.reported.as_ref().is_none_or(|last| {
-                now.saturating_sub(last.at) >= REPORT || last.rendition != self.rendition
+                // A guess may stand for several, each on its own rung.
+                let moved = sign == Sign::Seen && last.rendition != self.rendition;
+                moved || now.saturating_sub(last.at) >= REPORT
             });
         if !news {
             return None;
@@ -118,6 +120,7 @@ impl Entry {
             viewer: viewer.clone(),
             sign,
             covers: self.covers.clone(),
+            seen_s: u64::try_from(self.seen_ms / 1_000).unwrap_or_default(),
             joined_ms: self.joined_ms,
             broadcast: self.broadcast,
             rendition: self.rendition.clone(),

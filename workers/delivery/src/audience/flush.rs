@@ -98,8 +98,9 @@ impl Flush {
             }
         };
         drop(table);
-        if let Some(record) = &self.record {
-            known.into_iter().for_each(|known| record.note(stream, known));
+        let Some(record) = &self.record else { return };
+        for known in known {
+            record.note(stream, known);
         }
     }
 

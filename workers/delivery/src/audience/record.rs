@@ -10,7 +10,7 @@ use std::time::Duration;
 use millrace_media::id::StreamId;
 use millrace_platform::backoff::Backoff;
 use millrace_platform::postgres::outbox::Outbox;
-use millrace_platform::postgres::sessions::{Session, Sessions};
+use millrace_platform::postgres::sessions::{Session, SessionSource, Sessions};
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::report::report;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::{Builder, Uuid};
 
 use super::entry::Known;
-use super::told::{self, Change, Told};
+use super::told::{self, Change};
 use crate::metrics::Metrics;
 
 /// Sessions that wait at most. Newer ones are lost.
@@ -60,12 +60,15 @@ impl Record {
         let at_ms = known.seen_ms;
         let visit = &known.visit;
         let change = match (&visit.rendition_before, &visit.rendition) {
-            (Some(from), Some(to)) if from != to => Some(Change {
-                from: from.clone(),
-                to: to.clone(),
-                number: visit.rung_changes,
-                at_ms,
-            }),
+            // A guess may stand for several, each on its own rung.
+            (Some(from), Some(to)) if from != to && known.source != SessionSource::Guess => {
+                Some(Change {
+                    from: from.clone(),
+                    to: to.clone(),
+                    number: visit.rung_changes,
+                    at_ms,
+                })
+            }
             _ => None,
         };
         let session = session(stream, known);
@@ -240,7 +243,7 @@ impl Writer {
             events.extend(changes.iter().map(|change| told::changed(session, change)));
             events.extend(session.left_ms.map(|_| told::left(session)));
         }
-        self.outbox.append::<Told>(&mut transaction, told::SOURCE, &events).await?;
+        self.outbox.append(&mut transaction, told::SOURCE, &events).await?;
         transaction.commit().await
     }
 }

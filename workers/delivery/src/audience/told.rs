@@ -1,59 +1,12 @@
-//! What others are told of viewers: the data of their events.
+//! What others are told of viewers.
 
-use millrace_media::id::{BroadcastId, RenditionName};
-use millrace_platform::kafka::{Event, EventType};
+use millrace_media::id::RenditionName;
+use millrace_platform::kafka::Event;
+use millrace_platform::kafka::events::data::{EventData, QualityChanged, ViewerJoined, ViewerLeft};
 use millrace_platform::postgres::sessions::Session;
-use serde::Serialize;
-use uuid::Uuid;
 
 /// What viewers' events come from, for the CloudEvents source.
 pub const SOURCE: &str = "delivery";
-
-/// The data of ViewerJoined, ViewerLeft and QualityChanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Told {
-    /// A viewer came.
-    #[serde(rename_all = "camelCase")]
-    Joined {
-        /// What it watches.
-        broadcast: Option<BroadcastId>,
-        /// The visit.
-        session: Uuid,
-        /// How it is known: `beacon`, `cmcd` or `guess`.
-        source: &'static str,
-        /// Its rung, where it is known.
-        rendition: Option<RenditionName>,
-    },
-    /// A viewer left, with all that is known of its visit.
-    #[serde(rename_all = "camelCase")]
-    Left {
-        /// What it watched.
-        broadcast: Option<BroadcastId>,
-        /// The visit.
-        session: Uuid,
-        /// The rung it was last on.
-        rendition: Option<RenditionName>,
-        /// Time watched, ms.
-        watch_ms: u64,
-        /// Stalls.
-        stalls: u32,
-        /// Frames its decoder dropped.
-        dropped_frames: u64,
-    },
-    /// A viewer changed rungs.
-    #[serde(rename_all = "camelCase")]
-    Changed {
-        /// What it watches.
-        broadcast: Option<BroadcastId>,
-        /// The visit.
-        session: Uuid,
-        /// The rung until now.
-        from: RenditionName,
-        /// The rung from now on.
-        to: RenditionName,
-    },
-}
 
 /// A change of rungs that is still to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,19 +22,19 @@ pub struct Change {
 }
 
 /// A session's row is new.
-pub fn joined(session: &Session) -> Event<Told> {
-    let data = Told::Joined {
+pub fn joined(session: &Session) -> Event<EventData> {
+    let data = ViewerJoined {
         broadcast: session.broadcast,
         session: session.id,
         source: session.source.as_str(),
         rendition: session.rendition.clone(),
     };
-    event(EventType::ViewerJoined, session, session.joined_ms, None, data)
+    Event::new(session.stream.clone(), session.joined_ms, vec![session.id.to_string()], data)
 }
 
 /// A session is over.
-pub fn left(session: &Session) -> Event<Told> {
-    let data = Told::Left {
+pub fn left(session: &Session) -> Event<EventData> {
+    let data = ViewerLeft {
         broadcast: session.broadcast,
         session: session.id,
         rendition: session.rendition.clone(),
@@ -90,28 +43,63 @@ pub fn left(session: &Session) -> Event<Told> {
         dropped_frames: session.dropped_frames,
     };
     let at_ms = session.left_ms.unwrap_or(session.seen_ms);
-    event(EventType::ViewerLeft, session, at_ms, None, data)
+    Event::new(session.stream.clone(), at_ms, vec![session.id.to_string()], data)
 }
 
 /// A session's viewer changed rungs.
-pub fn changed(session: &Session, change: &Change) -> Event<Told> {
-    let data = Told::Changed {
+pub fn changed(session: &Session, change: &Change) -> Event<EventData> {
+    let data = QualityChanged {
         broadcast: session.broadcast,
         session: session.id,
         from: change.from.clone(),
         to: change.to.clone(),
     };
-    event(EventType::QualityChanged, session, change.at_ms, Some(change.number), data)
+    let identity = vec![session.id.to_string(), change.number.to_string()];
+    Event::new(session.stream.clone(), change.at_ms, identity, data)
 }
 
-fn event(
-    kind: EventType,
-    session: &Session,
-    time_ms: i64,
-    number: Option<u32>,
-    data: Told,
-) -> Event<Told> {
-    let identity = std::iter::once(session.id.to_string());
-    let identity = identity.chain(number.map(|n| n.to_string())).collect();
-    Event { kind, stream: session.stream.clone(), time_ms, identity, data }
+#[cfg(test)]
+mod tests {
+    use millrace_harness::events::check;
+    use millrace_platform::postgres::sessions::SessionSource;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn session(rendition: Option<&str>) -> Session {
+        Session {
+            id: Uuid::from_u128(1),
+            stream: "events.keynote".parse().unwrap(),
+            broadcast: rendition.map(|_| millrace_media::id::BroadcastId(Uuid::now_v7())),
+            viewer: "abcdefgh12345678".to_owned(),
+            source: SessionSource::Cmcd,
+            joined_ms: 1,
+            seen_ms: 3,
+            left_ms: None,
+            rendition: rendition.map(|name| name.parse().unwrap()),
+            rung_changes: 0,
+            watch_ms: 2,
+            stalls: 0,
+            dropped_frames: 0,
+        }
+    }
+
+    #[test]
+    fn viewers_are_told_as_docs_say_and_without_their_names() {
+        let change = |number| Change {
+            from: "720p".parse().unwrap(),
+            to: "480p".parse().unwrap(),
+            number,
+            at_ms: 2,
+        };
+        for session in [session(None), session(Some("720p"))] {
+            let (first, second) = (changed(&session, &change(1)), changed(&session, &change(2)));
+            assert_ne!(first.id(), second.id());
+            for event in [joined(&session), left(&session), first] {
+                let data = serde_json::to_value(&event.data).unwrap();
+                check(event.kind.as_str(), &data).unwrap();
+                assert!(!data.to_string().contains(&session.viewer), "{data}");
+            }
+        }
+    }
 }

@@ -67,10 +67,14 @@ pub async fn take(
     shared.metrics.beacons.inc();
     let Beacon { event, rendition, latency_ms, stalls, dropped_frames, watch_ms, .. } = beacon;
     tracing::debug!(%stream, ?event, ?rendition, latency_ms, stalls, "beacon");
+    let left = event == Happened::Leave;
+    if view.has_ended() && !left {
+        return Ok(StatusCode::NO_CONTENT);
+    }
     let seen = Sighting {
         viewer,
         source: SessionSource::Beacon,
-        sign: if event == Happened::Leave { Sign::Left } else { Sign::Seen },
+        sign: if left { Sign::Left } else { Sign::Seen },
         covers: asker.guess(&shared, &stream),
         broadcast: view.broadcast(),
         rendition: rendition.and_then(|name| rung(&view, &name)),

@@ -1,6 +1,8 @@
 //! Who watches: beacons, CMCD, guesses, over several replicas, and what is
 //! recorded of it.
 
+use std::time::Duration;
+
 use millrace_media::id::RenditionName;
 use millrace_platform::postgres::sessions::{Session, SessionSource};
 use millrace_platform::redis::viewers::Audience;
@@ -12,7 +14,8 @@ use crate::support::wire::Wire;
 use crate::support::{Replica, World, answer, until};
 
 async fn beacon(replica: &Replica, feed: &Feed, mut body: Value, viewer: char) {
-    body["viewer"] = json!(viewer.to_string().repeat(32));
+    let name = json!(viewer.to_string().repeat(32));
+    body.as_object_mut().unwrap().insert("viewer".to_owned(), name);
     let url = format!("http://{}{}/beacon", replica.viewers, feed.stream_path());
     let answer = answer(replica.client.post(url).body(body.to_string())).await;
     assert_eq!(answer.status, 204, "{}", answer.text);
@@ -29,8 +32,8 @@ async fn until_watched(world: &World, viewers: u32, by_rung: &[(&str, u32)]) {
     until(async || audience(world).await == expected).await;
 }
 
-fn rung(name: &str) -> Option<RenditionName> {
-    Some(name.parse().unwrap())
+fn rung(name: &str) -> RenditionName {
+    name.parse().unwrap()
 }
 
 #[tokio::test]
@@ -69,9 +72,10 @@ async fn a_visit_is_recorded_with_its_events() {
     until(async || tables.sessions().await[0].left_ms.is_some()).await;
 
     let [session] = &tables.sessions().await[..] else { panic!() };
-    let Session { viewer, source, rendition, stalls, dropped_frames, watch_ms, .. } = session;
+    let Session { viewer, source, stalls, dropped_frames, watch_ms, .. } = session;
     assert_eq!((viewer.as_str(), *source), (&*"a".repeat(32), SessionSource::Beacon));
-    assert_eq!((rendition.clone(), *stalls, *dropped_frames), (rung("480p"), 3, 30));
+    assert_eq!(session.rendition, Some(rung("480p")));
+    assert_eq!((*stalls, *dropped_frames), (3, 30));
     assert_eq!(*watch_ms, 9_500);
     let broadcast = json!(feed.info.broadcast);
     let expected = [
@@ -146,8 +150,59 @@ async fn players_that_speak_cmcd_are_counted_by_session_with_rung_and_stalls() {
         assert_eq!(session.source, SessionSource::Cmcd);
         assert!(session.viewer.starts_with("c-"), "{}", session.viewer);
         let one = session.stalls == 1;
-        assert_eq!(session.rendition, rung(if one { "720p" } else { "480p" }));
+        assert_eq!(session.rendition, Some(rung(if one { "720p" } else { "480p" })));
     }
+}
+
+#[tokio::test]
+async fn a_player_that_says_nothing_is_a_viewer_after_ten_seconds_unless_known_by_name() {
+    let world = World::with_postgres().await;
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let replica = world.replica().await;
+    let part = feed.path("720p", "0.1-1.m4s");
+    let began = seconds();
+    let agent = [("user-agent", "a player")];
+    until(async || {
+        assert_eq!(replica.get_with(&part, &agent).await.status, 200);
+        audience(&world).await.viewers == 1
+    })
+    .await;
+    assert!(seconds() - began >= 9, "one look is no viewer");
+    let tables = world.tables();
+    until(async || tables.sessions().await.len() == 1).await;
+    let [session] = &tables.sessions().await[..] else { panic!() };
+    assert_eq!(session.source, SessionSource::Guess);
+    assert_eq!(session.rendition, Some(rung("720p")));
+    assert!(session.viewer.starts_with("g-"), "{}", session.viewer);
+
+    // It was one of ours all the time: the same address and agent.
+    let body = json!({"viewer": "a".repeat(32), "rendition": "480p"}).to_string();
+    let url = format!("http://{}{}/beacon", replica.viewers, feed.stream_path());
+    let beacon = replica.client.post(url).header("user-agent", "a player").body(body);
+    assert_eq!(answer(beacon).await.status, 204);
+    until_watched(&world, 1, &[("480p", 1)]).await;
+}
+
+#[tokio::test]
+async fn who_goes_without_a_word_is_given_up_once() {
+    let world = World::with_postgres().await;
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let replica = world.replica().await;
+    let tables = world.tables();
+    for viewer in ['a', 'b'] {
+        beacon(&replica, &feed, json!({"event": "join", "rendition": "720p"}), viewer).await;
+    }
+    until(async || tables.sessions().await.len() == 2).await;
+    tables.seen_before("a", Duration::from_mins(1)).await;
+    tables.keeping().sweep().await.unwrap();
+    tables.keeping().sweep().await.unwrap();
+    for session in tables.sessions().await {
+        assert_eq!(session.left_ms.is_some(), session.viewer.starts_with('a'), "{session:?}");
+    }
+    let left = tables.events().await.into_iter().filter(|(kind, _)| kind == "ViewerLeft");
+    assert_eq!(left.count(), 1);
 }
 
 #[tokio::test]

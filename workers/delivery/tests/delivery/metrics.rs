@@ -19,11 +19,11 @@ async fn rows(table: &StreamMetrics, stream: &StreamId, from: u64) -> Vec<Second
 /// That there is every second from the first to the last, once.
 fn assert_whole(rows: &[Second]) {
     let seconds: Vec<i64> = rows.iter().map(|row| row.at_s).collect();
-    let (first, last) = (seconds[0], seconds[seconds.len() - 1]);
-    assert_eq!(seconds, (first..=last).collect::<Vec<_>>());
+    let (first, last) = (seconds.first().unwrap(), seconds.last().unwrap());
+    assert_eq!(seconds, (*first..=*last).collect::<Vec<_>>());
 }
 
-async fn aggregates(replicas: &[&Replica]) -> i64 {
+fn aggregates(replicas: &[&Replica]) -> i64 {
     replicas.iter().map(|replica| replica.metrics.aggregates.get()).sum()
 }
 
@@ -49,7 +49,7 @@ async fn two_replicas_make_one_row_a_second_with_the_sum_of_both() {
     until(async || rows(&table, &world.stream, begin).await.len() >= 6).await;
     let rows = rows(&table, &world.stream, begin).await;
     assert_whole(&rows);
-    assert_eq!(aggregates(&[&one, &two]).await, 1);
+    assert_eq!(aggregates(&[&one, &two]), 1);
     let total = |of: fn(&Second) -> u64| rows.iter().map(of).sum::<u64>();
     let kbps = (size * 10 * 8 + 500) / 1_000;
     // Over one or more seconds, each of them rounded.
@@ -129,7 +129,7 @@ async fn no_second_is_lost_while_postgres_is_away_and_snapshots_go_on() {
     wire.mend();
     until(async || rows(&table, &world.stream, cut + 8).await.len() >= 2).await;
     assert_whole(&rows(&table, &world.stream, begin).await);
-    until(async || aggregates(&[&one, &two]).await == 1).await;
+    until(async || aggregates(&[&one, &two]) == 1).await;
     assert_eq!(one.metrics.rows_lost.get() + two.metrics.rows_lost.get(), 0);
     assert_eq!(one.metrics.seconds_missed.get() + two.metrics.seconds_missed.get(), 0);
 }

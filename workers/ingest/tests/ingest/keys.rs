@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::publisher::{Answer, Publisher};
-use crate::support::servers::Server;
 use crate::support::{Ingest, PATIENCE, World, tell};
+use millrace_harness::server::{Kind, Server};
 use millrace_media::id::{KeyId, PublishKey};
 use millrace_media::record::Record;
 use millrace_platform::keys::{ApiKey, Verdict, generate};
@@ -116,20 +116,20 @@ async fn the_use_of_a_key_is_noted_whoever_admitted_it() {
 
 #[tokio::test]
 async fn a_key_revoked_while_redis_is_stopped_ends_and_is_refused_when_redis_is_back() {
-    let redis = Server::redis();
-    let world = World::on(&crate::support::variable("TEST_DATABASE_URL"), &redis.url()).await;
+    let redis = Server::new(Kind::Redis).unwrap();
+    let world = World::on(&crate::support::variable("TEST_DATABASE_URL"), &redis.address()).await;
     let ingest = world.ingest(&[]);
     let key = api_key(&world).await;
     // Its verdict is in Redis, which keeps it.
     live(&ingest, &key).await.unpublish().await;
     ingest.line("broadcast ended");
-    redis.stop();
+    redis.stop().unwrap();
     let mut publisher = live(&ingest, &key).await;
     world.ring.revoke(&world.stream, key.id()).await.unwrap();
     assert_eq!(publisher.status().await.as_deref(), Some(BAD_NAME));
     world.records_when(key_revoked).await;
 
-    redis.start();
+    redis.start().unwrap();
     // Refused from the first moment: until the stale verdict is set right it is
     // in doubt, and Postgres asked first.
     assert_eq!(refused(&ingest, &key).await, BAD_NAME);
@@ -147,19 +147,20 @@ async fn a_key_revoked_while_redis_is_stopped_ends_and_is_refused_when_redis_is_
 
 #[tokio::test]
 async fn with_postgres_away_too_a_stale_verdict_admits_only_until_it_is_back() {
-    let (redis, postgres) = (Server::redis(), Server::postgres());
-    let world = World::on(&postgres.url(), &redis.url()).await;
+    let redis = Server::new(Kind::Redis).unwrap();
+    let postgres = Server::new(Kind::Postgres).unwrap();
+    let world = World::on(&postgres.address(), &redis.address()).await;
     let ingest = world.ingest(&[]);
     let key = api_key(&world).await;
     live(&ingest, &key).await.unpublish().await;
     ingest.line("broadcast ended");
-    redis.stop();
+    redis.stop().unwrap();
     world.ring.revoke(&world.stream, key.id()).await.unwrap();
-    postgres.stop();
-    redis.start();
+    postgres.stop().unwrap();
+    redis.start().unwrap();
     ingest.line("cached verdicts are doubtful");
     let mut publisher = live(&ingest, &key).await;
-    postgres.start();
+    postgres.start().unwrap();
     assert_eq!(publisher.status().await.as_deref(), Some(BAD_NAME));
     world.records_when(key_revoked).await;
     assert_eq!(refused(&ingest, &key).await, BAD_NAME);

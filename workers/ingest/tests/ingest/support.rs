@@ -3,7 +3,6 @@
 
 pub(crate) mod gate;
 pub(crate) mod publisher;
-pub(crate) mod servers;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -143,17 +143,14 @@ fn first(text: &str) -> Option<(Item<'_>, Option<&str>)> {
     let Some(value) = after.strip_prefix('=') else {
         return Some(((key, Value::Absent), after.strip_prefix(',')));
     };
-    let (value, after) = match value.strip_prefix('"') {
-        Some(text) => {
-            let (quoted, after) = text.split_at_checked(closing_quote(text)?)?;
-            (Value::Quoted(quoted), after.strip_prefix('"')?)
-        }
-        None => {
-            let (bare, after) = value.split_at_checked(value.find(',').unwrap_or(value.len()))?;
-            // A space may stand nowhere but in a string.
-            let fits = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
-            fits.then_some((Value::Bare(bare), after))?
-        }
+    let (value, after) = if let Some(text) = value.strip_prefix('"') {
+        let (quoted, after) = text.split_at_checked(closing_quote(text)?)?;
+        (Value::Quoted(quoted), after.strip_prefix('"')?)
+    } else {
+        let (bare, after) = value.split_at_checked(value.find(',').unwrap_or(value.len()))?;
+        // A space may stand nowhere but in a string.
+        let fits = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+        fits.then_some((Value::Bare(bare), after))?
     };
     let rest = if after.is_empty() { None } else { Some(after.strip_prefix(',')?) };
     Some(((key, value), rest))

@@ -1,5 +1,11 @@
 //! What happened, for others: CloudEvents 1.0 in Kafka's binary mode (each
 //! attribute a `ce_` header, the data as JSON) on the topic of events.
+//!
+//! What is told together with a change in Postgres waits in the outbox
+//! ([`postgres::outbox`](crate::postgres::outbox)) and is relayed from there.
+
+pub mod data;
+mod schema;
 
 use millrace_media::id::StreamId;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -9,9 +15,10 @@ use sha2::{Digest, Sha256};
 use super::producer::{Delivery, Producer, SendError};
 use crate::config::Installation;
 use crate::names::topics;
+use data::EventData;
 
 /// What kinds of events there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     /// A stream's children are there.
     StreamProvisioned,
@@ -35,7 +42,24 @@ pub enum EventType {
     ViewerLeft,
 }
 
+/// In front of every type.
+const PREFIX: &str = "dev.millrace.";
+
 impl EventType {
+    /// All there are.
+    pub const ALL: [Self; 10] = [
+        Self::StreamProvisioned,
+        Self::StreamStarted,
+        Self::StreamInterrupted,
+        Self::StreamResumed,
+        Self::StreamEnded,
+        Self::StreamFailed,
+        Self::SegmentGenerated,
+        Self::QualityChanged,
+        Self::ViewerJoined,
+        Self::ViewerLeft,
+    ];
+
     /// `dev.millrace.` and the name: the `type` attribute.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +74,11 @@ impl EventType {
             Self::ViewerJoined => "dev.millrace.ViewerJoined",
             Self::ViewerLeft => "dev.millrace.ViewerLeft",
         }
+    }
+
+    /// The name without what is in front of every type.
+    pub fn name(self) -> &'static str {
+        self.as_str().strip_prefix(PREFIX).unwrap_or(self.as_str())
     }
 }
 
@@ -69,6 +98,19 @@ pub struct Event<D> {
     pub data: D,
 }
 
+impl Event<EventData> {
+    /// Of the kind of its data.
+    pub fn new(
+        stream: StreamId,
+        time_ms: i64,
+        identity: Vec<String>,
+        data: impl Into<EventData>,
+    ) -> Self {
+        let data = data.into();
+        Self { kind: data.kind(), stream, time_ms, identity, data }
+    }
+}
+
 impl<D> Event<D> {
     /// The `id` attribute: a hash of kind, stream and identity.
     pub fn id(&self) -> String {
@@ -84,32 +126,64 @@ impl<D> Event<D> {
     }
 }
 
+/// An event as it is sent, its attributes written out.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    /// The `id` attribute.
+    pub id: &'a str,
+    /// The `type` attribute.
+    pub kind: &'a str,
+    /// The process kind it comes from, for the `source` attribute.
+    pub source: &'a str,
+    /// The `subject` attribute and the message's key.
+    pub stream: &'a StreamId,
+    /// The `time` attribute, ms since 1970.
+    pub time_ms: i64,
+    /// The data, JSON.
+    pub data: &'a [u8],
+}
+
 /// Sends events.
 #[derive(Debug, Clone)]
 pub struct Events {
     producer: Producer,
     topic: String,
-    source: &'static str,
 }
 
 impl Events {
-    /// `source` is the process kind, for example `ingest`.
-    pub fn new(producer: Producer, installation: &Installation, source: &'static str) -> Self {
-        Self { producer, topic: topics::events_topic(installation), source }
+    /// To the topic of this installation.
+    pub fn new(producer: Producer, installation: &Installation) -> Self {
+        Self { producer, topic: topics::events_topic(installation) }
     }
 
-    /// Queues an event.
-    pub fn send<D: Serialize>(&self, event: &Event<D>) -> Result<Delivery, SendError> {
-        let what = format!("event {}", event.kind.as_str());
+    /// Queues an event. `source` is the process kind, for example `ingest`.
+    pub fn send<D: Serialize>(
+        &self,
+        source: &str,
+        event: &Event<D>,
+    ) -> Result<Delivery, SendError> {
+        let what = || format!("event {}", event.kind.as_str());
         let data = serde_json::to_vec(&event.data).map_err(|e| {
-            SendError::Refused(super::KafkaError::Lost { what: format!("{what}: {e}") })
+            SendError::Refused(super::KafkaError::Lost { what: format!("{}: {e}", what()) })
         })?;
-        let source = format!("/millrace/{}", self.source);
+        self.send_envelope(Envelope {
+            id: &event.id(),
+            kind: event.kind.as_str(),
+            source,
+            stream: &event.stream,
+            time_ms: event.time_ms,
+            data: &data,
+        })
+    }
+
+    /// Queues an event that is written out already. Those of one stream arrive
+    /// in the order of the calls.
+    pub fn send_envelope(&self, event: Envelope<'_>) -> Result<Delivery, SendError> {
         let headers = [
             ("ce_specversion", "1.0"),
-            ("ce_id", &event.id()),
-            ("ce_type", event.kind.as_str()),
-            ("ce_source", &source),
+            ("ce_id", event.id),
+            ("ce_type", event.kind),
+            ("ce_source", &format!("/millrace/{}", event.source)),
             ("ce_subject", event.stream.as_str()),
             ("ce_time", &rfc3339(event.time_ms)),
             ("content-type", "application/json"),
@@ -118,7 +192,7 @@ impl Events {
         .fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         });
-        self.producer.send_with_headers(&self.topic, event.stream.as_str(), &data, headers)
+        self.producer.send_with_headers(&self.topic, event.stream.as_str(), event.data, headers)
     }
 }
 

@@ -18,7 +18,6 @@ use super::outbox::Outbox;
 use super::{Database, DatabaseError, Transaction};
 use crate::config::Installation;
 use change::{Notice, apply};
-pub use happening::Happening;
 pub use read::BroadcastFilter;
 use row::Row;
 

@@ -139,27 +139,26 @@ impl MetricsStore {
         Ok(())
     }
 
-    /// Calls a stream live now, and writes what its ingest or transcoder
-    /// counted in `second`.
+    /// Calls these streams live in `second`, and writes what their ingest or
+    /// transcoder counted in it.
     pub async fn put_live(
         &self,
         source: &str,
-        stream: &StreamId,
         second: u64,
-        counters: &Counters,
+        counted: &[(StreamId, Counters)],
     ) -> Result<(), RedisError> {
-        let what = || format!("call {stream} live");
-        let (live, key) = (
-            redis_keys::live_streams(&self.installation),
-            redis_keys::counted(&self.installation, stream, second),
-        );
-        let mut commands = redis::pipe();
-        commands.cmd("ZADD").arg(&live).arg("GT").arg(second).arg(stream.as_str()).ignore();
-        commands.cmd("EXPIRE").arg(&live).arg(LIVE * 2).ignore();
-        let json = self.redis.to_json(counters, what)?;
-        commands.cmd("HSET").arg(&key).arg(source).arg(json).ignore();
-        commands.cmd("EXPIRE").arg(&key).arg(LIFE).ignore();
-        self.redis.pipeline(&commands, what).await
+        let what = || format!("call {} streams live", counted.len());
+        let live = redis_keys::live_streams(&self.installation);
+        for some in counted.chunks(BATCH) {
+            let mut commands = redis::pipe();
+            let add = commands.cmd("ZADD").arg(&live).arg("GT");
+            for (stream, _) in some {
+                add.arg(second).arg(stream.as_str());
+            }
+            commands.ignore().cmd("EXPIRE").arg(&live).arg(LIVE * 2).ignore();
+            self.redis.pipeline::<()>(&commands, what).await?;
+        }
+        self.put_counters(source, second, counted).await
     }
 
     /// The streams that were called live a short while before `second`, or in
@@ -192,10 +191,9 @@ impl MetricsStore {
             let all: Vec<Vec<Vec<u8>>> = self.redis.pipeline(&commands, what).await?;
             for of_stream in all {
                 let mut sum = Counters::default();
-                for json in of_stream {
-                    let read = serde_json::from_slice(&json);
-                    sum.add(read.map_err(|e| self.redis.corrupt(what(), &e))?);
-                }
+                // One that can't be read must not cost everybody the second.
+                let read = of_stream.iter().filter_map(|json| serde_json::from_slice(json).ok());
+                read.for_each(|counters| sum.add(counters));
                 sums.push(sum);
             }
         }

@@ -67,8 +67,8 @@ impl Viewers {
         vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered()]
     }
 
-    /// These viewers of a stream were seen now; says what is known of each
-    /// visit then, none for a guess that is unnecessary. Forgets who is gone.
+    /// Notes viewers of a stream; says what is known of each visit then, none
+    /// for a guess that is unnecessary. Forgets who is gone now.
     pub async fn report(
         &self,
         stream: &StreamId,
@@ -82,7 +82,7 @@ impl Viewers {
             for key in self.script_keys(stream) {
                 call.key(key);
             }
-            call.arg(gone(now)).arg(now).arg(IDLE.as_secs() * 2);
+            call.arg(gone(now)).arg(IDLE.as_secs() * 2);
             for report in some {
                 report.write(&mut call);
             }

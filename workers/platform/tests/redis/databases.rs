@@ -3,7 +3,7 @@
 use millrace_media::id::{BroadcastId, PublishKey, StreamId};
 use millrace_media::published::InitHash;
 use millrace_platform::config::{Env, Installation, RedisConfig};
-use millrace_platform::keys::{Verdict, Verdicts};
+use millrace_platform::keys::{Announcements, Heard, Verdict, Verdicts};
 use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{Counters, MetricsData, MetricsStore, Snapshot};
 use millrace_platform::redis::viewers::Viewers;
@@ -36,8 +36,9 @@ async fn run_a_stream_through(config: &RedisConfig, installation: &Installation)
 
     let metrics = MetricsStore::new(open(&config.metrics, "metrics"), installation.clone());
     let counted = Counters { ingress_bytes: 7, ..Counters::default() };
-    metrics.put_live("ingest-1", &stream(), 1_000, &counted).await.unwrap();
-    metrics.put_counters("delivery-1", 1_000, &[(stream(), counted)]).await.unwrap();
+    let counted = [(stream(), counted)];
+    metrics.put_live("ingest-1", 1_000, &counted).await.unwrap();
+    metrics.put_counters("delivery-1", 1_000, &counted).await.unwrap();
     let data = MetricsData {
         stream_id: stream(),
         concurrent_viewers: 0,
@@ -71,13 +72,11 @@ async fn every_key_has_the_prefix_the_streams_tag_and_a_time_to_live() {
             let kind = key.strip_prefix("blue:").unwrap_or_else(|| panic!("{key}: no prefix"));
             let kind = kind.split([':', '{']).next().unwrap().to_owned();
             let longest = match (database, kind.as_str()) {
-                (0, "key") => day,
-                (1, "broadcast" | "playlist" | "init" | "writer") => day,
+                (0, "key") | (1, "broadcast" | "playlist" | "init" | "writer") | (3, "salt") => day,
                 (1, "part" | "segment") => 600,
                 (2, "metrics") => 5,
                 (2, "metrics-live") => 10,
                 (3, "viewers" | "visits" | "rungs" | "covered") => 60,
-                (3, "salt") => day,
                 other => panic!("{key}: {other:?} is not in docs/architecture.md"),
             };
             assert!((1..=longest).contains(&life), "{key} lives {life} s");
@@ -153,9 +152,9 @@ async fn tls_works_with_the_ca_of_the_setting_and_not_without() {
     run_a_stream_through(&trusting, &installation()).await;
     // What follows a playlist and what hears of revoked keys connect by themselves.
     let redis = Redis::connect(&trusting.keys, "keys").unwrap();
-    let mut revoked = millrace_platform::keys::Announcements::new(redis, &installation());
+    let mut revoked = Announcements::new(redis, &installation());
     let heard = tokio::time::timeout(crate::server::PATIENCE, revoked.next()).await;
-    assert_eq!(heard, Ok(millrace_platform::keys::Heard::Listening));
+    assert_eq!(heard, Ok(Heard::Listening));
 
     let strange = RedisConfig::read(&Env::from_pairs([("REDIS_URL", server.url())])).unwrap();
     Redis::connect(&strange.keys, "keys").unwrap().ping().await.unwrap_err();

@@ -1,6 +1,6 @@
 //! The modules over real Redis servers of the tests' own.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod databases;
 mod metrics;

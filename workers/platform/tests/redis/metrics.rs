@@ -27,7 +27,7 @@ async fn what_replicas_counted_in_a_second_is_summed_and_telling_twice_changes_n
     let (one, two): (StreamId, StreamId) = ("a.one".parse().unwrap(), "a.two".parse().unwrap());
     let broadcast = Some(BroadcastId(Uuid::now_v7()));
     let live = Counters { broadcast, ..counters(1_000, &[], 0) };
-    store.put_live("ingest-1", &one, 50, &live).await.unwrap();
+    store.put_live("ingest-1", 50, &[(one.clone(), live)]).await.unwrap();
     let first = [
         (one.clone(), counters(0, &[("480p", 10), ("720p", 20)], 1)),
         (two.clone(), counters(0, &[("720p", 5)], 0)),
@@ -49,9 +49,13 @@ async fn a_stream_is_live_while_somebody_says_so() {
     let server = Server::start();
     let store = store(&server);
     let stream: StreamId = "a.one".parse().unwrap();
-    store.put_live("ingest-1", &stream, 50, &Counters::default()).await.unwrap();
+    let call = async |second| {
+        let live = [(stream.clone(), Counters::default())];
+        store.put_live("ingest-1", second, &live).await.unwrap();
+    };
+    call(50).await;
     assert_eq!(store.live(55).await.unwrap(), std::slice::from_ref(&stream));
-    store.put_live("ingest-1", &stream, 51, &Counters::default()).await.unwrap();
+    call(51).await;
     assert_eq!(store.live(56).await.unwrap(), [stream]);
     assert_eq!(store.live(57).await.unwrap(), []);
 }

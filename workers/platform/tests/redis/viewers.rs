@@ -18,6 +18,7 @@ pub(crate) fn report(viewer: &str, broadcast: BroadcastId, rung: Option<&str>) -
         viewer: viewer.parse().unwrap(),
         sign: Sign::Seen,
         covers: None,
+        seen_s: 1_000,
         joined_ms: 1_764_000_000_123,
         broadcast,
         rendition: rung.map(|name| name.parse().unwrap()),
@@ -103,6 +104,7 @@ impl World {
     }
 
     async fn report(&self, report: Report, now: u64) -> Option<Visit> {
+        let report = Report { seen_s: now, ..report };
         let visits = self.viewers.report(&self.stream, &[report], now).await.unwrap();
         let [visit] = &visits[..] else { panic!("{visits:?}") };
         visit.clone()
@@ -211,7 +213,8 @@ async fn a_big_audience_is_counted_exactly() {
     world.viewers.report(&world.stream, &all, 1_000).await.unwrap();
     let even = [("480p", 1_000), ("720p", 1_000), ("1080p", 1_000)];
     assert_eq!(world.audience(1_000).await, audience(3_000, &even));
-    let half: Vec<_> = all.into_iter().take(1_500).collect();
+    let again = |report| Report { seen_s: 1_020, ..report };
+    let half: Vec<_> = all.into_iter().take(1_500).map(again).collect();
     world.viewers.report(&world.stream, &half, 1_020).await.unwrap();
     // The rest is forgotten over a few counts.
     for _ in 0..2 {

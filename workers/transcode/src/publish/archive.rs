@@ -111,12 +111,14 @@ impl Archive {
         let complete = self.head.complete();
         if let Some(last) = complete.filter(|_| complete > self.written) {
             let first = self.written.map_or(0, |msn| msn.0.saturating_add(1));
+            let restart = self.checkpoints.take();
             for msn in first..=last.0 {
-                self.services.segment_generated(&self.head, Msn(msn));
+                let restart = restart.as_deref().filter(|_| msn == last.0);
+                self.services.segment_generated(&self.head, Msn(msn), restart);
             }
             self.written = complete;
             self.write_head().await;
-            if let Some(point) = self.checkpoints.take() {
+            if let Some(point) = restart {
                 self.services.commit(point.offset, Some(&point.snapshot)).await;
             }
         } else if self.changed {

@@ -17,10 +17,12 @@ use nix::unistd::Pid;
 use crate::Cli;
 use crate::cpu::Machine;
 use crate::latency::{self, Anchor, Spread};
+use crate::lookups::Lookups;
 use crate::material::Material;
 use crate::peers::{Peer, mediamtx, nginx};
 use crate::publisher::{Publisher, Target};
 use crate::report::{Figures, Row, decimals, milliseconds};
+use crate::seconds;
 use crate::viewer;
 use crate::window::{self, Window};
 
@@ -53,11 +55,6 @@ impl<'a> Bench<'a> {
     /// All of it. What it started last may still run when this fails.
     pub(crate) async fn measure(&mut self) -> Result<Figures> {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let mut materials = Vec::new();
-        for kbps in BITRATES {
-            materials.push(Arc::new(Material::get(kbps, self.screen).await?));
-        }
-        let source = materials.last().context("nothing to publish")?.clone();
         let folder = self.place.path("servers");
         let starting = Servers::start(&folder, Durability::Durable);
         let servers = self.screen.step("Starting Postgres, Redis and Kafka", starting).await?;
@@ -70,13 +67,52 @@ impl<'a> Bench<'a> {
             conditions: Vec::new(),
             parts: self.cli.parts,
             latencies: Vec::new(),
+            lookups: Vec::new(),
+            seconds: Vec::new(),
         };
+        self.record(servers.addresses(), &mut figures).await?;
+        if self.cli.record {
+            return Ok(figures);
+        }
+        let mut materials = Vec::new();
+        for kbps in BITRATES {
+            materials.push(Arc::new(Material::get(kbps, self.screen).await?));
+        }
+        let source = materials.last().context("nothing to publish")?.clone();
         self.cost_of_ingest(servers.addresses(), &materials, &mut figures).await?;
         self.cost_of_nginx(&materials, &mut figures).await?;
         self.cost_of_mediamtx(&materials, &mut figures).await?;
         self.latency_of_millrace(servers.addresses(), &source, &mut figures).await?;
         self.latency_of_mediamtx(&source, &mut figures).await?;
         Ok(figures)
+    }
+
+    /// The look-ups, and what delivery writes each second.
+    async fn record(&self, servers: &Addresses, figures: &mut Figures) -> Result<()> {
+        let folder = self.place.path("run").join("record");
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        let database = database(&servers.database, "record").await?;
+        let environment: Vec<(String, String)> = [
+            ("DATABASE_URL", database),
+            ("REDIS_URL", servers.redis.clone()),
+            ("OBJECT_STORE_URL", format!("file://{}", folder.join("media").display())),
+            ("MILLRACE_INSTALLATION", "record".to_owned()),
+            ("LISTEN_ADDRESS", "127.0.0.1".to_owned()),
+            ("HTTP_PORT", "0".to_owned()),
+            ("KAFKA_BROKERS", servers.kafka.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let lookups = async {
+            let lookups = Lookups::prepare(environment.clone()).await?;
+            lookups.measure().await
+        };
+        figures.lookups = self.screen.step("Look-ups", lookups).await?;
+        let (programs, log) = (self.place.path("bin"), folder.join("delivery.log"));
+        let window = self.window();
+        let seconds = seconds::measure(environment.clone(), &programs, &log, window);
+        figures.seconds.push(self.screen.step("Seconds of 1,000 live streams", seconds).await?);
+        Ok(())
     }
 
     async fn cost_of_ingest(

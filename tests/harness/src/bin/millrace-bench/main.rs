@@ -1,4 +1,5 @@
-//! The benchmarks: what ingest costs and how late parts are, beside peers, in one run.
+//! The benchmarks: what ingest costs and how late parts are, beside peers, how long look-ups take
+//! and what each second of many streams costs, in one run.
 //!
 //! Everything it starts lives in `target/bench` of the clone, listens on the loopback address
 //! only, and ends with it. docs/benchmarks.md says what the figures mean.
@@ -7,11 +8,13 @@ mod bench;
 mod cpu;
 mod flv;
 mod latency;
+mod lookups;
 mod material;
 mod peers;
 mod publisher;
 mod report;
 mod run;
+mod seconds;
 mod viewer;
 mod window;
 
@@ -33,6 +36,9 @@ struct Cli {
     #[arg(long, value_name = "COUNT", default_value_t = 200,
         value_parser = clap::value_parser!(u32).range(20..=260))]
     parts: u32,
+    /// Only the look-ups and the seconds of many streams, which take a minute.
+    #[arg(long)]
+    record: bool,
     /// The program of MediaMTX; without it that peer is left out.
     #[arg(long, value_name = "PROGRAM")]
     mediamtx: Option<PathBuf>,
@@ -50,7 +56,7 @@ impl Cli {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    match run::run(&Cli::parse()).await {
+    match Box::pin(run::run(&Cli::parse())).await {
         Ok(code) => code,
         Err(error) => {
             Screen::new().say(&format!("error: {error:#}"));

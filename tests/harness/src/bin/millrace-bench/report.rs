@@ -37,6 +37,9 @@ pub(crate) struct Figures {
     pub(crate) conditions: Vec<Row>,
     pub(crate) parts: u32,
     pub(crate) latencies: Vec<Row>,
+    pub(crate) lookups: Vec<Row>,
+    /// Of many live streams.
+    pub(crate) seconds: Vec<Row>,
 }
 
 impl Figures {
@@ -51,6 +54,10 @@ impl Figures {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "{} CPUs; load before the run {}\n", self.cpus, self.load);
+        self.write_record(&mut text);
+        if self.costs.is_empty() {
+            return text;
+        }
         let _ = writeln!(
             text,
             "CPU seconds (user + system) per publisher-minute; one paced RTMP publisher, 720p30\n\
@@ -82,6 +89,20 @@ impl Figures {
              player's buffer, a network.\n",
         );
         text
+    }
+}
+
+impl Figures {
+    fn write_record(&self, text: &mut String) {
+        text.push_str("Lookups on loopback, one after the other, ms\n\n");
+        text.push_str(&table(&["p50", "p99", "max"].map(str::to_owned), &self.lookups));
+        let _ = writeln!(
+            text,
+            "\nMetrics of each second, summed and written by delivery, over {} s\n",
+            self.window.as_secs()
+        );
+        text.push_str(&table(&["rows/s", "% of a core"].map(str::to_owned), &self.seconds));
+        text.push('\n');
     }
 }
 

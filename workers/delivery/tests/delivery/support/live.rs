@@ -19,14 +19,15 @@ pub(crate) fn call_live(
     stream: &StreamId,
     broadcast: BroadcastId,
 ) -> AbortOnDropHandle<()> {
-    let (store, stream) = (world.origin().metrics, stream.clone());
+    let store = world.origin().metrics;
     let counted =
         Counters { broadcast: Some(broadcast), ingress_bytes: INGRESS, ..Counters::default() };
+    let counted = [(stream.clone(), counted)];
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             // Both, so that no second is without however late this task is.
             for second in [seconds() - 1, seconds()] {
-                let _ = store.put_live("ingest-test", &stream, second, &counted).await;
+                let _ = store.put_live("ingest-test", second, &counted).await;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

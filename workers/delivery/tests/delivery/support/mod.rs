@@ -17,6 +17,7 @@ use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
 use millrace_media::id::StreamId;
 use millrace_platform::config::Env;
+use millrace_platform::postgres::Database;
 use millrace_platform::tls;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -129,7 +130,9 @@ impl World {
         let server = Server::bind(&settings, origin, metrics.clone(), shutdown.clone());
         let server = server.await.unwrap();
         let (viewers, admin) = server.addresses().unwrap();
-        for (_, task) in background::tasks(&settings, server.shared(), &shutdown).unwrap() {
+        let database = settings.database.as_ref().map(|d| Database::open(d).unwrap());
+        let tasks = background::tasks(&settings, database, server.shared(), &shutdown);
+        for (_, task) in tasks.unwrap() {
             tokio::spawn(task);
         }
         tokio::spawn(server.run(Router::new()));

@@ -1,9 +1,13 @@
 //! A database of one test, and its tables.
 
+use std::time::Duration;
+
+use millrace_delivery::keeping::Keeping;
 use millrace_delivery::settings::Settings;
 use millrace_platform::config::{DatabaseConfig, Env};
 use millrace_platform::postgres::metrics::StreamMetrics;
 use millrace_platform::postgres::outbox::{Outbox, Waiting};
+use millrace_platform::postgres::page::PageRequest;
 use millrace_platform::postgres::sessions::{Session, SessionFilter, Sessions};
 use millrace_platform::postgres::{Database, migrate};
 use sqlx::{Connection, Executor};
@@ -28,6 +32,8 @@ pub(crate) struct Tables {
     pub(crate) metrics: StreamMetrics,
     sessions: Sessions,
     outbox: Outbox,
+    database: Database,
+    settings: Settings,
 }
 
 impl Tables {
@@ -35,15 +41,36 @@ impl Tables {
         let installation = &settings.installation;
         let database = Database::open(settings.database.as_ref().unwrap()).unwrap();
         Self {
+            settings: settings.clone(),
             metrics: StreamMetrics::new(database.clone(), installation.clone()),
             sessions: Sessions::new(database.clone(), installation.clone()),
-            outbox: Outbox::new(database, installation.clone()),
+            outbox: Outbox::new(database.clone(), installation.clone()),
+            database,
         }
+    }
+
+    /// What keeps them in order.
+    pub(crate) fn keeping(&self) -> Keeping {
+        let (sessions, outbox) = (self.sessions.clone(), self.outbox.clone());
+        Keeping::new(self.database.clone(), sessions, outbox, self.settings.retention)
+    }
+
+    /// As if the viewers with this beginning joined and were seen so long ago.
+    pub(crate) async fn seen_before(&self, viewer: &str, ago: Duration) {
+        let url = self.settings.database.as_ref().unwrap().url.expose();
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        let update = format!(
+            "UPDATE viewer_sessions SET joined_at = joined_at - interval '{0} s',
+                 last_seen_at = last_seen_at - interval '{0} s'
+             WHERE viewer LIKE '{viewer}%'",
+            ago.as_secs()
+        );
+        connection.execute(sqlx::AssertSqlSafe(update)).await.unwrap();
     }
 
     /// Every session, the latest to join first.
     pub(crate) async fn sessions(&self) -> Vec<Session> {
-        let all = self.sessions.list(&SessionFilter::default(), Default::default()).await;
+        let all = self.sessions.list(&SessionFilter::default(), PageRequest::default()).await;
         all.unwrap().items
     }
 

@@ -5,7 +5,8 @@ use millrace_media::id::Epoch;
 
 use super::happening::Happening;
 use super::{Broadcast, BroadcastStatus as Status};
-use crate::kafka::{Event, EventType};
+use crate::kafka::Event;
+use crate::kafka::events::data::EventData;
 
 /// What the log says of a broadcast whose row is there.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +27,9 @@ pub(super) fn apply(
     row: &Broadcast,
     notice: Notice<'_>,
     at_ms: i64,
-) -> Option<(Broadcast, Vec<Event<Happening>>)> {
+) -> Option<(Broadcast, Vec<Event<EventData>>)> {
     let mut new = row.clone();
-    let event = |kind, epoch, reason| row.happening(kind, epoch, at_ms, reason);
+    let event = |what, epoch| row.happening(what, epoch, at_ms);
     let latest = row.opened.epoch;
     let events = match notice {
         Notice::Active(epoch) => {
@@ -39,12 +40,12 @@ pub(super) fn apply(
             }
             new.status = Status::Active;
             new.active = row.active.max(Some(epoch));
-            let kind = if first { EventType::StreamStarted } else { EventType::StreamResumed };
+            let what = if first { Happening::Started } else { Happening::Resumed };
             // Who published before may have gone without a word of it.
             let lost = row.active.filter(|before| row.interrupted < Some(*before));
             new.interrupted = new.interrupted.max(lost);
-            let lost = lost.map(|before| event(EventType::StreamInterrupted, before, None));
-            lost.into_iter().chain([event(kind, epoch, None)]).collect()
+            let lost = lost.map(|before| event(Happening::Interrupted, before));
+            lost.into_iter().chain([event(what, epoch)]).collect()
         }
         Notice::Interrupted(epoch) => {
             // Another is publishing by now, or it never did, or it was said before.
@@ -53,7 +54,7 @@ pub(super) fn apply(
                 return None;
             }
             new.interrupted = Some(epoch);
-            vec![event(EventType::StreamInterrupted, epoch, None)]
+            vec![event(Happening::Interrupted, epoch)]
         }
         Notice::Ended(_) if row.status == Status::Ended => return None,
         Notice::Failed(_) if row.status == Status::Error => return None,
@@ -61,22 +62,19 @@ pub(super) fn apply(
             new.status = Status::Ended;
             new.ended_ms = Some(at_ms);
             new.end_reason = Some(reason.to_owned());
-            let ended = event(EventType::StreamEnded, latest, Some(reason));
+            let ended = event(Happening::Ended(reason), latest);
             if row.active.is_some() {
                 vec![ended]
             } else {
                 new.active = Some(latest);
-                vec![
-                    row.happening(EventType::StreamStarted, latest, row.opened.started_ms, None),
-                    ended,
-                ]
+                vec![row.happening(Happening::Started, latest, row.opened.started_ms), ended]
             }
         }
         Notice::Failed(reason) => {
             new.status = Status::Error;
             new.ended_ms = Some(at_ms);
             new.end_reason = Some(reason.to_owned());
-            vec![event(EventType::StreamFailed, latest, Some(reason))]
+            vec![event(Happening::Failed(reason), latest)]
         }
     };
     Some((new, events))
@@ -108,13 +106,17 @@ mod tests {
         }
     }
 
+    fn epoch(data: &EventData) -> u64 {
+        serde_json::to_value(data).unwrap()["epoch"].as_u64().unwrap()
+    }
+
     /// What all the notices tell, in order.
     fn tell(row: &mut Broadcast, notices: &[Notice<'_>]) -> Vec<(&'static str, u64)> {
         let mut told = Vec::new();
         for notice in notices {
             if let Some((new, events)) = apply(row, *notice, 9) {
                 *row = new;
-                told.extend(events.iter().map(|e| (e.kind.as_str(), e.data.epoch.0)));
+                told.extend(events.iter().map(|e| (e.kind.as_str(), epoch(&e.data))));
             }
         }
         told

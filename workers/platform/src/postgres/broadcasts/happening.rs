@@ -3,48 +3,53 @@
 //! A broadcast starts and ends once, so its id alone makes those events; it is
 //! interrupted and resumed once per publisher connection.
 
-use millrace_media::id::{BroadcastId, Epoch};
-use serde::Serialize;
+use millrace_media::id::Epoch;
 
 use super::Broadcast;
-use crate::kafka::{Event, EventType};
+use crate::kafka::Event;
+use crate::kafka::events::data::{
+    EventData, StreamEnded, StreamFailed, StreamInterrupted, StreamResumed, StreamStarted,
+};
 
-/// The data of every event of a broadcast's life. Consumers order by
-/// (broadcast, epoch).
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Happening {
-    /// The broadcast.
-    pub broadcast: BroadcastId,
-    /// The publisher connection it is about.
-    pub epoch: Epoch,
-    /// When the broadcast began, ms since 1970.
-    pub started_ms: i64,
-    /// Why it ended or failed; only then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+/// What happened to a broadcast.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Happening<'a> {
+    Started,
+    Interrupted,
+    Resumed,
+    Ended(&'a str),
+    Failed(&'a str),
 }
 
 impl Broadcast {
-    /// Its event of this kind, which happened in `epoch` at `at_ms`.
+    /// Its event, which happened in `epoch` at `at_ms`.
     pub(super) fn happening(
         &self,
-        kind: EventType,
+        what: Happening<'_>,
         epoch: Epoch,
         at_ms: i64,
-        reason: Option<&str>,
-    ) -> Event<Happening> {
-        let broadcast = self.opened.broadcast;
+    ) -> Event<EventData> {
+        let (broadcast, started_ms) = (self.opened.broadcast, self.opened.started_ms);
         let mut identity = vec![broadcast.to_string()];
-        if matches!(kind, EventType::StreamInterrupted | EventType::StreamResumed) {
-            identity.push(epoch.to_string());
-        }
-        let data = Happening {
-            broadcast,
-            epoch,
-            started_ms: self.opened.started_ms,
-            reason: reason.map(str::to_owned),
+        let data: EventData = match what {
+            Happening::Started => StreamStarted { broadcast, epoch, started_ms }.into(),
+            Happening::Interrupted => {
+                identity.push(epoch.to_string());
+                StreamInterrupted { broadcast, epoch, started_ms }.into()
+            }
+            Happening::Resumed => {
+                identity.push(epoch.to_string());
+                StreamResumed { broadcast, epoch, started_ms }.into()
+            }
+            Happening::Ended(reason) => {
+                let reason = reason.to_owned();
+                StreamEnded { broadcast, epoch, started_ms, reason }.into()
+            }
+            Happening::Failed(reason) => {
+                let reason = reason.to_owned();
+                StreamFailed { broadcast, epoch, started_ms, reason }.into()
+            }
         };
-        Event { kind, stream: self.opened.stream.clone(), time_ms: at_ms, identity, data }
+        Event::new(self.opened.stream.clone(), at_ms, identity, data)
     }
 }

@@ -39,8 +39,9 @@ impl Live {
     pub async fn run(self, counted: impl Fn() -> Option<Counters>, stop: CancellationToken) {
         while stop.run_until_cancelled(second::next()).await.is_some() {
             let Some(counters) = counted() else { continue };
+            let counted = [(self.stream.clone(), counters)];
             let second = second::now().saturating_sub(1);
-            let told = self.store.put_live(&self.source, &self.stream, second, &counters);
+            let told = self.store.put_live(&self.source, second, &counted);
             if let Err(error) = self.breaker.call(told).await {
                 tracing::debug!(error = report(&error), "the stream is not called live");
             }

@@ -72,6 +72,8 @@ pub struct Report {
     pub sign: Sign,
     /// The guess that this viewer's requests would make: counted no more.
     pub covers: Option<Viewer>,
+    /// Last sign of it, unix seconds.
+    pub seen_s: u64,
     /// First sign of it at this replica, ms since 1970; holds where no other
     /// replica knows the visit.
     pub joined_ms: i64,
@@ -97,7 +99,8 @@ impl Report {
             .arg(self.rendition.as_ref().map_or(NONE, RenditionName::as_str))
             .arg(self.stalls)
             .arg(self.more_stalls)
-            .arg(self.dropped_frames);
+            .arg(self.dropped_frames)
+            .arg(self.seen_s);
     }
 }
 

@@ -1,16 +1,16 @@
 -- After prune.lua. Notes viewers who were seen, guessed or left.
 --
--- ARGV: 2 now (unix s), 3 life of the keys (s), then nine for each viewer: name,
---       "seen", "guess" or "left", the guess it makes unnecessary (or ""),
---       joined (if it is new), broadcast, rung (or "-"), stalls in all, stalls
---       more, dropped frames in all
+-- ARGV: 2 life of the keys (s), then ten for each viewer: name, "seen", "guess"
+--       or "left", the guess it makes unnecessary (or ""), joined (if it is
+--       new), broadcast, rung (or "-"), stalls in all, stalls more, dropped
+--       frames in all, last seen (unix s)
 -- Returns for each {"covered"} (a guess that is unnecessary) or {joined,
 -- broadcast, rung, changes, stalls, dropped, rung before, stalls new, dropped new}.
-local now, answers = ARGV[2], {}
-for i = 4, #ARGV, 9 do
-  local viewer, sign, covers = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+local answers = {}
+for i = 3, #ARGV, 10 do
+  local viewer, sign, covers, seen = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 9]
   if covers ~= '' then
-    redis.call('ZADD', KEYS[4], now, covers)
+    redis.call('ZADD', KEYS[4], 'GT', seen, covers)
     forget(covers)
   end
   if sign == 'guess' and redis.call('ZSCORE', KEYS[4], viewer) then
@@ -36,7 +36,7 @@ for i = 4, #ARGV, 9 do
     local new_stalls, new_dropped = stalls - visit[5], dropped - visit[6]
     visit[3], visit[5], visit[6] = rung, string.format('%d', stalls), string.format('%d', dropped)
     redis.call('HSET', KEYS[2], viewer, table.concat(visit, ' '))
-    redis.call('ZADD', KEYS[1], 'GT', now, viewer)
+    redis.call('ZADD', KEYS[1], 'GT', seen, viewer)
     if sign == 'left' then forget(viewer) end
     answers[#answers + 1] = {
       visit[1], visit[2], visit[3], visit[4], visit[5], visit[6], before,
@@ -44,5 +44,5 @@ for i = 4, #ARGV, 9 do
     }
   end
 end
-for key = 1, 4 do redis.call('EXPIRE', KEYS[key], ARGV[3]) end
+for key = 1, 4 do redis.call('EXPIRE', KEYS[key], ARGV[2]) end
 return answers

@@ -1,0 +1,35 @@
+//! What is told of a stream.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use millrace_platform::kafka::Event;
+use millrace_platform::kafka::events::data::{EventData, Rung, StreamProvisioned};
+
+use super::{External, ExternalError};
+use crate::reconcile::validated::ValidatedStream;
+
+/// Tell that a stream's children are there. Told again it is the same event,
+/// which consumers know by its id.
+pub async fn provisioned(
+    outside: &External,
+    stream: &ValidatedStream,
+) -> Result<(), ExternalError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let event = event(stream, i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let mut transaction = outside.database.begin().await?;
+    outside.outbox.append(&mut transaction, "operator", &[event]).await?;
+    Ok(transaction.commit().await?)
+}
+
+fn event(stream: &ValidatedStream, now_ms: i64) -> Event<EventData> {
+    let ladder = stream.ladder.iter().map(|rung| Rung {
+        name: rung.name.clone(),
+        height: rung.height,
+        bitrate_kbps: rung.bitrate_kbps,
+    });
+    let uid = stream.uid.as_str().to_owned();
+    let broadcaster = stream.broadcaster.as_str().to_owned();
+    let identity = vec![uid.clone()];
+    let data = StreamProvisioned { uid, broadcaster, ladder: ladder.collect() };
+    Event::new(stream.id.clone(), now_ms, identity, data)
+}

@@ -1,0 +1,3 @@
+//! What delivery does for the record beside serving viewers.
+
+pub mod relay;
