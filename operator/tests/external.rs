@@ -15,10 +15,9 @@ use millrace_platform::kafka::Admin;
 use millrace_platform::keys::{Hasher, generate};
 use millrace_platform::names::topics;
 use millrace_platform::postgres::Database;
-use millrace_platform::postgres::keys::{
-    KeyFilter, KeyPageRequest, KeySource, Keys, NewKey, StoredKey,
-};
+use millrace_platform::postgres::keys::{KeyFilter, KeySource, Keys, NewKey, StoredKey};
 use millrace_platform::postgres::outbox::Outbox;
+use millrace_platform::postgres::page::PageRequest;
 use servers::Servers;
 
 #[cfg(test)]
@@ -58,7 +57,7 @@ spec: {spec}
 
     /// Its rows.
     pub(crate) async fn rows(servers: &Servers) -> Vec<StoredKey> {
-        let page = KeyPageRequest::default();
+        let page = PageRequest::default();
         table(servers).list(&KeyFilter::default(), &page).await.unwrap().items
     }
 }

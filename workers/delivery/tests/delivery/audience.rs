@@ -139,7 +139,11 @@ async fn players_that_speak_cmcd_are_counted_by_session_with_rung_and_stalls() {
     ask(&one, &part, "bs,ot%3Dv,sid%3D%22one%22").await;
 
     let tables = world.tables();
-    until(async || tables.sessions().await.iter().any(|s| s.stalls == 1)).await;
+    until(async || {
+        let sessions = tables.sessions().await;
+        sessions.len() >= 2 && sessions.iter().any(|s| s.stalls == 1)
+    })
+    .await;
     let sessions = tables.sessions().await;
     assert_eq!(sessions.len(), 2);
     for session in sessions {

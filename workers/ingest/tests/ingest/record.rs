@@ -110,3 +110,16 @@ async fn a_new_process_tells_that_the_publisher_of_a_killed_one_is_lost() {
     let _next = world.ingest(&[]);
     assert_eq!(world.events(2).await, ["StreamStarted 1", "StreamInterrupted 1"]);
 }
+
+#[tokio::test]
+async fn a_schema_that_is_too_old_shows_in_health_and_stops_no_publisher() {
+    let world = World::new().await;
+    remember_the_key(&world).await;
+    // The server's own database, which nobody migrates.
+    let empty = crate::support::variable("TEST_DATABASE_URL");
+    let ingest = world.ingest(&[("DATABASE_URL", &empty)]);
+    ingest.line("run the migrations");
+    Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    let (_, body) = ingest.get("/health/ready").await;
+    assert!(body.contains("is at version 0"), "{body}");
+}

@@ -13,9 +13,8 @@ use tracing::{info, warn};
 
 use super::{Hasher, KeyError, KeyName, Verdicts, generate};
 use crate::postgres::DatabaseError;
-use crate::postgres::keys::{
-    KeyFilter, KeyPage, KeyPageRequest, KeySource, Keys, NewKey, StoredKey,
-};
+use crate::postgres::keys::{KeyFilter, KeySource, Keys, NewKey, StoredKey};
+use crate::postgres::page::{Page, PageRequest};
 use crate::report::report;
 
 /// Most keys of the API that one stream may have at a time, expired and revoked
@@ -123,8 +122,8 @@ impl KeyRing {
     pub async fn list(
         &self,
         filter: &KeyFilter,
-        page: &KeyPageRequest,
-    ) -> Result<KeyPage, DatabaseError> {
+        page: &PageRequest<KeyId>,
+    ) -> Result<Page<StoredKey, KeyId>, DatabaseError> {
         self.table.list(filter, page).await
     }
 

@@ -7,7 +7,7 @@ mod api;
 mod page;
 mod spoiled;
 
-pub use page::{InvalidKeyCursor, KeyCursor, KeyFilter, KeyPage, KeyPageRequest};
+pub use page::KeyFilter;
 pub use spoiled::Spoiled;
 
 use millrace_media::id::{KeyId, StreamId};

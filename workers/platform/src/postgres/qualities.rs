@@ -40,14 +40,14 @@ impl Qualities {
         Self { database, installation }
     }
 
-    /// All presets, the smallest first.
+    /// All presets, the smallest first; at most 500.
     pub async fn list(&self) -> Result<Vec<Rung>, DatabaseError> {
         sqlx::query_as!(
             Row,
             r#"SELECT name AS "name!", height AS "height!", bitrate_kbps AS "bitrate_kbps!"
                FROM (SELECT DISTINCT ON (name) * FROM quality_levels
                      WHERE installation IN ('', $1) ORDER BY name, installation DESC) levels
-               ORDER BY height, bitrate_kbps, name"#,
+               ORDER BY height, bitrate_kbps, name LIMIT 500"#,
             self.installation.as_str(),
         )
         .fetch_all(self.database.pool())

@@ -5,15 +5,16 @@
 //! may be repeated, batched and sent by whoever.
 
 mod columns;
+mod read;
 mod row;
 
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 use uuid::Uuid;
 
-use super::page::{Cursor, Page, PageRequest};
 use super::{Database, DatabaseError, Transaction};
 use crate::config::Installation;
 use columns::Columns;
+pub use read::SessionFilter;
 use row::Row;
 
 /// Whence a session is known.
@@ -68,21 +69,6 @@ pub struct Session {
     pub stalls: u32,
     /// Frames its decoder dropped.
     pub dropped_frames: u64,
-}
-
-/// Which sessions to list; each that is set must hold.
-#[derive(Debug, Clone, Default)]
-pub struct SessionFilter {
-    /// Of this stream.
-    pub stream: Option<StreamId>,
-    /// Of this broadcast.
-    pub broadcast: Option<BroadcastId>,
-    /// Still watching, or not any more.
-    pub watching: Option<bool>,
-    /// Joined then or later, ms since 1970.
-    pub from_ms: Option<i64>,
-    /// Joined before, ms since 1970.
-    pub to_ms: Option<i64>,
 }
 
 /// The table, as one installation sees it.
@@ -222,65 +208,6 @@ impl Sessions {
         .await;
         rows.and_then(|rows| rows.into_iter().map(Session::try_from).collect())
             .map_err(|e| transaction.error("give up viewers who are gone", e))
-    }
-
-    /// One session.
-    pub async fn find(&self, id: Uuid) -> Result<Option<Session>, DatabaseError> {
-        sqlx::query_as!(
-            Row,
-            r#"SELECT id, stream_id, broadcast, viewer, source,
-                      (extract(epoch FROM joined_at) * 1000)::bigint AS "joined_ms!",
-                      (extract(epoch FROM last_seen_at) * 1000)::bigint AS "seen_ms!",
-                      (extract(epoch FROM left_at) * 1000)::bigint AS "left_ms",
-                      rendition, rung_changes, watch_ms, stalls, dropped_frames
-               FROM viewer_sessions WHERE id = $1 AND installation = $2"#,
-            id,
-            self.installation.as_str(),
-        )
-        .fetch_optional(self.database.pool())
-        .await
-        .and_then(|row| row.map(Session::try_from).transpose())
-        .map_err(|e| self.database.error(format!("look up session {id}"), e))
-    }
-
-    /// A page of sessions, the latest to join first.
-    pub async fn list(
-        &self,
-        filter: &SessionFilter,
-        page: PageRequest,
-    ) -> Result<Page<Session>, DatabaseError> {
-        sqlx::query_as!(
-            Row,
-            r#"SELECT id, stream_id, broadcast, viewer, source,
-                      (extract(epoch FROM joined_at) * 1000)::bigint AS "joined_ms!",
-                      (extract(epoch FROM last_seen_at) * 1000)::bigint AS "seen_ms!",
-                      (extract(epoch FROM left_at) * 1000)::bigint AS "left_ms",
-                      rendition, rung_changes, watch_ms, stalls, dropped_frames
-               FROM viewer_sessions
-               WHERE installation = $1
-                 AND ($2::text IS NULL OR stream_id = $2)
-                 AND ($3::uuid IS NULL OR broadcast = $3)
-                 AND ($4::boolean IS NULL OR (left_at IS NULL) = $4)
-                 AND ($5::bigint IS NULL OR joined_at >= to_timestamp($5::bigint / 1000.0))
-                 AND ($6::bigint IS NULL OR joined_at < to_timestamp($6::bigint / 1000.0))
-                 AND ($7::bigint IS NULL
-                      OR (joined_at, id) < (to_timestamp($7::bigint / 1000.0), $8::uuid))
-               ORDER BY joined_at DESC, id DESC LIMIT $9"#,
-            self.installation.as_str(),
-            filter.stream.as_ref().map(StreamId::as_str),
-            filter.broadcast.map(|b| b.0),
-            filter.watching,
-            filter.from_ms,
-            filter.to_ms,
-            page.after.map(|c| c.at_ms),
-            page.after.map(|c| c.id),
-            page.fetch(),
-        )
-        .fetch_all(self.database.pool())
-        .await
-        .and_then(|rows| rows.into_iter().map(Session::try_from).collect::<Result<_, _>>())
-        .map(|rows| Page::new(rows, page, |s: &Session| Cursor { at_ms: s.joined_ms, id: s.id }))
-        .map_err(|e| self.database.error("list viewers' sessions", e))
     }
 
     /// Deletes sessions that ended before `before_ms`, at most `limit`; says

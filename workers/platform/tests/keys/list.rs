@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use millrace_media::id::KeyId;
 use millrace_platform::keys::{ApiKey, SpecKey, generate};
-use millrace_platform::postgres::keys::{KeyFilter, KeyPageRequest, KeySource};
+use millrace_platform::postgres::keys::{KeyFilter, KeySource};
+use millrace_platform::postgres::page::PageRequest;
 
 use crate::support::{World, now_ms};
 
 async fn ids(world: &World, filter: KeyFilter) -> BTreeSet<KeyId> {
-    let page = world.ring.list(&filter, &KeyPageRequest::default()).await.unwrap();
+    let page = world.ring.list(&filter, &PageRequest::default()).await.unwrap();
     page.items.into_iter().map(|key| key.key.id).collect()
 }
 
@@ -22,7 +23,7 @@ async fn pages_hold_every_key_once_newest_first_whatever_is_made_meanwhile() {
         made.push(world.ring.create(&world.wanted(&format!("key {n}"))).await.unwrap());
     }
     let mut seen = Vec::new();
-    let mut request = KeyPageRequest { limit: 10, after: None };
+    let mut request = PageRequest { limit: 10, after: None };
     let mut sizes = Vec::new();
     loop {
         let page = world.ring.list(&KeyFilter::default(), &request).await.unwrap();
@@ -46,7 +47,7 @@ async fn keys_of_the_same_instant_are_not_lost_between_pages() {
     }
     world.execute("UPDATE stream_keys SET created_at = '2026-01-02T03:04:05.678901Z'").await;
     let mut seen = BTreeSet::new();
-    let mut request = KeyPageRequest { limit: 3, after: None };
+    let mut request = PageRequest { limit: 3, after: None };
     loop {
         let page = world.ring.list(&KeyFilter::default(), &request).await.unwrap();
         seen.extend(page.items.into_iter().map(|key| key.key.id));

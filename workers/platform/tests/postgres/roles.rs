@@ -5,7 +5,7 @@ use millrace_media::id::Epoch;
 use millrace_media::record::EndReason;
 use millrace_platform::config::{Env, Installation, RolesConfig};
 use millrace_platform::postgres::broadcasts::{BroadcastFilter, Broadcasts};
-use millrace_platform::postgres::keys::{KeyFilter, KeyPageRequest, Keys};
+use millrace_platform::postgres::keys::{KeyFilter, Keys};
 use millrace_platform::postgres::metrics::{Second, StreamMetrics};
 use millrace_platform::postgres::outbox::Outbox;
 use millrace_platform::postgres::page::PageRequest;
@@ -200,7 +200,7 @@ async fn control_manages_keys_and_presets_and_only_reads_the_record() {
     let table = Broadcasts::new(database.clone(), none());
     table.list(&BroadcastFilter::default(), PageRequest::default()).await.unwrap();
     let keys = Keys::new(database.clone(), none());
-    keys.list(&KeyFilter::default(), &KeyPageRequest::default()).await.unwrap();
+    keys.list(&KeyFilter::default(), &PageRequest::default()).await.unwrap();
     let qualities = Qualities::new(database.clone(), none());
     let rung = qualities.list().await.unwrap().pop().unwrap();
     qualities.upsert(&rung).await.unwrap();

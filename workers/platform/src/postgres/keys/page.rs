@@ -1,16 +1,11 @@
 //! Lists keys a page at a time, newest first, by keyset: what is made meanwhile
 //! moves no later page.
 
-use std::fmt;
-use std::str::FromStr;
-
 use millrace_media::id::{KeyId, StreamId};
 
 use super::{KeySource, Keys, Row, StoredKey};
 use crate::postgres::DatabaseError;
-
-/// Most rows a page has.
-const MAX_PAGE: u32 = 500;
+use crate::postgres::page::{Cursor, Page, PageRequest};
 
 /// Which keys to list; each that is set must hold.
 #[derive(Debug, Clone, Default)]
@@ -25,73 +20,16 @@ pub struct KeyFilter {
     pub good: Option<bool>,
 }
 
-/// Where a page ended. Its text is opaque to whoever carries it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyCursor {
-    created_us: i64,
-    id: KeyId,
-}
-
-/// A text that is no cursor of ours.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a cursor: take the one that came with the page before")]
-pub struct InvalidKeyCursor;
-
-impl fmt::Display for KeyCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.created_us, self.id)
-    }
-}
-
-impl FromStr for KeyCursor {
-    type Err = InvalidKeyCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKeyCursor> {
-        let (created, id) = text.split_once('-').ok_or(InvalidKeyCursor)?;
-        let created_us = created.parse().map_err(|_| InvalidKeyCursor)?;
-        // Of what Postgres can take as a time.
-        if !(0..=253_402_300_799_999_999).contains(&created_us) {
-            return Err(InvalidKeyCursor);
-        }
-        Ok(Self { created_us, id: id.parse().map_err(|_| InvalidKeyCursor)? })
-    }
-}
-
-/// Which page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPageRequest {
-    /// Most rows wanted; 1 to 500 are given.
-    pub limit: u32,
-    /// Where the page before ended; none for the first.
-    pub after: Option<KeyCursor>,
-}
-
-impl Default for KeyPageRequest {
-    fn default() -> Self {
-        Self { limit: 50, after: None }
-    }
-}
-
-/// One page.
-#[derive(Debug, Clone)]
-pub struct KeyPage {
-    /// The keys, newest first.
-    pub items: Vec<StoredKey>,
-    /// Where the next page begins; none after the last.
-    pub next: Option<KeyCursor>,
-}
-
 impl Keys {
     /// A page of keys, revoked and expired ones too unless the filter says
     /// otherwise.
     pub async fn list(
         &self,
         filter: &KeyFilter,
-        page: &KeyPageRequest,
-    ) -> Result<KeyPage, DatabaseError> {
-        let limit = page.limit.clamp(1, MAX_PAGE);
+        page: &PageRequest<KeyId>,
+    ) -> Result<Page<StoredKey, KeyId>, DatabaseError> {
         let after = page.after.as_ref();
-        let mut items: Vec<StoredKey> = sqlx::query_as!(
+        let rows: Vec<StoredKey> = sqlx::query_as!(
             Row,
             r#"SELECT id, stream_id, name, broadcaster_id, hash, source, is_active,
                       (extract(epoch FROM created_at) * 1000000)::bigint AS "created_us!",
@@ -113,36 +51,15 @@ impl Keys {
             filter.broadcaster.as_deref(),
             filter.source.map(KeySource::as_str),
             filter.good,
-            after.map(|cursor| cursor.created_us),
+            after.map(|cursor| cursor.at_us),
             after.map(|cursor| cursor.id.as_str()),
-            // One more than the page, to know whether there is another.
-            i64::from(limit) + 1,
+            page.fetch(),
         )
         .fetch_all(self.database.pool())
         .await
         .and_then(|rows| rows.into_iter().map(StoredKey::try_from).collect())
         .map_err(|e| self.database.error("list keys", e))?;
-        let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = items.len() > most;
-        items.truncate(most);
-        let cursor =
-            |key: &StoredKey| KeyCursor { created_us: key.created_us, id: key.key.id.clone() };
-        let next = if more { items.last().map(cursor) } else { None };
-        Ok(KeyPage { items, next })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_survives_its_text_and_nothing_else_is_one() {
-        let cursor =
-            KeyCursor { created_us: 1_764_000_000_123_456, id: "abcd1234".parse().unwrap() };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for bad in ["", "7", "-abcd", "x-abcd", "7-a b", "-1-abcd", "999999999999999999-abcd"] {
-            assert_eq!(bad.parse::<KeyCursor>(), Err(InvalidKeyCursor), "{bad}");
-        }
+        let cursor = |key: &StoredKey| Cursor { at_us: key.created_us, id: key.key.id.clone() };
+        Ok(Page::new(rows, page, cursor))
     }
 }
