@@ -57,7 +57,9 @@ CREATE TABLE viewer_sessions (
     dropped_frames bigint      NOT NULL DEFAULT 0 CHECK (dropped_frames >= 0),
     CHECK (last_seen_at >= joined_at),
     CHECK (left_at >= joined_at)
-);
+-- A row is written again every some seconds: room for that in its page, and no
+-- index on what changes, keep it from moving.
+) WITH (fillfactor = 70);
 
 COMMENT ON TABLE  viewer_sessions IS 'One row per viewer and visit. Repeated as it grows; figures only grow';
 COMMENT ON COLUMN viewer_sessions.id IS 'The visit';
@@ -78,10 +80,10 @@ COMMENT ON COLUMN viewer_sessions.dropped_frames IS 'Frames its decoder dropped'
 CREATE INDEX viewer_sessions_stream_id_joined_at ON viewer_sessions (stream_id, joined_at);
 CREATE INDEX viewer_sessions_broadcast ON viewer_sessions (broadcast);
 -- Who still watches, to give up those who went without a word.
-CREATE INDEX viewer_sessions_watching ON viewer_sessions (installation, last_seen_at)
+CREATE INDEX viewer_sessions_watching ON viewer_sessions (installation, joined_at)
     WHERE left_at IS NULL;
--- For the retention: rows are appended by time, so a few pages say where.
-CREATE INDEX viewer_sessions_joined_at ON viewer_sessions USING brin (joined_at);
+-- All sessions a page at a time, whosever, and the retention.
+CREATE INDEX viewer_sessions_joined_at ON viewer_sessions (installation, joined_at DESC, id DESC);
 
 -- No foreign key on broadcast: a second may be told before its broadcast's row,
 -- and dropping a partition would lock streams.
@@ -116,6 +118,8 @@ CREATE UNIQUE INDEX stream_metrics_stream_id_timestamp
 
 CREATE TABLE stream_metrics_default (LIKE stream_metrics INCLUDING ALL);
 ALTER TABLE stream_metrics ATTACH PARTITION stream_metrics_default DEFAULT;
+-- To find one day's rows among many.
+CREATE INDEX stream_metrics_default_timestamp ON stream_metrics_default USING brin ("timestamp");
 COMMENT ON TABLE stream_metrics_default IS 'Seconds whose day has no partition, so that no insert fails for lack of one';
 
 CREATE TABLE events_outbox (
@@ -147,7 +151,7 @@ CREATE INDEX events_outbox_order ON events_outbox (installation, id);
 -- Partitions. The functions run as their owner, so that who may insert need not
 -- own the table; they can't do more than the bounds in them.
 
-CREATE FUNCTION stream_metrics_make_partition(days_ahead integer) RETURNS boolean
+CREATE FUNCTION stream_metrics_make_partition(days_ahead integer) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     day   date := (now() AT TIME ZONE 'UTC')::date + days_ahead;
@@ -163,15 +167,15 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('millrace stream_metrics partitions', 0));
     IF EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                WHERE i.inhparent = 'stream_metrics'::regclass AND c.relname = part) THEN
-        RETURN false;
+        RETURN 'there';
     END IF;
     -- Rows that are in the way in the default partition move, while inserts
-    -- wait. So many that it would take seconds stay there: no harm.
+    -- wait. So many that it would take seconds stay there until they are old.
     EXECUTE format('SELECT count(*) FROM (SELECT FROM stream_metrics_default
                     WHERE "timestamp" >= %L AND "timestamp" < %L LIMIT 100001) there', lower, upper)
         INTO there;
     IF there > 100000 THEN
-        RETURN false;
+        RETURN 'full';
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE stream_metrics INCLUDING ALL)', part);
     EXECUTE format('COMMENT ON TABLE %I IS %L', part, 'The seconds of one UTC day');
@@ -186,22 +190,24 @@ BEGIN
          INSERT INTO %I SELECT * FROM moved', lower, upper, part);
     EXECUTE format('ALTER TABLE stream_metrics ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                    part, lower, upper);
-    RETURN true;
+    RETURN 'made';
 END
 $$;
 
-COMMENT ON FUNCTION stream_metrics_make_partition(integer) IS 'Makes the partition of the UTC day that many days from today, with the rows of it that had none; false when it is there, or too many rows of it are in the default partition. Several may run at once';
+COMMENT ON FUNCTION stream_metrics_make_partition(integer) IS 'Makes the partition of the UTC day that many days from today, with the rows of it that had none. made; there: it was; full: too many rows of it are in the default partition. Several may run at once';
 
-CREATE FUNCTION stream_metrics_drop_partition(retention interval) RETURNS text
+CREATE FUNCTION stream_metrics_drop_partition(retention_days integer) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    keep timestamptz := now() - retention;
+    keep timestamptz;
     part text;
 BEGIN
-    IF retention < interval '1 day' THEN
-        RAISE EXCEPTION 'a retention of %, expected at least a day', retention
+    IF retention_days NOT BETWEEN 1 AND 36500 THEN
+        RAISE EXCEPTION 'a retention of % days, expected 1 to 36500', retention_days
             USING ERRCODE = 'check_violation';
     END IF;
+    -- A day of 24 hours, whatever the time zone of the session does.
+    keep := now() - retention_days * interval '24 hours';
     PERFORM pg_advisory_xact_lock(hashtextextended('millrace stream_metrics partitions', 0));
     PERFORM set_config('lock_timeout', '2s', true);
     SELECT c.relname INTO part
@@ -210,23 +216,41 @@ BEGIN
       AND c.relname ~ '^stream_metrics_[0-9]{8}$'
       AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC' <= keep
     ORDER BY c.relname LIMIT 1;
-    IF part IS NULL THEN
-        DELETE FROM ONLY stream_metrics_default WHERE "timestamp" < keep;
-        RETURN NULL;
+    IF part IS NOT NULL THEN
+        EXECUTE format('DROP TABLE %I', part);
     END IF;
-    EXECUTE format('DROP TABLE %I', part);
     RETURN part;
 END
 $$;
 
-COMMENT ON FUNCTION stream_metrics_drop_partition(interval) IS 'Drops the oldest partition that lies wholly before now - retention and says which; null when there is none (more). Several may run at once';
+COMMENT ON FUNCTION stream_metrics_drop_partition(integer) IS 'Drops the oldest partition that lies wholly more than that many days back and says which; null when there is none (more). Several may run at once';
+
+CREATE FUNCTION stream_metrics_prune_default(retention_days integer) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    gone bigint;
+BEGIN
+    IF retention_days NOT BETWEEN 1 AND 36500 THEN
+        RAISE EXCEPTION 'a retention of % days, expected 1 to 36500', retention_days
+            USING ERRCODE = 'check_violation';
+    END IF;
+    DELETE FROM ONLY stream_metrics_default WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ONLY stream_metrics_default
+        WHERE "timestamp" < now() - retention_days * interval '24 hours' LIMIT 20000));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END
+$$;
+
+COMMENT ON FUNCTION stream_metrics_prune_default(integer) IS 'Deletes rows of the default partition from more than that many days back, at most 20,000; says how many';
 
 -- What runs as its owner must not look up names where its caller says.
 DO $$
 DECLARE signature text;
 BEGIN
     FOREACH signature IN ARRAY ARRAY['stream_metrics_make_partition(integer)',
-                                     'stream_metrics_drop_partition(interval)'] LOOP
+                                     'stream_metrics_drop_partition(integer)',
+                                     'stream_metrics_prune_default(integer)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp',
                        signature, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', signature);

@@ -114,6 +114,7 @@ impl Admin {
     /// be repeated; writes nothing when nothing differs.
     pub async fn ensure(&self, spec: &TopicSpec) -> Result<Ensured, KafkaError> {
         if self.create(spec).await? {
+            self.wait_for(&spec.name).await?;
             return Ok(Ensured::Created);
         }
         let there = self.describe(&spec.name).await?.unwrap_or_default();
@@ -122,6 +123,15 @@ impl Admin {
         }
         self.alter(spec).await?;
         Ok(Ensured::Altered)
+    }
+
+    /// Brokers learn of a new topic a moment after it was made.
+    async fn wait_for(&self, topic: &str) -> Result<(), KafkaError> {
+        let deadline = tokio::time::Instant::now() + ASK;
+        while self.describe(topic).await?.is_none() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Whether it was made; false when there was one.

@@ -71,6 +71,13 @@ pub enum MigrateError {
     Database(#[from] DatabaseError),
 }
 
+/// Longest wait for a lock at a time.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '3s'";
+/// SQLSTATE of one that was not had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// Waits before a migration gives up: about two minutes.
+const LOCK_TRIES: u32 = 16;
+
 /// The newest version in migrations/.
 pub fn latest_version() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
@@ -90,14 +97,35 @@ pub async fn migrate(config: &DatabaseConfig, patience: Duration) -> Result<(), 
     if found > known {
         return Err(MigrateError::Newer { server, found, known });
     }
-    MIGRATOR
-        .run(&mut connection)
+    apply(&mut connection)
         .await
         .map_err(|source| MigrateError::Failed { server: server.clone(), source })?;
     tracing::info!(server, from = found, to = known, "schema is up to date");
     // Nothing is lost if the server does not hear the farewell.
     drop(connection.close().await);
     Ok(())
+}
+
+/// Runs the migrations. A table that somebody holds is waited for in pieces:
+/// who waits for a table keeps everybody after him waiting too.
+async fn apply(connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
+    sqlx::query(LOCK_TIMEOUT).execute(&mut *connection).await?;
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
+    loop {
+        match MIGRATOR.run(&mut *connection).await {
+            Err(error) if waited_for_lock(&error) && backoff.attempts() + 1 < LOCK_TRIES => {
+                tracing::warn!("something in the database is locked; trying again");
+                backoff.wait().await;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn waited_for_lock(error: &sqlx::migrate::MigrateError) -> bool {
+    use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+    let (Execute(error) | ExecuteMigration(error, _)) = error else { return false };
+    error.as_database_error().and_then(|e| e.code()).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Whether the schema has at least what this program needs. Newer is fine:

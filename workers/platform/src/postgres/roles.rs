@@ -103,18 +103,28 @@ async fn try_grant(
 /// Makes the role or gives it its password.
 async fn make(connection: &mut PgConnection, role: &RoleConfig) -> Result<(), GrantError> {
     // Not macros: catalogues of the server, not of the schema.
-    let found: Option<(bool, bool)> =
-        sqlx::query_as("SELECT rolsuper, rolname = current_user FROM pg_roles WHERE rolname = $1")
-            .bind(role.name.as_str())
-            .fetch_optional(&mut *connection)
-            .await?;
+    let found: Option<(bool, bool, bool, bool)> = sqlx::query_as(
+        "SELECT rolsuper, rolname = current_user,
+                EXISTS (SELECT FROM pg_class c
+                        WHERE c.relnamespace = current_schema()::regnamespace
+                          AND pg_has_role(role.oid, c.relowner, 'MEMBER')),
+                EXISTS (SELECT FROM pg_roles every
+                        WHERE every.rolname IN ('pg_read_all_data', 'pg_write_all_data')
+                          AND pg_has_role(role.oid, every.oid, 'MEMBER'))
+         FROM pg_roles role WHERE rolname = $1",
+    )
+    .bind(role.name.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
     let refuse = |why| {
         let role = role.name.to_string();
         Err(GrantError::Refused(MigrateError::Role { role, why }))
     };
     match found {
-        Some((true, _)) => return refuse("is a superuser"),
-        Some((_, true)) => return refuse("is the one that migrates"),
+        Some((true, ..)) => return refuse("is a superuser"),
+        Some((_, true, ..)) => return refuse("is the one that migrates"),
+        Some((_, _, true, _)) => return refuse("owns tables, or is a member of who does"),
+        Some((.., true)) => return refuse("may read or write all data"),
         Some(_) if role.password.is_none() => return Ok(()),
         _ => {}
     }

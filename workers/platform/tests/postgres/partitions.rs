@@ -82,6 +82,24 @@ async fn what_is_older_than_the_retention_goes_and_nothing_else() {
     assert!(matches!(hasty, Err(DatabaseError::Invalid { .. })), "{hasty:?}");
 }
 
+#[tokio::test]
+async fn a_day_with_too_many_rows_to_move_stays_and_goes_when_it_is_old() {
+    let world = World::new().await;
+    let rows = "INSERT INTO stream_metrics
+                    (stream_id, \"timestamp\", viewers, ingress_kbps, egress_kbps)
+                SELECT 'events.s' || n % 2, to_timestamp(
+                           (extract(epoch FROM now())::bigint / 86400 - 3) * 86400 + n / 2), 0, 0, 0
+                FROM generate_series(0, 100000) n";
+    world.run(rows).await;
+    let made = "SELECT count(*) FROM stream_metrics_make_partition(-3) AS made WHERE made = 'full'";
+    assert_eq!(world.number(made).await, 1);
+    assert_eq!((partitions(&world).await, homeless(&world).await), (4, 100_001));
+    let job = Partitions::new(world.database.clone());
+    assert_eq!(job.make_ahead(4).await.unwrap(), 1);
+    job.drop_older(Duration::from_hours(24)).await.unwrap();
+    assert_eq!((partitions(&world).await, homeless(&world).await), (5, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_may_make_and_drop_at_once_while_inserts_go_on() {
     let world = World::new().await;

@@ -243,8 +243,8 @@ pub struct ViewerJoined {
     pub rendition: Option<RenditionName>,
 }
 
-/// A viewer has gone. Once per visit, except that who was given up and came
-/// back leaves again.
+/// A viewer has gone. Once per visit: who was given up and comes back to it
+/// leaves again by the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ViewerLeft {

@@ -48,5 +48,5 @@ pub(super) const VIEWER: Grants = &[
     "GRANT SELECT, INSERT ON stream_metrics TO {role}",
     "GRANT SELECT, INSERT, DELETE ON events_outbox TO {role}",
     "GRANT EXECUTE ON FUNCTION stream_metrics_make_partition(integer),
-         stream_metrics_drop_partition(interval) TO {role}",
+         stream_metrics_drop_partition(integer), stream_metrics_prune_default(integer) TO {role}",
 ];
