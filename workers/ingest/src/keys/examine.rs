@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 pub(super) struct Examined {
     pub(super) result: Result<Result<Option<i64>, Refusal>, DatabaseError>,
     /// There is a key of this id.
-    exists: bool,
+    pub(super) exists: bool,
     /// bcrypt was done.
     costly: bool,
 }
