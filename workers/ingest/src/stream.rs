@@ -81,7 +81,6 @@ impl Stream {
         info!(%peer, %key, "admitted");
         let opened = self.open(key).await?;
         self.window.disarm();
-        self.rows.pending(opened.0, &opened.1);
         Ok(Publisher::new(Arc::clone(self), seated, admission, opened))
     }
 
@@ -99,6 +98,9 @@ impl Stream {
         let (stream, key_id) = (Arc::clone(self), key_id.clone());
         tokio::spawn(async move {
             let opened = stream.log.open(&turn, &key_id).await;
+            if let Ok((epoch, facts)) = &opened {
+                stream.rows.pending(*epoch, facts, stream.log.control().pictured());
+            }
             if let Err(Ok((epoch, facts))) = answer.send(opened) {
                 stream.window.arm(epoch, &facts);
             }
@@ -126,6 +128,7 @@ impl Stream {
             && !self.seat.is_taken()
         {
             info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
+            self.rows.pending(epoch, facts, control.pictured());
             self.rows.interrupted(epoch, facts);
             self.window.arm(epoch, facts);
         }

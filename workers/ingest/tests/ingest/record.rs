@@ -103,3 +103,34 @@ async fn a_new_process_tells_that_the_publisher_of_a_killed_one_is_lost() {
     let _next = world.ingest(&[]);
     assert_eq!(world.events(2).await, ["StreamStarted 1", "StreamInterrupted 1"]);
 }
+
+#[tokio::test]
+async fn a_new_process_tells_that_a_killed_ones_broadcast_had_no_picture() {
+    let world = World::new().await;
+    let (_closed, url) = Gate::of_postgres(&world).await;
+    remember_the_key(&world).await;
+    let ingest = world.ingest(&[("DATABASE_URL", &url)]);
+    let mut publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    publisher.configs().await;
+    world.records_when(|r| r.len() > 3).await;
+    ingest.kill();
+    // It ends without a row; the last process has only the log.
+    let next = world.ingest(&[("DATABASE_URL", &url), ("RECONNECT_WINDOW_SECONDS", "1")]);
+    next.line("no publisher came back");
+    world.records_when(ended).await;
+    next.kill();
+    let _next = world.ingest(&[]);
+    let told = world.events(2).await;
+    assert_eq!(told, ["StreamFailed 1 noMedia", "StreamFailed 2 noMedia"]);
+}
+
+#[tokio::test]
+async fn a_broadcast_without_a_picture_fails_although_its_ingest_was_killed() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let _publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    world.records_when(|r| !r.is_empty()).await;
+    ingest.kill();
+    let _next = world.ingest(&[("RECONNECT_WINDOW_SECONDS", "1")]);
+    assert_eq!(world.events(1).await, ["StreamFailed 1 noMedia"]);
+}
