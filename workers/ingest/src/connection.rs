@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::crowd::Stranger;
+use crate::crowd::{Stage, Stranger};
 use crate::publisher::Publisher;
 use crate::refusal::Refusal;
 use crate::stream::Stream;
@@ -88,6 +88,7 @@ impl Connection {
                 read = self.socket.read(&mut self.buffer) => match read? {
                     0 => return Err(Closed::ByPeer),
                     length => {
+                        self.reached(Stage::Speaking);
                         let input = self.buffer.get(..length).unwrap_or_default();
                         self.session.handle_input(input, clock.now())?;
                     }
@@ -129,17 +130,25 @@ impl Connection {
     }
 
     /// Checks the key, takes the seat and opens an epoch. Nothing is read
-    /// meanwhile: the peer waits by TCP.
+    /// meanwhile: the peer waits by TCP. Only while its key is looked at may it
+    /// have to give way to others.
     async fn admit(&mut self, name: &StreamName) -> Result<(), Closed> {
         // What connect was answered must not wait for the verdict.
         self.flush().await?;
         let offered = Instant::now();
-        let publisher = match self.stream.admit(name, self.peer).await {
+        self.reached(Stage::Asked);
+        let checked = tokio::select! {
+            checked = self.stream.check(name, self.peer) => checked,
+            () = pushed_out(self.stranger.as_ref()) => return Err(Closed::Crowded),
+        };
+        let admitted = match checked {
+            Ok((key, admission)) => self.stream.admit(&key, admission, self.peer).await,
+            Err(refusal) => Err(refusal),
+        };
+        let publisher = match admitted {
             Ok(publisher) => publisher,
             Err(refusal) => {
-                if let Some(stranger) = &self.stranger {
-                    stranger.refused();
-                }
+                self.reached(Stage::Refused);
                 if refusal == Refusal::WrongKey {
                     self.let_wait(offered).await?;
                 }
@@ -150,6 +159,12 @@ impl Connection {
         self.publisher = Some(publisher);
         self.stranger = None;
         Ok(())
+    }
+
+    fn reached(&self, stage: Stage) {
+        if let Some(stranger) = &self.stranger {
+            stranger.reached(stage, std::time::Instant::now());
+        }
     }
 
     /// Keeps who offered a wrong key waiting, as long as nobody needs the place.

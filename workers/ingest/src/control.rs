@@ -5,7 +5,7 @@
 //! broadcast it names and an `open` that names an ended one is void.
 
 use millrace_media::id::Epoch;
-use millrace_media::record::{Body, EndReason, Open, Record};
+use millrace_media::record::{Body, EndReason, Open, Record, Track};
 
 /// A broadcast that the log says is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Closed {
     pub reason: EndReason,
     /// When the log took its end, ms since 1970.
     pub at_ms: i64,
+    /// Whether it ever had a picture.
+    pub pictured: bool,
 }
 
 /// The control state after some records.
@@ -25,6 +27,8 @@ pub struct Closed {
 pub struct Control {
     epoch: Option<Epoch>,
     open: Option<Open>,
+    /// The open broadcast had a picture.
+    pictured: bool,
     closed: Option<Closed>,
 }
 
@@ -32,22 +36,32 @@ impl Control {
     /// Folds the next record, which the log took at `at_ms`.
     pub fn push(&mut self, record: &Record, at_ms: i64) {
         let newer = self.epoch.is_none_or(|epoch| record.epoch > epoch);
+        let current = self.epoch == Some(record.epoch);
         match &record.body {
             Body::Open(open) | Body::Facts(open) if newer => {
                 if self.closed.as_ref().is_none_or(|c| c.facts.broadcast != open.broadcast) {
+                    // Facts stand before a later keyframe. Of a beginning that
+                    // was not seen the better is assumed.
+                    let goes_on = self.open.as_ref().map(|o| o.broadcast == open.broadcast);
+                    let before = if goes_on == Some(true) { self.pictured } else { open.resumed };
+                    self.pictured = before || matches!(record.body, Body::Facts(_));
                     self.open = Some(open.clone());
                 }
                 self.epoch = Some(record.epoch);
             }
             Body::End(end) => {
                 if let Some(facts) = self.open.take_if(|open| open.broadcast == end.broadcast) {
-                    let (epoch, reason) = (record.epoch, end.reason);
-                    self.closed = Some(Closed { epoch, facts, reason, at_ms });
+                    let (epoch, reason, pictured) = (record.epoch, end.reason, self.pictured);
+                    self.closed = Some(Closed { epoch, facts, reason, at_ms, pictured });
                 }
                 if newer {
                     self.epoch = Some(record.epoch);
                 }
             }
+            Body::Frame(frame) if current => {
+                self.pictured |= frame.track == Track::Video && !frame.config;
+            }
+            Body::Facts(_) if current => self.pictured = true,
             Body::Open(_) | Body::Facts(_) | Body::Frame(_) => {}
         }
     }
@@ -55,6 +69,11 @@ impl Control {
     /// The broadcast that waits for its publisher or has one.
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()
+    }
+
+    /// Whether the open broadcast had a picture.
+    pub fn pictured(&self) -> bool {
+        self.open.is_some() && self.pictured
     }
 
     /// The last broadcast that ended.
@@ -88,8 +107,9 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use millrace_media::id::BroadcastId;
-    use millrace_media::record::End;
+    use millrace_media::record::{End, Frame};
     use uuid::Uuid;
 
     fn facts(broadcast: u128, nonce: u128) -> Open {
@@ -133,10 +153,52 @@ mod tests {
         let ended = fold(&[open.clone(), (4, end(1))]);
         assert_eq!(ended.open(), None);
         let (epoch, facts, reason) = (Epoch(4), facts(1, 10), EndReason::Unpublished);
-        assert_eq!(ended.closed(), Some(&Closed { epoch, facts, reason, at_ms: 9 }));
+        let closed = Closed { epoch, facts, reason, at_ms: 9, pictured: false };
+        assert_eq!(ended.closed(), Some(&closed));
         assert!(fold(&[open.clone(), (4, end(2))]).open().is_some());
         let late = (5, Body::Open(self::facts(1, 11)));
         assert_eq!(fold(&[open, (4, end(1)), late]).open(), None);
+    }
+
+    fn frame(track: Track, config: bool) -> Body {
+        Body::Frame(Frame {
+            track,
+            keyframe: false,
+            config,
+            repeated: false,
+            sequence: 0,
+            time_ms: 0,
+            composition_ms: 0,
+            arrival_ms: 0,
+            payload: Bytes::new(),
+        })
+    }
+
+    #[test]
+    fn a_broadcast_had_a_picture_when_the_log_says_so_or_its_beginning_is_gone() {
+        let silent = vec![
+            (4, Body::Open(facts(1, 10))),
+            (4, frame(Track::Video, true)),
+            (4, frame(Track::Audio, false)),
+            (3, frame(Track::Video, false)),
+            (5, Body::Open(Open { resumed: true, ..facts(1, 11) })),
+        ];
+        assert!(!fold(&silent).pictured());
+        let mut ended = silent.clone();
+        ended.push((5, end(1)));
+        assert!(!fold(&ended).closed().unwrap().pictured);
+        for picture in [frame(Track::Video, false), Body::Facts(facts(1, 11))] {
+            let mut all = silent.clone();
+            all.extend([(5, picture), (6, Body::Open(Open { resumed: true, ..facts(1, 12) }))]);
+            assert!(fold(&all).pictured());
+            all.push((6, end(1)));
+            assert!(fold(&all).closed().unwrap().pictured);
+            // And the next one begins without.
+            all.push((7, Body::Open(facts(2, 20))));
+            assert!(!fold(&all).pictured());
+        }
+        assert!(fold(&[(5, Body::Open(Open { resumed: true, ..facts(1, 11) }))]).pictured());
+        assert!(fold(&[(5, Body::Facts(facts(1, 11)))]).pictured());
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //! allowed, one of these gives way: strangers who hold theirs open must not
 //! keep a publisher out.
 //!
-//! First one that was refused and only waits to be told so; then the oldest of
-//! the address that has most of them, but not before it had the time to say its
-//! key: a flood must not push out the right one in the middle of its handshake.
+//! First one that was refused and only waits to be told so; then one of the
+//! address that has most of them: who says nothing, or has said its key and
+//! waits, before who is in the middle of its handshake, the longest first. Not
+//! before it had its time: a flood must not push out the right one. That is
+//! short where an address has many, or as many as there are places would keep
+//! all others out.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +15,27 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::network::network;
+
 /// Time to come from connecting to a publish: some round trips.
 const GRACE: Duration = Duration::from_secs(1);
+/// So many an address may have, and each have that time.
+const FEW: usize = 8;
+/// Time in a stage where an address has more.
+const HASTE: Duration = Duration::from_millis(50);
+
+/// How far a stranger has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It has said nothing.
+    Silent,
+    /// It has begun to speak.
+    Speaking,
+    /// It has said its key.
+    Asked,
+    /// It will not publish.
+    Refused,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -25,9 +47,11 @@ struct Inner {
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    address: IpAddr,
+    network: IpAddr,
+    entered: Instant,
+    stage: Stage,
+    /// In this stage.
     since: Instant,
-    refused: bool,
     out: CancellationToken,
 }
 
@@ -52,7 +76,9 @@ impl Crowd {
         let mut inner = self.lock();
         inner.entered += 1;
         let number = inner.entered;
-        let entry = Entry { number, address, since: now, refused: false, out: out.clone() };
+        let (network, stage) = (network(address), Stage::Silent);
+        let (entered, since) = (now, now);
+        let entry = Entry { number, network, entered, stage, since, out: out.clone() };
         inner.strangers.push(entry);
         drop(inner);
         Stranger { crowd: Arc::clone(self), number, out }
@@ -73,12 +99,16 @@ impl Crowd {
 
 impl Inner {
     fn first_to_go(&self, now: Instant) -> Option<usize> {
-        let has = |address| self.strangers.iter().filter(|s| s.address == address).count();
-        let had_time = |s: &Entry| now.saturating_duration_since(s.since) >= GRACE;
-        let refused = self.strangers.iter().position(|s| s.refused);
+        let has = |network| self.strangers.iter().filter(|s| s.network == network).count();
+        let had = |time, since| now.saturating_duration_since(since) >= time;
+        let refused = self.strangers.iter().position(|s| s.stage == Stage::Refused);
         refused.or_else(|| {
-            let most = self.strangers.iter().map(|s| has(s.address)).max()?;
-            self.strangers.iter().position(|s| has(s.address) == most && had_time(s))
+            let most = self.strangers.iter().map(|s| has(s.network)).max()?;
+            let had_time = |s: &Entry| had(GRACE, s.entered) || (most > FEW && had(HASTE, s.since));
+            let may_go = |s: &Entry| has(s.network) == most && had_time(s);
+            let all = self.strangers.iter().enumerate().filter(|(_, s)| may_go(s));
+            let order = |s: &Entry| (s.stage == Stage::Speaking, s.since);
+            all.min_by_key(|(_, s)| order(s)).map(|(index, _)| index)
         })
     }
 }
@@ -89,11 +119,12 @@ impl Stranger {
         self.out.cancelled().await;
     }
 
-    /// It will not publish: the first to go.
-    pub(crate) fn refused(&self) {
+    /// It has come so far.
+    pub(crate) fn reached(&self, stage: Stage, now: Instant) {
         let mut inner = self.crowd.lock();
-        if let Some(entry) = inner.strangers.iter_mut().find(|s| s.number == self.number) {
-            entry.refused = true;
+        let entry = inner.strangers.iter_mut().find(|s| s.number == self.number);
+        if let Some(entry) = entry.filter(|entry| entry.stage < stage) {
+            (entry.stage, entry.since) = (stage, now);
         }
     }
 }
@@ -129,7 +160,7 @@ mod tests {
     async fn who_was_refused_goes_first_and_then_the_address_with_most() {
         let (crowd, now) = (Arc::new(Crowd::default()), Instant::now());
         let [alone, many, refused, more] = [1, 2, 1, 2].map(|last| crowd.enter(address(last), now));
-        refused.refused();
+        refused.reached(Stage::Refused, now);
         assert!(crowd.push_out(now));
         refused.pushed_out().await;
         // The others have time to say their keys.
@@ -139,5 +170,28 @@ mod tests {
             assert!(crowd.push_out(now + GRACE));
             next.pushed_out().await;
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_with_many_has_little_time_and_handshakes_are_interrupted_last() {
+        let (crowd, now) = (Arc::new(Crowd::default()), Instant::now());
+        let alone = crowd.enter(address(1), now);
+        let flood: Vec<_> = (0..FEW + 3).map(|_| crowd.enter(address(2), now)).collect();
+        flood[0].reached(Stage::Speaking, now);
+        flood[1].reached(Stage::Asked, now + HASTE / 2);
+        assert!(!crowd.push_out(now));
+        for next in [2, 3] {
+            assert!(crowd.push_out(now + HASTE));
+            flood[next].pushed_out().await;
+        }
+        for other in &flood[4..] {
+            other.reached(Stage::Speaking, now + HASTE);
+        }
+        assert!(crowd.push_out(now + HASTE * 2));
+        flood[1].pushed_out().await;
+        // As few as others may have.
+        assert!(!crowd.push_out(now + HASTE * 2) && !alone.out.is_cancelled());
+        assert!(crowd.push_out(now + GRACE));
+        flood[0].pushed_out().await;
     }
 }

@@ -176,7 +176,7 @@ impl Inner {
             Some(Answer::Unknown) => {
                 // The way of a wrong secret, to the same answer.
                 let tired = self.note_wrong(from, None);
-                self.lanes.turn(tired).await.end(false);
+                drop(self.lanes.turn(tired).await);
                 Err(Refusal::WrongKey)
             }
             // A newer secret, a new expiry, or a revoked key of which only its

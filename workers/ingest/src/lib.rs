@@ -19,6 +19,7 @@ pub mod keys;
 mod live;
 pub mod log;
 pub mod metrics;
+mod network;
 pub mod process;
 mod publisher;
 pub mod refusal;

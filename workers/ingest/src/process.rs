@@ -69,7 +69,7 @@ pub enum RunError {
 /// # Errors
 /// When a listener can't be had, a setting can't be used, or a task is lost.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
-    let listener = server::bind(config.rtmp).await?;
+    let listener = server::bind(config.rtmp)?;
     let health_listener = health::bind(config.health).await?;
     info!(
         stream = %config.stream.stream,

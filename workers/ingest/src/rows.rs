@@ -45,8 +45,8 @@ struct Change {
 #[derive(Debug, Default)]
 struct Waiting {
     changes: VecDeque<Change>,
-    /// A broadcast that began here and had no picture yet.
-    silent: Option<BroadcastId>,
+    /// The last broadcast that is known to have had a picture.
+    pictured: Option<BroadcastId>,
 }
 
 /// What is still to be written, in order.
@@ -65,21 +65,18 @@ impl Rows {
         Self { stream, database, table, waiting: Mutex::default(), more: Notify::new() }
     }
 
-    /// A publisher was accepted.
-    pub fn pending(&self, epoch: Epoch, facts: &Open) {
-        let mut waiting = self.lock();
-        if !facts.resumed {
-            waiting.silent = Some(facts.broadcast);
-        } else if waiting.silent != Some(facts.broadcast) {
-            waiting.silent = None;
+    /// A publisher was accepted; `pictured` if the log has a picture of the
+    /// broadcast already.
+    pub fn pending(&self, epoch: Epoch, facts: &Open, pictured: bool) {
+        if pictured {
+            self.lock().pictured = Some(facts.broadcast);
         }
-        drop(waiting);
         self.push(epoch, facts, State::Pending);
     }
 
     /// Its first picture is in the log.
     pub fn active(&self, epoch: Epoch, facts: &Open) {
-        self.lock().silent = None;
+        self.lock().pictured = Some(facts.broadcast);
         self.push(epoch, facts, State::Active);
     }
 
@@ -90,14 +87,15 @@ impl Rows {
 
     /// The broadcast is over.
     pub fn ended(&self, epoch: Epoch, facts: &Open, reason: EndReason) {
-        let silent = self.lock().silent.take() == Some(facts.broadcast);
-        self.push(epoch, facts, if silent { State::Silent } else { State::Ended(reason) });
+        let pictured = self.lock().pictured == Some(facts.broadcast);
+        self.push(epoch, facts, if pictured { State::Ended(reason) } else { State::Silent });
     }
 
     /// The log says that a broadcast is over.
     pub fn closed(&self, closed: &Closed) {
-        let Closed { epoch, facts, reason, at_ms } = closed;
-        self.push_at(*epoch, facts, State::Ended(*reason), *at_ms);
+        let Closed { epoch, facts, reason, at_ms, pictured } = closed;
+        let state = if *pictured { State::Ended(*reason) } else { State::Silent };
+        self.push_at(*epoch, facts, state, *at_ms);
     }
 
     fn push(&self, epoch: Epoch, facts: &Open, state: State) {

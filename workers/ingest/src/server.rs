@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,10 @@ use crate::stream::Stream;
 /// Open connections at once. One publishes; the rest are strangers and those
 /// about to take over.
 pub const MAX_CONNECTIONS: usize = 64;
+/// New connections that wait for a place at once.
+const MAX_WAITING: usize = 128;
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1_024;
 /// How long one that gives way may take to go before another one must.
 const GIVE_WAY: Duration = Duration::from_millis(50);
 /// How long a new connection waits for a place.
@@ -36,21 +40,29 @@ pub struct ListenError {
 ///
 /// # Errors
 /// When the address can't be had.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    listen(address).map_err(|source| ListenError { address, source })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts peers until `stop`, then waits for them to be told.
 pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let waiting = Arc::new(Semaphore::new(MAX_WAITING));
     let crowd = Arc::new(Crowd::default());
     let peers = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = next(&listener, &waiting) => accepted,
         };
-        let (socket, peer) = match accepted {
+        let (turn, socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a peer that left while it waited.
@@ -59,16 +71,18 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
                 continue;
             }
         };
-        let Some(place) = place(&places, &crowd, &stream).await else {
-            debug!(%peer, "no place");
-            continue;
-        };
-        if let Err(error) = prepare(&socket) {
-            debug!(%peer, "socket options: {error}");
-        }
         let (stream, stop) = (Arc::clone(&stream), stop.clone());
-        let stranger = crowd.enter(peer.ip(), Instant::now());
+        let (places, crowd) = (Arc::clone(&places), Arc::clone(&crowd));
         peers.spawn(async move {
+            let Some(place) = place(&places, &crowd, &stream).await else {
+                debug!(%peer, "no place");
+                return;
+            };
+            drop(turn);
+            let stranger = crowd.enter(peer.ip(), Instant::now());
+            if let Err(error) = prepare(&socket) {
+                debug!(%peer, "socket options: {error}");
+            }
             stream.metrics.connections.inc();
             serve(socket, peer, Arc::clone(&stream), stranger, stop).await;
             stream.metrics.connections.dec();
@@ -78,6 +92,17 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
     drop(listener);
     peers.close();
     peers.wait().await;
+}
+
+/// The next peer, once it may wait for a place: the others stay in the backlog.
+async fn next(
+    listener: &TcpListener,
+    waiting: &Arc<Semaphore>,
+) -> io::Result<(Option<OwnedSemaphorePermit>, TcpStream, SocketAddr)> {
+    // Never closed.
+    let turn = Arc::clone(waiting).acquire_owned().await.ok();
+    let (socket, peer) = listener.accept().await?;
+    Ok((turn, socket, peer))
 }
 
 /// A place for one more connection, if need be that of a stranger.

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::StreamSettings;
-use crate::keys::Keys;
+use crate::keys::{Admission, Keys};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
@@ -50,25 +50,37 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Turns a publishing name into an accepted publisher.
+    /// Checks the key that a publishing name is.
     ///
     /// # Errors
     /// The reason to refuse it.
-    pub(crate) async fn admit(
-        self: &Arc<Self>,
+    pub(crate) async fn check(
+        &self,
         name: &StreamName,
         peer: SocketAddr,
-    ) -> Result<Publisher, Refusal> {
+    ) -> Result<(KeyId, Admission), Refusal> {
         let key: PublishKey = name.reveal().parse().map_err(|_| {
             self.keys.note_malformed(peer.ip());
             Refusal::WrongKey
         })?;
         let admission = self.keys.check(&key, peer.ip()).await?;
+        Ok((key.id().clone(), admission))
+    }
+
+    /// Turns a good key into an accepted publisher.
+    ///
+    /// # Errors
+    /// The reason to refuse it.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        key: &KeyId,
+        admission: Admission,
+        peer: SocketAddr,
+    ) -> Result<Publisher, Refusal> {
         let seated = self.seat.take(self.clock.now(), LEAVE).await?;
-        info!(%peer, key = %key.id(), "admitted");
-        let opened = self.open(key.id()).await?;
+        info!(%peer, %key, "admitted");
+        let opened = self.open(key).await?;
         self.window.disarm();
-        self.rows.pending(opened.0, &opened.1);
         Ok(Publisher::new(Arc::clone(self), seated, admission, opened))
     }
 
@@ -86,6 +98,9 @@ impl Stream {
         let (stream, key_id) = (Arc::clone(self), key_id.clone());
         tokio::spawn(async move {
             let opened = stream.log.open(&turn, &key_id).await;
+            if let Ok((epoch, facts)) = &opened {
+                stream.rows.pending(*epoch, facts, stream.log.control().pictured());
+            }
             if let Err(Ok((epoch, facts))) = answer.send(opened) {
                 stream.window.arm(epoch, &facts);
             }
@@ -113,6 +128,7 @@ impl Stream {
             && !self.seat.is_taken()
         {
             info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
+            self.rows.pending(epoch, facts, control.pictured());
             self.rows.interrupted(epoch, facts);
             self.window.arm(epoch, facts);
         }

@@ -19,19 +19,21 @@ use crate::refusal::Refusal;
 pub(super) struct Examined {
     pub(super) result: Result<Result<Option<i64>, Refusal>, DatabaseError>,
     /// There is a key of this id.
-    exists: bool,
-    /// bcrypt was done.
-    costly: bool,
+    pub(super) exists: bool,
 }
 
 impl Inner {
     /// Asks Postgres, in turn.
     pub(super) async fn ask(&self, key: &PublishKey, from: IpAddr) -> Result<Known, Refusal> {
-        let tired = self.failures().tire(Instant::now(), from, key.id());
+        // Whoever was right before does not wait behind those who guess.
+        let tired = !self.proven.knows(key) && self.failures().tire(Instant::now(), from, key.id());
         self.metrics.key_check(if tired { "postgres_slow" } else { "postgres" });
         let turn = self.lanes.turn(tired).await;
-        let Examined { result, exists, costly } = self.examine(key).await;
-        turn.end(costly);
+        let Examined { result, exists } = self.examine(key).await;
+        match &result {
+            Ok(Ok(_)) => turn.right(),
+            _ => drop(turn),
+        }
         match result {
             Ok(Ok(expires_ms)) => Ok(Known { unasked: false, expires_ms }),
             Ok(Err(refusal)) => {
@@ -57,13 +59,13 @@ impl Inner {
             Ok(Some(stored)) => stored,
             Ok(None) => {
                 let result = Ok(Err(Refusal::WrongKey));
-                return Examined { result, exists: false, costly: false };
+                return Examined { result, exists: false };
             }
-            Err(error) => return Examined { result: Err(error), exists: false, costly: false },
+            Err(error) => return Examined { result: Err(error), exists: false },
         };
-        let (right, costly) = match self.proven.is_right(key, &stored.key.hash) {
-            Some(right) => (Ok(right), false),
-            None => (self.verify(key, &stored).await, true),
+        let right = match self.proven.is_right(key, &stored.key.hash) {
+            Some(right) => Ok(right),
+            None => self.verify(key, &stored).await,
         };
         // Only who knows the secret learns more than that it is wrong.
         let answer = match right {
@@ -75,7 +77,7 @@ impl Inner {
             let right = Verdict::right(key, stored.key.stream.clone(), stored.key.expires_ms);
             self.remember(key.id(), &right).await;
         }
-        Examined { result: Ok(answer), exists: true, costly }
+        Examined { result: Ok(answer), exists: true }
     }
 
     async fn verify(&self, key: &PublishKey, stored: &StoredKey) -> Result<bool, Refusal> {

@@ -7,10 +7,12 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use millrace_media::id::KeyId;
+
+use crate::network::network;
 
 /// Wrong keys that are nothing special within [`WINDOW`].
 const BUDGET: u32 = 10;
@@ -44,17 +46,6 @@ impl Failures {
     /// Whether this address, or anybody with this id, has had too many.
     pub(super) fn tire(&self, now: Instant, address: IpAddr, id: &KeyId) -> bool {
         self.tires(now, address) || self.ids.tires(now, id)
-    }
-}
-
-/// Who has one IPv6 address has 2^64 of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => v4.into(),
-            None => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-        },
     }
 }
 
@@ -109,6 +100,7 @@ impl<K: Eq + Hash> Counts<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     fn address(last: u8) -> IpAddr {
         [192, 0, 2, last].into()
@@ -148,7 +140,6 @@ mod tests {
         }
         assert!(failures.tires(now, "2001:db8:0:7::ffff".parse().unwrap()));
         assert!(!failures.tires(now, "2001:db8:0:8::1".parse().unwrap()));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), address(1));
     }
 
     #[test]

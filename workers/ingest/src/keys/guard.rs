@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use millrace_media::id::PublishKey;
+use millrace_media::id::{KeyId, PublishKey};
 use millrace_platform::backoff::Backoff;
 use millrace_platform::keys::Heard;
 use millrace_platform::report::report;
@@ -51,6 +51,10 @@ pub(super) struct Guard {
     inner: Arc<Inner>,
     key: PublishKey,
     expires_ms: Option<i64>,
+    /// Its use is noted.
+    touched: bool,
+    /// Postgres had no such key when it was last asked.
+    missed: bool,
     over: CancellationToken,
     why: Arc<OnceLock<Refusal>>,
     stop: CancellationToken,
@@ -71,6 +75,8 @@ impl Guard {
             inner: Arc::clone(inner),
             key: key.clone(),
             expires_ms: known.expires_ms,
+            touched: false,
+            missed: false,
             over: over.clone(),
             why: Arc::clone(&why),
             stop: stop.clone(),
@@ -80,39 +86,44 @@ impl Guard {
     }
 
     async fn run(mut self, mut heard: broadcast::Receiver<Heard>, unasked: bool) {
+        let (id, stop) = (self.key.id().clone(), self.stop.clone());
         let mut ask = unasked;
-        let mut touched = false;
         loop {
-            if ask && let Err(refusal) = self.ask().await {
-                info!(key = %self.key.id(), "the key in use is no longer good: {refusal}");
-                self.inner.contradict(self.key.id(), refusal).await;
-                return self.end(refusal);
-            }
-            if !touched {
-                touched = true;
-                self.inner.touch(self.key.id()).await;
-            }
-            let period = if self.inner.hears() { RECHECK } else { RECHECK_DEAF };
-            ask = tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = tokio::time::sleep(period.min(self.left())) => true,
-                heard = heard.recv() => match heard {
-                    Ok(Heard::Revoked(id)) if id == *self.key.id() => {
-                        info!(key = %id, "the key in use was revoked");
-                        return self.end(Refusal::Revoked);
-                    }
-                    Ok(Heard::Changed(id)) => id == *self.key.id(),
-                    Ok(Heard::Revoked(_)) => false,
-                    Ok(Heard::Listening | Heard::Deaf)
-                    | Err(broadcast::error::RecvError::Lagged(_)) => true,
-                    Err(broadcast::error::RecvError::Closed) => return,
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // Also while Postgres does not answer.
+                news = news(&mut heard, &id) => if let News::Revoked = news {
+                    info!(key = %id, "the key in use was revoked");
+                    return self.end(Refusal::Revoked);
                 },
-            };
+                result = self.look(ask) => if let Err(refusal) = result {
+                    info!(key = %id, "the key in use is no longer good: {refusal}");
+                    self.inner.contradict(&id, refusal).await;
+                    return self.end(refusal);
+                },
+            }
+            ask = true;
         }
     }
 
+    /// Does what there is to do about the key, and then waits until it is time
+    /// to ask again.
+    async fn look(&mut self, ask: bool) -> Result<(), Refusal> {
+        if ask {
+            self.ask().await?;
+        }
+        if !self.touched {
+            self.inner.touch(self.key.id()).await;
+            self.touched = true;
+        }
+        let period = if self.inner.hears() { RECHECK } else { RECHECK_DEAF };
+        tokio::time::sleep(period.min(self.left())).await;
+        Ok(())
+    }
+
     fn end(&self, refusal: Refusal) {
-        let _ = self.why.set(refusal);
+        let why = if refusal == Refusal::Expired { refusal } else { Refusal::Revoked };
+        let _ = self.why.set(why);
         self.over.cancel();
     }
 
@@ -122,35 +133,59 @@ impl Guard {
         Duration::from_millis(u64::try_from(expires.saturating_sub(wall_ms())).unwrap_or(0))
     }
 
-    /// Asks Postgres until it answers or the publisher is gone. While it does
-    /// not, the key is as good as it was known to be.
+    /// Asks Postgres until it answers. While it does not, or has no such key,
+    /// the key is as good as it was known to be: rows are revoked and never
+    /// deleted, so one that is missing was lost, or is not there yet.
     async fn ask(&mut self) -> Result<(), Refusal> {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
         loop {
-            let answer = tokio::select! {
-                () = self.stop.cancelled() => return Ok(()),
-                answer = self.inner.examine(&self.key) => answer,
-            };
+            let answer = self.inner.examine(&self.key).await;
             match answer.result {
                 Ok(Ok(expires_ms)) => {
                     self.expires_ms = expires_ms;
+                    self.missed = false;
                     return Ok(());
                 }
                 Ok(Err(Refusal::Unchecked)) => return Ok(()),
-                Ok(Err(refusal @ (Refusal::Revoked | Refusal::Expired))) => return Err(refusal),
-                // Its row is gone, or has another secret.
-                Ok(Err(_)) => return Err(Refusal::Revoked),
-                Err(_) if self.left().is_zero() => return Err(Refusal::Expired),
+                Ok(Err(refusal)) if answer.exists => return Err(refusal),
+                _ if self.left().is_zero() => return Err(Refusal::Expired),
+                Ok(Err(_)) => {
+                    if !self.missed {
+                        warn!(key = %self.key.id(), "Postgres does not know the key in use");
+                    }
+                    self.missed = true;
+                    return Ok(());
+                }
                 Err(error) => {
                     if backoff.attempts() == 0 {
                         warn!("a key in use can't be checked: {}", report(&error));
                     }
-                    tokio::select! {
-                        () = self.stop.cancelled() => return Ok(()),
-                        () = tokio::time::sleep(backoff.next_delay().min(self.left())) => {}
-                    }
+                    tokio::time::sleep(backoff.next_delay().min(self.left())).await;
                 }
             }
+        }
+    }
+}
+
+/// What an announcement means for a key in use.
+enum News {
+    Revoked,
+    /// Postgres has to be asked.
+    Ask,
+}
+
+/// The next announcement that means something for this key.
+async fn news(heard: &mut broadcast::Receiver<Heard>, key: &KeyId) -> News {
+    loop {
+        match heard.recv().await {
+            Ok(Heard::Revoked(id)) if id == *key => return News::Revoked,
+            Ok(Heard::Changed(id)) if id == *key => return News::Ask,
+            Ok(Heard::Revoked(_) | Heard::Changed(_)) => {}
+            Ok(Heard::Listening | Heard::Deaf) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                return News::Ask;
+            }
+            // The process ends.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }

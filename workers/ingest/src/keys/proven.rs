@@ -19,6 +19,11 @@ pub(super) struct Proven {
 }
 
 impl Proven {
+    /// Whether the key was right when bcrypt was last asked about its id.
+    pub(super) fn knows(&self, key: &PublishKey) -> bool {
+        self.lock().get(key.id()).is_some_and(|(_, right)| right.is_of(key))
+    }
+
     /// Whether the key is the one of this hash, if that is known.
     pub(super) fn is_right(&self, key: &PublishKey, hash: &KeyHash) -> Option<bool> {
         let keys = self.lock();
@@ -54,9 +59,11 @@ mod tests {
         let [hash, other] = ["$2b$a", "$2b$b"].map(|h| KeyHash::from_stored(h.to_owned()));
         let proven = Proven::default();
         assert_eq!(proven.is_right(&right, &hash), None);
+        assert!(!proven.knows(&right));
         proven.note(&right, &hash);
         assert_eq!(proven.is_right(&right, &hash), Some(true));
         assert_eq!(proven.is_right(&wrong, &hash), Some(false));
         assert_eq!(proven.is_right(&wrong, &other), None);
+        assert!(proven.knows(&right) && !proven.knows(&wrong));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::gate::Gate;
 use crate::support::publisher::{Answer, Publisher};
 use crate::support::{Ingest, PATIENCE, World, tell};
 use millrace_harness::server::{Kind, Server};
@@ -164,6 +165,56 @@ async fn with_postgres_away_too_a_stale_verdict_admits_only_until_it_is_back() {
     assert_eq!(publisher.status().await.as_deref(), Some(BAD_NAME));
     world.records_when(key_revoked).await;
     assert_eq!(refused(&ingest, &key).await, BAD_NAME);
+}
+
+#[tokio::test]
+async fn a_revocation_is_heard_while_postgres_does_not_answer() {
+    let world = World::new().await;
+    // Its verdict is in Redis.
+    let first = world.ingest(&[]);
+    live(&first, &world.key).await.unpublish().await;
+    first.line("broadcast ended");
+    let (_closed, url) = Gate::of_postgres(&world).await;
+    let ingest = world.ingest(&[("DATABASE_URL", &url)]);
+    let mut publisher = live(&ingest, &world.key).await;
+    ingest.line("a key in use can't be checked");
+    world.keys.revoke(world.key.id()).await.unwrap();
+    world.verdicts.revoke(world.key.id()).await.unwrap();
+    assert_eq!(publisher.status().await.as_deref(), Some(BAD_NAME));
+    world.records_when(key_revoked).await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_lost_ends_no_publish() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let mut publisher = live(&ingest, &world.key).await;
+    world.execute("DELETE FROM stream_keys").await;
+    // So that Postgres is asked at once.
+    world.verdicts.changed(world.key.id()).await.unwrap();
+    ingest.line("Postgres does not know the key in use");
+    publisher.gops(1, 1).await;
+    let keyframes = |r: &[Record]| tell(r).iter().filter(|w| *w == "1 video key").count();
+    world.records_when(|r| keyframes(r) == 2).await;
+    // It is still watched over.
+    world.verdicts.revoke(world.key.id()).await.unwrap();
+    assert_eq!(publisher.status().await.as_deref(), Some(BAD_NAME));
+}
+
+#[tokio::test]
+async fn another_secret_of_an_id_ends_the_publish_with_the_old_one_and_is_cached() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let mut publisher = live(&ingest, &world.key).await;
+    let secret = generate(&mut rand::rng()).unwrap().secret().to_owned();
+    let edited = PublishKey::new(world.key.id().clone(), secret).unwrap();
+    world.store(&edited, &world.stream).await;
+    world.verdicts.changed(edited.id()).await.unwrap();
+    assert_eq!(publisher.status().await.as_deref(), Some(BAD_NAME));
+    world.records_when(key_revoked).await;
+    live(&ingest, &edited).await;
+    let right = Verdict::right(&edited, world.stream.clone(), None);
+    assert_eq!(verdict(&world, edited.id()).await, Some(right));
 }
 
 #[tokio::test]

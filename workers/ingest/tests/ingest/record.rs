@@ -18,13 +18,6 @@ fn ended(records: &[Record]) -> bool {
     matches!(records.last(), Some(Record { body: Body::End(_), .. }))
 }
 
-async fn gate(world: &World) -> (Gate, String) {
-    let server = world.database.rsplit_once('@').unwrap().1.split_once('/').unwrap().0;
-    let gate = Gate::before(server).await;
-    let url = gate.url(&world.database);
-    (gate, url)
-}
-
 /// Postgres has said yes to the key once, and it is remembered.
 async fn remember_the_key(world: &World) {
     let ingest = world.ingest(&[]);
@@ -73,7 +66,7 @@ async fn the_life_of_a_broadcast_is_told_by_events_and_one_without_a_picture_fai
 async fn what_happens_while_postgres_is_away_is_told_when_it_is_back() {
     let world = World::new().await;
     remember_the_key(&world).await;
-    let (gate, url) = gate(&world).await;
+    let (gate, url) = Gate::of_postgres(&world).await;
     let ingest = world.ingest(&[("DATABASE_URL", &url)]);
     publish_a_life(&world, &ingest).await;
     assert_eq!(world.events(1).await.len(), 1);
@@ -85,7 +78,7 @@ async fn what_happens_while_postgres_is_away_is_told_when_it_is_back() {
 async fn what_a_killed_process_could_not_write_is_written_by_the_next() {
     let world = World::new().await;
     remember_the_key(&world).await;
-    let (_closed, url) = gate(&world).await;
+    let (_closed, url) = Gate::of_postgres(&world).await;
     let ingest = world.ingest(&[("DATABASE_URL", &url)]);
     publish_a_life(&world, &ingest).await;
     ingest.kill();
@@ -122,4 +115,35 @@ async fn a_schema_that_is_too_old_shows_in_health_and_stops_no_publisher() {
     Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
     let (_, body) = ingest.get("/health/ready").await;
     assert!(body.contains("is at version 0"), "{body}");
+}
+
+#[tokio::test]
+async fn a_new_process_tells_that_a_killed_ones_broadcast_had_no_picture() {
+    let world = World::new().await;
+    let (_closed, url) = Gate::of_postgres(&world).await;
+    remember_the_key(&world).await;
+    let ingest = world.ingest(&[("DATABASE_URL", &url)]);
+    let mut publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    publisher.configs().await;
+    world.records_when(|r| r.len() > 3).await;
+    ingest.kill();
+    // It ends without a row; the last process has only the log.
+    let next = world.ingest(&[("DATABASE_URL", &url), ("RECONNECT_WINDOW_SECONDS", "1")]);
+    next.line("no publisher came back");
+    world.records_when(ended).await;
+    next.kill();
+    let _next = world.ingest(&[]);
+    let told = world.events(2).await;
+    assert_eq!(told, ["StreamFailed 1 noMedia", "StreamFailed 2 noMedia"]);
+}
+
+#[tokio::test]
+async fn a_broadcast_without_a_picture_fails_although_its_ingest_was_killed() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let _publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    world.records_when(|r| !r.is_empty()).await;
+    ingest.kill();
+    let _next = world.ingest(&[("RECONNECT_WINDOW_SECONDS", "1")]);
+    assert_eq!(world.events(1).await, ["StreamFailed 1 noMedia"]);
 }

@@ -133,6 +133,12 @@ impl World {
             .unwrap();
     }
 
+    /// Does something to its database.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        let mut connection = sqlx::PgConnection::connect(&self.database).await.unwrap();
+        connection.execute(statement).await.unwrap();
+    }
+
     /// The events that wait, once there are so many: name, epoch and reason.
     pub(crate) async fn events(&self, count: usize) -> Vec<String> {
         let start = tokio::time::Instant::now();

@@ -24,7 +24,11 @@ pub struct SpecKey<'a> {
 
 impl KeyRing {
     /// Makes the rows of a stream say what its Secret does. Writes nothing when
-    /// they do.
+    /// they do. All that can be done is done, whatever can't.
+    ///
+    /// # Errors
+    /// The first that came up: `Conflict` for a key that was revoked before or
+    /// is somebody else's.
     pub async fn follow_spec(
         &self,
         stream: &StreamId,
@@ -32,17 +36,20 @@ impl KeyRing {
         wanted: &[SpecKey<'_>],
     ) -> Result<(), KeyError> {
         let stored = self.table.active_of_spec(stream).await?;
+        let is_wanted = |row: &&StoredKey| wanted.iter().any(|key| key.key.id() == &row.key.id);
+        // Revoking waits for nothing, and one key that can't be written keeps no
+        // other from it.
+        let mut done = Ok(());
+        for row in stored.iter().filter(|row| !is_wanted(row)) {
+            done = done.and(self.revoke_any(stream, &row.key.id).await);
+        }
         for key in wanted {
             let row = stored.iter().find(|row| &row.key.id == key.key.id());
             if !self.says_so(broadcaster, key, row).await {
-                self.write(stream, broadcaster, key).await?;
+                done = done.and(self.write(stream, broadcaster, key).await);
             }
         }
-        let is_wanted = |row: &&StoredKey| wanted.iter().any(|key| key.key.id() == &row.key.id);
-        for row in stored.iter().filter(|row| !is_wanted(row)) {
-            self.revoke_any(stream, &row.key.id).await?;
-        }
-        Ok(())
+        done
     }
 
     async fn says_so(&self, broadcaster: &str, key: &SpecKey<'_>, row: Option<&StoredKey>) -> bool {

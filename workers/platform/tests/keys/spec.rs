@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millrace_media::id::PublishKey;
 use millrace_platform::keys::{Hasher, Heard, KeyError, SpecKey, generate};
+use millrace_platform::postgres::DatabaseError;
 use millrace_platform::postgres::keys::KeySource;
 
 use crate::support::{World, hear, now_ms};
@@ -64,6 +65,21 @@ async fn the_spec_never_prunes_the_apis_keys_and_the_api_refuses_the_specs() {
     let taken = PublishKey::new(api.key.id, taken.secret().to_owned()).unwrap();
     let follow = world.ring.follow_spec(&world.stream, "acme", &[wanted("main", &taken)]).await;
     assert!(matches!(follow, Err(KeyError::Postgres(_))), "{follow:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_conflicts_keeps_no_other_from_being_revoked_or_stored() {
+    let world = World::new().await;
+    let [old, removed, new] = [key(), key(), key()];
+    let follow =
+        async |keys: &[SpecKey<'_>]| world.ring.follow_spec(&world.stream, "acme", keys).await;
+    follow(&[wanted("main", &old), wanted("guest", &removed)]).await.unwrap();
+    follow(&[wanted("guest", &removed)]).await.unwrap();
+    // The Secret was restored: it holds the revoked one again.
+    let restored = follow(&[wanted("main", &old), wanted("new", &new)]).await;
+    assert!(matches!(restored, Err(KeyError::Postgres(DatabaseError::Conflict { .. }))));
+    assert!(!world.row(old.id()).await.active && !world.row(removed.id()).await.active);
+    assert!(world.row(new.id()).await.active);
 }
 
 #[tokio::test]

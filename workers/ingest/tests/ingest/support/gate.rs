@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 
+use super::World;
+
 /// Everything that connects while it is closed is let go at once.
 pub(crate) struct Gate {
     address: String,
@@ -30,6 +32,14 @@ impl Gate {
             }
         });
         Self { address, open }
+    }
+
+    /// A closed one in front of a test's database, and the URL through it.
+    pub(crate) async fn of_postgres(world: &World) -> (Self, String) {
+        let server = world.database.rsplit_once('@').unwrap().1.split_once('/').unwrap().0;
+        let gate = Self::before(server).await;
+        let url = gate.url(&world.database);
+        (gate, url)
     }
 
     /// Lets in who comes from now on.
