@@ -4,11 +4,12 @@
 //! order of the log is the order of the calls. Who publishes is read from the
 //! log itself ([`tail`]) and never only remembered.
 
+mod own;
 mod tail;
 pub(crate) mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use millrace_media::id::{BroadcastId, Epoch, KeyId, StreamId};
 use millrace_media::record::{Body, End, EndReason, Open, Record, RecordError, split};
@@ -23,6 +24,8 @@ use crate::frames::Written;
 use crate::metrics::Metrics;
 use crate::ring::{Dropped, Entry, Kind, Ring};
 
+use own::Own;
+pub use own::Publishing;
 pub use tail::Tail;
 
 /// Tries before an opening gives way to the others that keep winning.
@@ -66,6 +69,8 @@ pub struct Log {
     filled: Notify,
     opening: Arc<tokio::sync::Mutex<()>>,
     known: Mutex<Known>,
+    own: Mutex<Own>,
+    publishing: Mutex<Weak<Publishing>>,
     /// The log was read once.
     read: AtomicBool,
 }
@@ -81,6 +86,8 @@ impl Log {
             filled: Notify::new(),
             opening: Arc::default(),
             known: Mutex::default(),
+            own: Mutex::default(),
+            publishing: Mutex::default(),
             read: AtomicBool::new(false),
         }
     }
@@ -105,22 +112,48 @@ impl Log {
             (known.control.clone(), known.offset)
         };
         let end = self.tail.read(from, &mut control).await?;
+        if let Some(publishing) = lock(&self.publishing).upgrade() {
+            publishing.compare(&control);
+        }
         *lock(&self.known) = Known { control, offset: end };
         self.read.store(true, Ordering::Relaxed);
         Ok(end)
     }
 
-    /// Reads the log if that was never done; else asks only whether it is there.
+    /// Where the log ends.
+    ///
+    /// # Errors
+    /// When Kafka can't be asked, or there is no such topic.
+    pub async fn end_offset(&self) -> Result<i64, KafkaError> {
+        self.tail.bounds().await.map(|bounds| bounds.high)
+    }
+
+    /// Reads the log if that was never done, or if others wrote to it while
+    /// somebody publishes here; else asks only whether it is there.
     ///
     /// # Errors
     /// When Kafka can't be asked, or there is no such topic.
     pub async fn look(&self) -> Result<(), KafkaError> {
+        let mut others = 0;
         if self.read.load(Ordering::Relaxed) {
-            self.tail.bounds().await.map(drop)
-        } else {
-            let _turn = self.opening().await;
-            self.catch_up().await.map(drop)
+            self.end_offset().await?;
+            let own = lock(&self.own);
+            others = own.others();
+            if !own.is_news(others) || lock(&self.publishing).strong_count() == 0 {
+                return Ok(());
+            }
         }
+        let _turn = self.opening().await;
+        self.catch_up().await?;
+        lock(&self.own).have_read(others);
+        Ok(())
+    }
+
+    /// Somebody publishes in this epoch, as long as what is returned lives.
+    pub fn publishing(&self, epoch: Epoch, facts: &Open) -> Arc<Publishing> {
+        let publishing = Arc::new(Publishing::new(epoch, facts));
+        *lock(&self.publishing) = Arc::downgrade(&publishing);
+        publishing
     }
 
     /// Opens the next epoch: of the broadcast that waits for its publisher, or

@@ -10,6 +10,7 @@ use tracing::{Span, debug, info, warn};
 use crate::clock::wall_ms;
 use crate::frames::{FrameError, Frames, Message};
 use crate::keys::Admission;
+use crate::log::Publishing;
 use crate::refusal::Refusal;
 use crate::seat::Seated;
 use crate::stream::Stream;
@@ -21,6 +22,7 @@ pub(crate) struct Publisher {
     stream: Arc<Stream>,
     seated: Seated,
     admission: Admission,
+    publishing: Arc<Publishing>,
     epoch: Epoch,
     facts: Open,
     frames: Frames,
@@ -42,7 +44,9 @@ impl Publisher {
         stream.metrics.publishers.set(1);
         stream.metrics.epoch.set(i64::try_from(epoch.0).unwrap_or(i64::MAX));
         let frames = Frames::new(epoch, facts.clone());
-        Self { stream, seated, admission, epoch, facts, frames, watch, active: false, span }
+        let publishing = stream.log.publishing(epoch, &facts);
+        let active = false;
+        Self { stream, seated, admission, publishing, epoch, facts, frames, watch, active, span }
     }
 
     /// Takes an audio or video message.
@@ -83,6 +87,7 @@ impl Publisher {
     pub(crate) async fn must_go(&self) -> Refusal {
         tokio::select! {
             () = self.seated.replaced() => Refusal::Replaced,
+            () = self.publishing.over() => Refusal::Overtaken,
             refusal = self.admission.over() => refusal,
         }
     }

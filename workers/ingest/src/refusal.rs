@@ -27,6 +27,9 @@ pub enum Refusal {
     /// This publisher gave way to a newer one.
     #[error("Another publisher has taken over the stream.")]
     Replaced,
+    /// Another process opened a higher epoch, or ended the broadcast.
+    #[error("The stream goes on elsewhere; connect again.")]
+    Overtaken,
     /// The log does not take the broadcast.
     #[error("The stream can't be recorded at the moment; try again.")]
     LogUnavailable,
@@ -58,6 +61,7 @@ impl Refusal {
             Self::Unchecked => "key_unchecked",
             Self::Taken => "taken",
             Self::Replaced => "replaced",
+            Self::Overtaken => "overtaken",
             Self::LogUnavailable => "log_unavailable",
             Self::AudioOnly => "audio_only",
             Self::BadVideo => "bad_video",
@@ -77,7 +81,9 @@ impl Refusal {
             | Self::Taken
             | Self::Replaced => RejectCode::BadName,
             Self::AudioOnly | Self::BadVideo | Self::Ahead | Self::Bitrate => RejectCode::Rejected,
-            Self::Unchecked | Self::LogUnavailable | Self::Shutdown => RejectCode::Failed,
+            Self::Unchecked | Self::Overtaken | Self::LogUnavailable | Self::Shutdown => {
+                RejectCode::Failed
+            }
         }
     }
 }

@@ -129,8 +129,7 @@ impl Stream {
         {
             info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
             self.rows.pending(epoch, facts, control.pictured());
-            self.rows.interrupted(epoch, facts);
-            self.window.arm(epoch, facts);
+            self.window.arm_untold(epoch, facts);
         }
     }
 

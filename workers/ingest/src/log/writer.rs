@@ -112,6 +112,7 @@ impl Writer {
         match result {
             Ok(Delivered { offset, .. }) => {
                 self.log.metrics.appended.inc();
+                super::lock(&self.log.own).note(offset);
                 if let Some(waiting) = waiting {
                     // Nobody waits any more: fine.
                     let _ = waiting.send(offset);

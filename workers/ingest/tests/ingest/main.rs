@@ -15,3 +15,4 @@ mod publishing;
 mod record;
 mod refusals;
 mod support;
+mod two;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millrace_media::id::{PublishKey, StreamId};
-use millrace_media::record::{Body, Reassembler, Record};
+use millrace_media::record::{Body, Reassembler, Record, split};
 use millrace_platform::config::{
     DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, RolesConfig,
 };
@@ -166,6 +166,14 @@ impl World {
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
         Ingest::start(&environment)
+    }
+
+    /// Writes to the log as another process would.
+    pub(crate) async fn append(&self, record: &Record) {
+        for message in split(record).unwrap() {
+            let sent = self.producer.send(&self.topic, self.stream.as_str(), &message);
+            sent.unwrap().wait().await.unwrap();
+        }
     }
 
     /// Every record in the log.
