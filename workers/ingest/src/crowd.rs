@@ -23,6 +23,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const FEW: usize = 8;
 /// Time in a stage where an address has more.
 const HASTE: Duration = Duration::from_millis(50);
+/// The same, for the check of a key.
+const CHECK: Duration = Duration::from_millis(250);
 
 /// How far a stranger has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,7 +180,7 @@ mod tests {
         let alone = crowd.enter(address(1), now);
         let flood: Vec<_> = (0..FEW + 3).map(|_| crowd.enter(address(2), now)).collect();
         flood[0].reached(Stage::Speaking, now);
-        flood[1].reached(Stage::Asked, now + HASTE / 2);
+        flood[1].reached(Stage::Asked, now);
         assert!(!crowd.push_out(now));
         for next in [2, 3] {
             assert!(crowd.push_out(now + HASTE));
@@ -187,10 +189,10 @@ mod tests {
         for other in &flood[4..] {
             other.reached(Stage::Speaking, now + HASTE);
         }
-        assert!(crowd.push_out(now + HASTE * 2));
+        assert!(crowd.push_out(now + CHECK));
         flood[1].pushed_out().await;
         // As few as others may have.
-        assert!(!crowd.push_out(now + HASTE * 2) && !alone.out.is_cancelled());
+        assert!(!crowd.push_out(now + CHECK) && !alone.out.is_cancelled());
         assert!(crowd.push_out(now + GRACE));
         flood[0].pushed_out().await;
     }
