@@ -248,7 +248,7 @@ impl Broadcasts {
             r#"SELECT id, stream_id, status, epoch, active_epoch, interrupted_epoch, key_id,
                       end_reason, (extract(epoch FROM started_at) * 1000)::bigint AS "started_ms!",
                       (extract(epoch FROM ended_at) * 1000)::bigint AS "ended_ms"
-               FROM streams WHERE id = $1 AND installation = $2 FOR UPDATE"#,
+               FROM streams WHERE id = $1 AND installation = $2 FOR NO KEY UPDATE"#,
             broadcast.0,
             self.installation.as_str(),
         )

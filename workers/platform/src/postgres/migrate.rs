@@ -125,7 +125,8 @@ async fn apply(connection: &mut PgConnection) -> Result<(), sqlx::migrate::Migra
 fn waited_for_lock(error: &sqlx::migrate::MigrateError) -> bool {
     use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
     let (Execute(error) | ExecuteMigration(error, _)) = error else { return false };
-    error.as_database_error().and_then(|e| e.code()).as_deref() == Some(LOCK_NOT_AVAILABLE)
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref()
+        == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Whether the schema has at least what this program needs. Newer is fine:

@@ -41,11 +41,15 @@ pub(super) fn apply(
             new.status = Status::Active;
             new.active = row.active.max(Some(epoch));
             let what = if first { Happening::Started } else { Happening::Resumed };
-            vec![event(what, epoch)]
+            // Who published before may have gone without a word of it.
+            let lost = row.active.filter(|before| row.interrupted < Some(*before));
+            new.interrupted = new.interrupted.max(lost);
+            let lost = lost.map(|before| event(Happening::Interrupted, before));
+            lost.into_iter().chain([event(what, epoch)]).collect()
         }
         Notice::Interrupted(epoch) => {
-            // Another is publishing by now, or it was said before.
-            let old = row.active > Some(epoch) || row.interrupted >= Some(epoch);
+            // Another is publishing by now, or it never did, or it was said before.
+            let old = row.active != Some(epoch) || row.interrupted >= Some(epoch);
             if old || row.status != Status::Active {
                 return None;
             }
@@ -150,6 +154,24 @@ mod tests {
         let mut row = pending();
         let told = tell(&mut row, &[Notice::Active(Epoch(2)), Notice::Interrupted(Epoch(1))]);
         assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn one_that_sent_no_picture_interrupts_nothing() {
+        use Notice::{Active, Interrupted};
+        let mut row = pending();
+        let told =
+            tell(&mut row, &[Active(Epoch(1)), Interrupted(Epoch(1)), Interrupted(Epoch(2))]);
+        assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn who_comes_back_tells_the_interruption_that_nobody_told() {
+        let mut row = pending();
+        let told = tell(&mut row, &[Notice::Active(Epoch(1)), Notice::Active(Epoch(3))]);
+        let names: Vec<_> =
+            told.iter().map(|(kind, epoch)| format!("{} {epoch}", &kind[19..])).collect();
+        assert_eq!(names, ["Started 1", "Interrupted 1", "Resumed 3"]);
     }
 
     #[test]

@@ -38,7 +38,12 @@ impl TryFrom<Row> for Broadcast {
                 started_ms: row.started_ms,
             },
             status,
-            active: row.active_epoch.map(epoch).transpose()?,
+            // Version 1 activates without saying whose picture it was.
+            active: row
+                .active_epoch
+                .or((status == BroadcastStatus::Active).then_some(row.epoch))
+                .map(epoch)
+                .transpose()?,
             interrupted: row.interrupted_epoch.map(epoch).transpose()?,
             ended_ms: row.ended_ms,
             end_reason: row.end_reason,
