@@ -12,6 +12,7 @@
 
 mod browser;
 mod crash;
+mod events;
 mod loss;
 mod reconnect;
 mod refusal;

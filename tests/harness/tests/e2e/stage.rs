@@ -23,6 +23,8 @@ pub(crate) struct Stage {
     pub(crate) stack: Stack,
     pub(crate) http: Http,
     frames_topic: String,
+    events_topic: String,
+    brokers: String,
     database: String,
     clip: Source,
     folder: PathBuf,
@@ -58,9 +60,13 @@ impl Stage {
             environment: environment.to_vec(),
         };
         let frames_topic = format!("{}.stream-frames.{}", plan.installation, manifest.stream_id());
+        let events_topic = format!("{}.stream-events", plan.installation);
+        let brokers = plan.servers.kafka.clone();
         let stack = Stack::start(&plan).await.unwrap();
         Self {
             frames_topic,
+            events_topic,
+            brokers,
             database,
             stack,
             http: Http::new().unwrap(),
@@ -117,6 +123,11 @@ impl Stage {
     /// The topic of the stream's log.
     pub(crate) fn frames_topic(&self) -> &str {
         &self.frames_topic
+    }
+
+    /// The topic of the events, and the brokers that have it.
+    pub(crate) fn events_topic(&self) -> (&str, &str) {
+        (&self.events_topic, &self.brokers)
     }
 
     /// What a query of the stack's database answers.
