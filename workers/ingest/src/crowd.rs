@@ -21,10 +21,10 @@ use crate::network::network;
 const GRACE: Duration = Duration::from_secs(1);
 /// So many an address may have, and each have that time.
 const FEW: usize = 8;
-/// Time in a stage where an address has more.
-const HASTE: Duration = Duration::from_millis(50);
-/// The same, for the check of a key.
-const CHECK: Duration = Duration::from_millis(250);
+/// Where an address has more, time to say something,
+const SILENCE: Duration = Duration::from_millis(50);
+/// and then for the handshake, and for the check of the key.
+const HASTE: Duration = Duration::from_millis(250);
 
 /// How far a stranger has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +106,9 @@ impl Inner {
         let refused = self.strangers.iter().position(|s| s.stage == Stage::Refused);
         refused.or_else(|| {
             let most = self.strangers.iter().map(|s| has(s.network)).max()?;
-            let had_time = |s: &Entry| had(GRACE, s.entered) || (most > FEW && had(HASTE, s.since));
+            let haste = |s: &Entry| if s.stage == Stage::Silent { SILENCE } else { HASTE };
+            let had_time =
+                |s: &Entry| had(GRACE, s.entered) || (most > FEW && had(haste(s), s.since));
             let may_go = |s: &Entry| has(s.network) == most && had_time(s);
             let all = self.strangers.iter().enumerate().filter(|(_, s)| may_go(s));
             let order = |s: &Entry| (s.stage == Stage::Speaking, s.since);
@@ -183,16 +185,17 @@ mod tests {
         flood[1].reached(Stage::Asked, now);
         assert!(!crowd.push_out(now));
         for next in [2, 3] {
-            assert!(crowd.push_out(now + HASTE));
+            assert!(crowd.push_out(now + SILENCE));
             flood[next].pushed_out().await;
         }
         for other in &flood[4..] {
-            other.reached(Stage::Speaking, now + HASTE);
+            other.reached(Stage::Speaking, now + SILENCE);
         }
-        assert!(crowd.push_out(now + CHECK));
+        assert!(!crowd.push_out(now + SILENCE));
+        assert!(crowd.push_out(now + HASTE));
         flood[1].pushed_out().await;
         // As few as others may have.
-        assert!(!crowd.push_out(now + CHECK) && !alone.out.is_cancelled());
+        assert!(!crowd.push_out(now + HASTE) && !alone.out.is_cancelled());
         assert!(crowd.push_out(now + GRACE));
         flood[0].pushed_out().await;
     }

@@ -59,6 +59,8 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
         literal("MAX_BITRATE_KBPS", ingest.max_bitrate_kbps),
         literal("TAKEOVER", ingest.takeover.as_str()),
         database(DatabaseRole::Worker),
+        // There is one of these per stream.
+        literal("DATABASE_MAX_CONNECTIONS", 3),
         connection("KAFKA_BROKERS"),
     ];
     env.extend(redis(&["KEYS", "METRICS"]));
