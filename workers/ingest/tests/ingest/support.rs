@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) outbox: Outbox,
     /// Of its database, as ingest logs in.
     pub(crate) database: String,
+    /// Of the same, as its owner logs in.
+    owner: String,
     pub(crate) verdicts: Verdicts,
     pub(crate) ring: KeyRing,
     environment: Vec<(String, String)>,
@@ -105,6 +107,7 @@ impl World {
             broadcasts: Broadcasts::new(database.clone(), installation.clone()),
             outbox: Outbox::new(database, installation),
             database: url,
+            owner,
             verdicts,
             producer: Producer::open(&kafka, ProducerLimits::default()).unwrap(),
             kafka,
@@ -133,9 +136,9 @@ impl World {
             .unwrap();
     }
 
-    /// Does something to its database.
+    /// Does something to its database that ingest may not do.
     pub(crate) async fn execute(&self, statement: &'static str) {
-        let mut connection = sqlx::PgConnection::connect(&self.database).await.unwrap();
+        let mut connection = sqlx::PgConnection::connect(&self.owner).await.unwrap();
         connection.execute(statement).await.unwrap();
     }
 
