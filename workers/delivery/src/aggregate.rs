@@ -20,7 +20,7 @@ use millrace_platform::redis::RedisError;
 use millrace_platform::redis::metrics::{LIFE, MetricsStore};
 use millrace_platform::redis::viewers::Viewers;
 use millrace_platform::report::report;
-use millrace_platform::second;
+use millrace_platform::wall;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -77,13 +77,13 @@ impl Aggregator {
     /// Works until the shutdown or until somebody else does.
     async fn work(&self, held: Held, shutdown: &CancellationToken) {
         // The first tick is in the next second.
-        let mut next = (second::now() + 1).saturating_sub(REACH);
+        let mut next = (wall::second() + 1).saturating_sub(REACH);
         let mut held = Some(held);
         let mut lost: Option<(Instant, Waiting<'_>)> = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = second::next() => {
+                () = wall::next_second() => {
                     next = self.catch_up(next).await;
                     let yields = lost.as_ref().is_some_and(|(since, _)| {
                         since.elapsed() > YIELD && self.rows.written_since(*since + YIELD / 2)
@@ -108,7 +108,7 @@ impl Aggregator {
 
     /// Sums the seconds that are over, from `next` on; says which is the next.
     async fn catch_up(&self, mut next: u64) -> u64 {
-        let now = second::now();
+        let now = wall::second();
         let first = now.saturating_sub(REACH);
         if next < first {
             self.metrics.seconds_missed.inc_by(first - next);
@@ -132,7 +132,7 @@ impl Aggregator {
         let streams: Vec<StreamId> = self.counters.live(second).await?;
         let (counted, audiences) = tokio::try_join!(
             self.counters.sums(&streams, second),
-            self.viewers.audiences(&streams, second::now()),
+            self.viewers.audiences(&streams, wall::second()),
         )?;
         let (mut snapshots, mut rows) = (Vec::new(), Vec::new());
         for (stream, (counted, audience)) in

@@ -17,10 +17,10 @@ pub mod table;
 pub mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use millrace_media::id::{RenditionName, StreamId};
 use millrace_platform::redis::viewers::Viewer;
+use millrace_platform::wall;
 
 use crate::metrics::Metrics;
 use guess::Client;
@@ -49,7 +49,7 @@ impl Audience {
 
     /// A sign of a viewer of a stream that is followed.
     pub fn see(&self, stream: &StreamId, sighting: Sighting) {
-        if !self.table().see(stream, sighting, unix_ms()) {
+        if !self.table().see(stream, sighting, wall::ms()) {
             self.metrics.viewers_untracked.inc();
         }
     }
@@ -57,18 +57,12 @@ impl Audience {
     /// The name by which a guess knows this client; none until the stream's
     /// salt is known, a second after its first request.
     pub fn guess(&self, stream: &StreamId, client: &Client) -> Option<Viewer> {
-        let salt = self.table().salt(stream, unix_ms())?;
+        let salt = self.table().salt(stream, wall::ms())?;
         client.name(&salt)
     }
 
     /// Bytes of a rendition, its playlists included, were sent.
     pub fn sent(&self, stream: &StreamId, rendition: &RenditionName, bytes: u64) {
-        self.table().sent(stream, rendition, bytes, unix_ms());
+        self.table().sent(stream, rendition, bytes, wall::ms());
     }
-}
-
-/// Milliseconds since 1970.
-pub fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

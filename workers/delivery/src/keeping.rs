@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::audience::told;
-use crate::audience::unix_ms;
 use crate::settings::Retention;
+use millrace_platform::wall;
 
 /// Days for which there are partitions ahead.
 const AHEAD: u8 = 3;
@@ -78,7 +78,7 @@ impl Keeping {
             }
         }
         let kept = i64::try_from(self.retention.sessions.as_millis()).unwrap_or(i64::MAX);
-        let before = unix_ms().saturating_sub(kept);
+        let before = wall::ms().saturating_sub(kept);
         while self.sessions.prune(before, BATCH).await? == u64::from(BATCH) {}
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Keeping {
     pub async fn sweep(&self) -> Result<(), DatabaseError> {
         loop {
             let mut transaction = self.database.begin().await?;
-            let before = unix_ms().saturating_sub(GONE);
+            let before = wall::ms().saturating_sub(GONE);
             let gone = self.sessions.leave_unseen(&mut transaction, before, BATCH).await?;
             let events: Vec<_> = gone.iter().map(told::left).collect();
             self.outbox.append(&mut transaction, told::SOURCE, &events).await?;

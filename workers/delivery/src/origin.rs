@@ -14,8 +14,8 @@ use millrace_platform::redis::media::{EntryId, MediaReader};
 use millrace_platform::redis::metrics::MetricsStore;
 use millrace_platform::redis::viewers::Viewers;
 use millrace_platform::redis::{Redis, RedisError};
-use millrace_platform::second;
 use millrace_platform::store::{Store, StoreError};
+use millrace_platform::wall;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
@@ -112,7 +112,7 @@ impl Origin {
 
     /// How many watch now.
     pub async fn count_viewers(&self, stream: &StreamId) -> Result<u64, RedisError> {
-        self.viewers.count(stream, second::now()).await
+        self.viewers.count(stream, wall::second()).await
     }
 
     /// What is published of the stream: by Redis, or by the object store when

@@ -1,7 +1,6 @@
-//! The two clocks of the process: one that never goes back, for waits, and the
-//! wall's, for records.
+//! The process's clock that never goes back, for waits.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -26,10 +25,4 @@ impl Clock {
     pub fn at(self, time: Duration) -> Instant {
         self.start + time
     }
-}
-
-/// Milliseconds since 1970; 0 on a clock before that.
-pub fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

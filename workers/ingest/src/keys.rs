@@ -33,13 +33,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::clock::wall_ms;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use failures::Failures;
 pub use guard::Admission;
 use guard::{Guard, Known};
 use lanes::Lanes;
+use millrace_platform::wall;
 use proven::Proven;
 
 /// How long Postgres may take, the wait for a turn included. Encoders give up
@@ -154,7 +154,7 @@ impl Inner {
     async fn judge(&self, key: &PublishKey, from: IpAddr) -> Result<Known, Refusal> {
         let verdict = self.cached(key.id()).await;
         let settled = self.settled.load(Ordering::Acquire);
-        let answer = verdict.as_ref().map(|v| v.answer(key, &self.stream, wall_ms()));
+        let answer = verdict.as_ref().map(|v| v.answer(key, &self.stream, wall::ms()));
         let by_cache = match &verdict {
             Some(Verdict::Right { expires_ms, .. }) => {
                 Known { unasked: true, expires_ms: *expires_ms }

@@ -18,11 +18,11 @@ use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use crate::clock::wall_ms;
 use crate::control::Control;
 use crate::frames::Written;
 use crate::metrics::Metrics;
 use crate::ring::{Dropped, Entry, Kind, Ring};
+use millrace_platform::wall;
 
 use own::Own;
 pub use own::Publishing;
@@ -213,7 +213,7 @@ impl Log {
         match split(&record) {
             Ok(messages) => {
                 self.push(Kind::Control, messages.into_iter().map(Entry::from).collect());
-                lock(&self.known).control.push(&record, wall_ms());
+                lock(&self.known).control.push(&record, wall::ms());
             }
             Err(error) => error!(stream = %self.stream, "an end can't be written: {error}"),
         }
@@ -254,7 +254,7 @@ impl Log {
 fn next_facts(control: &Control, key_id: &KeyId) -> Open {
     let (broadcast, started_ms, resumed) = match control.open() {
         Some(open) => (open.broadcast, open.started_ms, true),
-        None => (BroadcastId(Uuid::now_v7()), wall_ms(), false),
+        None => (BroadcastId(Uuid::now_v7()), wall::ms(), false),
     };
     Open { broadcast, nonce: Uuid::new_v4(), key_id: key_id.clone(), started_ms, resumed }
 }

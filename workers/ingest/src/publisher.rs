@@ -7,7 +7,6 @@ use millrace_media::id::Epoch;
 use millrace_media::record::{EndReason, Open, Track};
 use tracing::{Span, debug, info, warn};
 
-use crate::clock::wall_ms;
 use crate::frames::{FrameError, Frames, Message};
 use crate::keys::Admission;
 use crate::log::Publishing;
@@ -15,6 +14,7 @@ use crate::refusal::Refusal;
 use crate::seat::Seated;
 use crate::stream::Stream;
 use crate::watch::Watch;
+use millrace_platform::wall;
 
 /// One epoch while its publisher is connected.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Publisher {
         self.seated.alive(now);
         self.stream.metrics.message(track, payload.len());
         self.watch.message(now, track, time_ms, payload.len())?;
-        let message = Message { track, time_ms, arrival_ms: wall_ms(), payload };
+        let message = Message { track, time_ms, arrival_ms: wall::ms(), payload };
         let written = match self.frames.push(&message) {
             Ok(written) => written,
             Err(FrameError::Malformed(error)) => {

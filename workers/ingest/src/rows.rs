@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use crate::clock::wall_ms;
 use crate::control::Closed;
 use millrace_platform::report::report;
+use millrace_platform::wall;
 
 /// Changes held while Postgres is away; the oldest go first.
 const MAX_WAITING: usize = 1_024;
@@ -99,7 +99,7 @@ impl Rows {
     }
 
     fn push(&self, epoch: Epoch, facts: &Open, state: State) {
-        self.push_at(epoch, facts, state, wall_ms());
+        self.push_at(epoch, facts, state, wall::ms());
     }
 
     fn push_at(&self, epoch: Epoch, facts: &Open, state: State, at_ms: i64) {

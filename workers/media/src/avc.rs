@@ -9,7 +9,7 @@ mod config;
 mod nal;
 
 pub use config::AvcConfig;
-pub use nal::{NalUnits, has_idr};
+pub use nal::has_idr;
 
 /// Why bytes are not usable H.264.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

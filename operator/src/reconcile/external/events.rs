@@ -1,9 +1,8 @@
 //! What is told of a stream.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use millrace_platform::kafka::Event;
 use millrace_platform::kafka::events::data::{EventData, Rung, StreamProvisioned};
+use millrace_platform::wall;
 
 use super::{External, ExternalError};
 use crate::reconcile::validated::ValidatedStream;
@@ -14,8 +13,7 @@ pub async fn provisioned(
     outside: &External,
     stream: &ValidatedStream,
 ) -> Result<(), ExternalError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let event = event(stream, i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let event = event(stream, wall::ms());
     let mut transaction = outside.database.begin().await?;
     outside.outbox.append(&mut transaction, "operator", &[event]).await?;
     Ok(transaction.commit().await?)

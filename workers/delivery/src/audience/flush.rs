@@ -12,12 +12,12 @@ use millrace_platform::breaker::Breaker;
 use millrace_platform::redis::metrics::MetricsStore;
 use millrace_platform::redis::viewers::{Report, Viewers};
 use millrace_platform::report::report;
-use millrace_platform::second;
+use millrace_platform::wall;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::Audience;
 use super::record::Record;
-use super::{Audience, unix_ms};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 
@@ -63,14 +63,14 @@ impl Flush {
 
     /// After every whole second until the shutdown, and once more then.
     pub async fn run(self, shutdown: CancellationToken) {
-        while shutdown.run_until_cancelled(second::next()).await.is_some() {
+        while shutdown.run_until_cancelled(wall::next_second()).await.is_some() {
             self.once().await;
         }
         self.once().await;
     }
 
     async fn once(&self) {
-        let now = unix_ms();
+        let now = wall::ms();
         self.audience.table().forget(now);
         let due = self.audience.table().due(now);
         for (stream, reports) in due {

@@ -1,7 +1,8 @@
 //! The streams as an administrator sees them.
 
 use millrace_platform::report::report;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use millrace_platform::wall;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -96,8 +97,7 @@ pub fn edge_latency(snapshot: &Snapshot) -> Option<f64> {
         return None;
     }
     let edge_ms = snapshot.current.edge_ms()?;
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis();
-    let behind_ms = i64::try_from(now_ms).ok()?.saturating_sub(edge_ms);
+    let behind_ms = wall::ms().saturating_sub(edge_ms);
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     Some(behind_ms as f64 / 1_000.0)
 }

@@ -10,7 +10,7 @@
 //! Postgres. Postgres away: nothing to relay, and the place is lost with it.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::future::join_all;
 use millrace_platform::config::{DatabaseConfig, Installation, KafkaConfig};
@@ -21,6 +21,7 @@ use millrace_platform::postgres::outbox::{Outbox, Waiting};
 use millrace_platform::postgres::singleton::Singleton;
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::report::report;
+use millrace_platform::wall;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -189,7 +190,7 @@ impl Relay {
         loop {
             let backlog = self.outbox.backlog().await?;
             self.metrics.backlog.set(i64::try_from(backlog.events).unwrap_or(i64::MAX));
-            let age = backlog.oldest_ms.map_or(0, |oldest| (now_ms() - oldest).max(0) / 1_000);
+            let age = backlog.oldest_ms.map_or(0, |oldest| (wall::ms() - oldest).max(0) / 1_000);
             self.metrics.oldest.set(age);
             sleep(COUNT).await;
         }
@@ -223,9 +224,4 @@ fn envelope(event: &Waiting) -> Envelope<'_> {
         time_ms: event.time_ms,
         data: event.data.as_bytes(),
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::Inner;
 use super::guard::Known;
-use crate::clock::wall_ms;
 use crate::refusal::Refusal;
+use millrace_platform::wall;
 
 /// What Postgres says of a key: until when it is good (ms since 1970).
 pub(super) struct Examined {
@@ -102,7 +102,7 @@ impl Inner {
             Err(Refusal::Revoked)
         } else if stored.key.stream != self.stream {
             Err(Refusal::OtherStream)
-        } else if !stored.is_valid_at(wall_ms()) {
+        } else if !stored.is_valid_at(wall::ms()) {
             Err(Refusal::Expired)
         } else {
             Ok(())

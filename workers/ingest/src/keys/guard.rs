@@ -12,8 +12,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use super::Inner;
-use crate::clock::wall_ms;
 use crate::refusal::Refusal;
+use millrace_platform::wall;
 
 /// How often Postgres is asked about a key in use while announcements are
 /// heard: whoever revoked it may not have reached Redis.
@@ -130,7 +130,7 @@ impl Guard {
     /// Time until the key expires.
     fn left(&self) -> Duration {
         let Some(expires) = self.expires_ms else { return Duration::MAX };
-        Duration::from_millis(u64::try_from(expires.saturating_sub(wall_ms())).unwrap_or(0))
+        Duration::from_millis(u64::try_from(expires.saturating_sub(wall::ms())).unwrap_or(0))
     }
 
     /// Asks Postgres until it answers. While it does not, or has no such key,

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes};
 use h264_reader::nal::sps::{SeqParameterSet, TimingInfo};
 use h264_reader::nal::{Nal, RefNal};
 
-use super::{AvcError, NalUnits, has_idr, nal};
+use super::{AvcError, has_idr, nal};
 use crate::published::FrameRate;
 
 /// Pixels a side.
@@ -109,11 +109,6 @@ impl AvcConfig {
     /// The RFC 6381 §3.3 codecs string: `avc1.PPCCLL`.
     pub fn codecs(&self) -> String {
         format!("avc1.{}", hex::encode(self.profile))
-    }
-
-    /// The NAL units of an access unit.
-    pub fn nal_units<'a>(&self, access_unit: &'a [u8]) -> NalUnits<'a> {
-        NalUnits::new(access_unit, self.length_size)
     }
 
     /// Whether the access unit holds an IDR picture: a decoder can start here.

@@ -12,14 +12,14 @@ pub(super) const SPS: u8 = 7;
 /// Iterates over the NAL units of one access unit, header byte included.
 /// Ends after the first error.
 #[derive(Debug, Clone)]
-pub struct NalUnits<'a> {
+struct NalUnits<'a> {
     rest: &'a [u8],
     length_size: usize,
 }
 
 impl<'a> NalUnits<'a> {
     /// `length_size` is 1, 2 or 4 bytes.
-    pub fn new(access_unit: &'a [u8], length_size: u8) -> Self {
+    fn new(access_unit: &'a [u8], length_size: u8) -> Self {
         Self { rest: access_unit, length_size: usize::from(length_size.clamp(1, 4)) }
     }
 }

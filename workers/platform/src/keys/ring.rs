@@ -6,7 +6,7 @@
 //! stream's verdicts by Postgres when Redis is back. So an announcement that
 //! fails is tried a few times and then only logged.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use millrace_media::id::{KeyId, PublishKey, StreamId};
 use tracing::{info, warn};
@@ -16,6 +16,7 @@ use crate::postgres::DatabaseError;
 use crate::postgres::keys::{KeyFilter, KeySource, Keys, NewKey, StoredKey};
 use crate::postgres::page::{Page, PageRequest};
 use crate::report::report;
+use crate::wall;
 
 /// Most keys of the API that one stream may have at a time, expired and revoked
 /// ones not counted.
@@ -56,7 +57,7 @@ impl KeyRing {
     /// Postgres has its hash.
     pub async fn create(&self, wanted: &ApiKey) -> Result<PublishKey, KeyError> {
         let stream = wanted.stream.clone();
-        if wanted.expires_ms.is_some_and(|expires| expires <= now_ms()) {
+        if wanted.expires_ms.is_some_and(|expires| expires <= wall::ms()) {
             return Err(KeyError::Expired { stream });
         }
         let key = generate(&mut rand::rng())?;
@@ -92,7 +93,7 @@ impl KeyRing {
             let (seconds, most) = (overlap.as_secs(), MAX_OVERLAP.as_secs());
             return Err(KeyError::Overlap { seconds, most });
         }
-        if expires_ms.is_some_and(|expires| expires <= now_ms()) {
+        if expires_ms.is_some_and(|expires| expires <= wall::ms()) {
             return Err(KeyError::Expired { stream: stream.clone() });
         }
         let key = generate(&mut rand::rng())?;
@@ -172,9 +173,4 @@ impl KeyRing {
             KeySource::Api => KeyError::Over { stream, id },
         })
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
 //! How long look-ups take that stand before a publisher or a viewer, asked one after the other
 //! on loopback with nothing else going on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use millrace_platform::redis::Redis;
 use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{MetricsData, Snapshot};
 use millrace_platform::redis::viewers::{Report, Sign};
-use millrace_platform::second;
+use millrace_platform::wall;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -77,7 +77,7 @@ impl Lookups {
         verdicts.put(self.key.id(), &right).await?;
         let spread = spread(COUNT, async || {
             let verdict = verdicts.get(self.key.id()).await?.context("no verdict")?;
-            let answer = verdict.answer(&self.key, &self.stream, unix_ms());
+            let answer = verdict.answer(&self.key, &self.stream, wall::ms());
             ensure!(answer == Answer::Accepted, "{answer:?}");
             Ok(())
         });
@@ -99,7 +99,7 @@ impl Lookups {
         keys.upsert(&new).await?;
         let spread = spread(HASHED, async || {
             let stored = keys.find(self.key.id()).await?.context("no key")?;
-            ensure!(stored.is_valid_at(unix_ms()), "not valid");
+            ensure!(stored.is_valid_at(wall::ms()), "not valid");
             ensure!(hasher.verify(&self.key, &stored.key.hash).await?, "not right");
             Ok(())
         });
@@ -117,7 +117,7 @@ impl Lookups {
             dropped_frames: 1,
             buffering_events: 2,
         };
-        let snapshot = [Snapshot { second: second::now(), broadcast: None, data }];
+        let snapshot = [Snapshot { second: wall::second(), broadcast: None, data }];
         let store = &self.origin.metrics;
         store.put_snapshots(&snapshot).await?;
         let mut renewed = Instant::now();
@@ -138,8 +138,8 @@ impl Lookups {
                 viewer: format!("viewer-{n}").parse()?,
                 sign: Sign::Seen,
                 covers: None,
-                seen_s: second::now(),
-                joined_ms: unix_ms(),
+                seen_s: wall::second(),
+                joined_ms: wall::ms(),
                 broadcast,
                 rendition: Some("720p".parse()?),
                 stalls: 0,
@@ -148,7 +148,7 @@ impl Lookups {
             })
         };
         let reports = (0..VIEWERS).map(report).collect::<Result<Vec<_>>>()?;
-        let now = second::now();
+        let now = wall::second();
         self.origin.viewers.report(&self.stream, &reports, now).await?;
         let spread = spread(COUNT, async || {
             let count = self.origin.viewers.count(&self.stream, now).await?;
@@ -221,9 +221,4 @@ async fn spread(count: usize, mut ask: impl AsyncFnMut() -> Result<()>) -> Resul
 fn row(name: &str, spread: &Spread, note: &'static str) -> Row {
     let ms = |took: Duration| decimals(took.as_secs_f64() * 1_000.0, 3);
     Row::new(name, vec![ms(spread.p50), ms(spread.p99), ms(spread.max)], note)
-}
-
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

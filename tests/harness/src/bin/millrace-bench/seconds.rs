@@ -15,7 +15,7 @@ use millrace_media::id::{BroadcastId, StreamId};
 use millrace_platform::config::Env;
 use millrace_platform::redis::metrics::Counters;
 use millrace_platform::redis::viewers::{Report, Sign};
-use millrace_platform::second;
+use millrace_platform::wall;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -52,7 +52,7 @@ pub(crate) async fn measure(
         timeout(PATIENCE, first_rows(&page)).await.context("no row was written")??;
         sleep(WARM_UP).await;
         // Between two seconds' rows, so that the window has whole ones.
-        second::next().await;
+        wall::next_second().await;
         sleep(Duration::from_millis(600)).await;
         let (rows, begun) = (written(&page).await?, Instant::now());
         let before = cpu::used(&[delivery.pid()])?;
@@ -100,8 +100,8 @@ async fn live(origin: &Origin) -> Result<std::convert::Infallible> {
     };
     let (ingest, delivery) = (with(&ingest), with(&delivery));
     for turn in 0_usize.. {
-        second::next().await;
-        let over = second::now().saturating_sub(1);
+        wall::next_second().await;
+        let over = wall::second().saturating_sub(1);
         origin.metrics.put_live("ingest-bench", over, &ingest).await?;
         for replica in ["delivery-one", "delivery-two"] {
             origin.metrics.put_counters(replica, over, &delivery).await?;
@@ -109,7 +109,7 @@ async fn live(origin: &Origin) -> Result<std::convert::Infallible> {
         // Each viewer every ten seconds.
         let reports = (0..VIEWERS).map(|n| report(n, broadcast)).collect::<Result<Vec<_>>>()?;
         for stream in streams.iter().skip(turn % 10).step_by(10) {
-            origin.viewers.report(stream, &reports, second::now()).await?;
+            origin.viewers.report(stream, &reports, wall::second()).await?;
         }
     }
     anyhow::bail!("counted to the end of all numbers")
@@ -120,7 +120,7 @@ fn report(n: u32, broadcast: BroadcastId) -> Result<Report> {
         viewer: format!("viewer-{n}").parse()?,
         sign: Sign::Seen,
         covers: None,
-        seen_s: second::now(),
+        seen_s: wall::second(),
         joined_ms: 0,
         broadcast,
         rendition: Some(if n == 0 { "480p" } else { "720p" }.parse()?),

@@ -11,7 +11,7 @@ use super::World;
 /// What its publisher sends in a second, bytes.
 pub(crate) const INGRESS: u64 = 375_000;
 
-pub(crate) use millrace_platform::second::now as seconds;
+pub(crate) use millrace_platform::wall::second as seconds;
 
 /// From now on until it is dropped.
 pub(crate) fn call_live(

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Counters, MetricsStore};
 use crate::breaker::{Breaker, BreakerMetrics};
 use crate::report::report;
-use crate::second;
+use crate::wall;
 
 /// Calls one stream live.
 #[derive(Debug)]
@@ -37,10 +37,10 @@ impl Live {
     /// Until `stop`. `counted` gives what was counted since it was last asked,
     /// none while no broadcast is open.
     pub async fn run(self, counted: impl Fn() -> Option<Counters>, stop: CancellationToken) {
-        while stop.run_until_cancelled(second::next()).await.is_some() {
+        while stop.run_until_cancelled(wall::next_second()).await.is_some() {
             let Some(counters) = counted() else { continue };
             let counted = [(self.stream.clone(), counters)];
-            let second = second::now().saturating_sub(1);
+            let second = wall::second().saturating_sub(1);
             let told = self.store.put_live(&self.source, second, &counted);
             if let Err(error) = self.breaker.call(told).await {
                 tracing::debug!(error = report(&error), "the stream is not called live");

@@ -1,4 +1,4 @@
-//! Whole seconds of the wall clock, by which all processes count.
+//! The wall clock, by whose whole seconds all processes count.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,13 +9,18 @@ fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Milliseconds since 1970; 0 on a clock before that.
+pub fn ms() -> i64 {
+    i64::try_from(since_1970().as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The second it is, since 1970.
-pub fn now() -> u64 {
+pub fn second() -> u64 {
     since_1970().as_secs()
 }
 
 /// Sleeps until a moment after the next second began.
-pub async fn next() {
+pub async fn next_second() {
     let into = Duration::from_nanos(since_1970().subsec_nanos().into());
     tokio::time::sleep(Duration::from_secs(1).saturating_sub(into) + INTO).await;
 }
