@@ -12,6 +12,7 @@ use super::schema::{SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, duration_between, rules
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = rules(&[
     ("self.protocol != 'RTMPS' || has(self.tls)", "RTMPS needs tls.secretName"),
+    ("self.protocol == 'RTMPS' || !has(self.tls)", "tls is for RTMPS"),
     (
         "duration(self.reconnectWindow) <= duration(self.replayWindow)",
         "reconnectWindow must not be longer than replayWindow",

@@ -11,6 +11,7 @@ use super::schema::{LABEL_LENGTH, LABEL_PATTERN, SUBDOMAIN_LENGTH, SUBDOMAIN_PAT
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = rules(&[
     ("!(has(self.ingressClassName) && has(self.gateway))", "ingressClassName and gateway exclude each other"),
+    ("!(has(self.gateway) && has(self.tls))", "gateway and tls exclude each other: the certificate is that of the Gateway's listener"),
     ("has(self.hostname) || !(has(self.ingressClassName) || has(self.gateway) || has(self.tls))", "ingressClassName, gateway and tls need a hostname"),
 ])))]
 pub struct Playback {

@@ -1,15 +1,17 @@
 //! `spec.transcode`.
 
 use crate::api::transcode::{ResourceAmounts, Scheduling, Transcode};
-use crate::reconcile::validated::ValidatedTranscode;
+use crate::reconcile::build::quantity::{Bytes, MilliCores};
+use crate::reconcile::validated::{Amounts, ValidatedTranscode};
 
 use super::InvalidSpec;
 use super::bounds::{invalid, number, subdomain};
 
 pub(super) fn validate(transcode: &Transcode) -> Result<ValidatedTranscode, InvalidSpec> {
     number("spec.transcode.threads", transcode.threads, 1..=64)?;
-    amounts("spec.transcode.resources.requests", &transcode.resources.requests)?;
-    amounts("spec.transcode.resources.limits", &transcode.resources.limits)?;
+    let requests = amounts("spec.transcode.resources.requests", &transcode.resources.requests)?;
+    let limits = amounts("spec.transcode.resources.limits", &transcode.resources.limits)?;
+    within(&requests, &limits)?;
     scheduling(&transcode.scheduling)?;
     let replicas = match transcode.redundancy {
         1 => 1,
@@ -25,45 +27,45 @@ pub(super) fn validate(transcode: &Transcode) -> Result<ValidatedTranscode, Inva
         preset: transcode.preset,
         tune: transcode.tune,
         threads: transcode.threads,
-        resources: transcode.resources.clone(),
+        requests,
+        limits,
         scheduling: transcode.scheduling.clone(),
         idle: transcode.idle,
         replicas,
     })
 }
 
-fn amounts(field: &str, amounts: &ResourceAmounts) -> Result<(), InvalidSpec> {
-    if let Some(cpu) = &amounts.cpu {
-        let number = cpu.strip_suffix('m');
-        let good = match number {
-            Some(millis) => is_digits(millis),
-            None => match cpu.split_once('.') {
-                Some((whole, part)) => is_digits(whole) && is_digits(part) && part.len() <= 3,
-                None => is_digits(cpu),
-            },
-        };
-        if !good || cpu.len() > 16 {
-            return Err(invalid(
-                format!("{field}.cpu"),
-                format!("{cpu:?} is not cores such as 2, 1.5 or 500m"),
-            ));
-        }
-    }
-    if let Some(memory) = &amounts.memory {
-        let digits = memory.trim_start_matches(|c: char| c.is_ascii_digit());
-        let unit = ["", "Ki", "Mi", "Gi", "Ti", "k", "M", "G", "T"].contains(&digits);
-        if !unit || digits.len() == memory.len() || memory.len() > 16 {
-            return Err(invalid(
+fn amounts(field: &str, amounts: &ResourceAmounts) -> Result<Amounts, InvalidSpec> {
+    let cpu = amounts.cpu.as_deref().map(|text| {
+        MilliCores::parse(text).filter(|_| text.len() <= 16).ok_or_else(|| {
+            invalid(format!("{field}.cpu"), format!("{text:?} is not cores such as 2, 1.5 or 500m"))
+        })
+    });
+    let memory = amounts.memory.as_deref().map(|text| {
+        Bytes::parse(text).filter(|_| text.len() <= 16).ok_or_else(|| {
+            invalid(
                 format!("{field}.memory"),
-                format!("{memory:?} is not bytes such as 512Mi, 2Gi or 1G"),
-            ));
-        }
-    }
-    Ok(())
+                format!("{text:?} is not bytes such as 512Mi, 2Gi or 1G"),
+            )
+        })
+    });
+    Ok(Amounts { cpu: cpu.transpose()?, memory: memory.transpose()? })
 }
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+/// A pod that asks for more than it may use is refused by the API server.
+fn within(requests: &Amounts, limits: &Amounts) -> Result<(), InvalidSpec> {
+    let field = |name| format!("spec.transcode.resources.requests.{name}");
+    if let (Some(request), Some(limit)) = (requests.cpu, limits.cpu)
+        && request > limit
+    {
+        return Err(invalid(field("cpu"), format!("is {request}, above the limit of {limit}")));
+    }
+    if let (Some(request), Some(limit)) = (requests.memory, limits.memory)
+        && request.get() > limit.get()
+    {
+        return Err(invalid(field("memory"), format!("is {request}, above the limit of {limit}")));
+    }
+    Ok(())
 }
 
 fn scheduling(scheduling: &Scheduling) -> Result<(), InvalidSpec> {
