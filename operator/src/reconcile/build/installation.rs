@@ -54,6 +54,15 @@ pub struct MediaVolume {
     pub path: String,
 }
 
+impl Installation {
+    /// The host of [`public_url`](Self::public_url).
+    pub fn public_host(&self) -> Option<&str> {
+        let (_, rest) = self.public_url.as_deref()?.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        Some(authority.split_once(':').map_or(authority, |(host, _)| host))
+    }
+}
+
 impl Default for Installation {
     fn default() -> Self {
         Self {
