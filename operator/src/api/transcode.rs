@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{LABEL_LENGTH, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN};
+use super::schema::{LABEL_LENGTH, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, rules};
 
 /// How the source is encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -167,6 +167,10 @@ pub struct Scheduling {
 /// A taint that is put up with, as in a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules(&[
+    ("self.operator == 'Exists' || self.key != ''", "key is missing; only Exists needs none"),
+    ("self.operator == 'Equal' || self.value == ''", "value is for Equal"),
+])))]
 pub struct TolerationSpec {
     /// The taint's key; empty with `Exists` is every taint.
     #[schemars(length(max = 316))]
