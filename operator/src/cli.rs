@@ -28,7 +28,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Print the CustomResourceDefinition of LiveStream as YAML
-    Crd,
+    Crd {
+        /// Print it for people, as Markdown
+        #[arg(long)]
+        docs: bool,
+    },
     /// Write the JSON Schemas of the events into a folder
     #[command(hide = true)]
     EventSchemas {
@@ -62,9 +66,13 @@ impl Cli {
     /// Run the subcommand until it is done or `stop`.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         match self.command {
-            Command::Crd => {
-                let yaml = crd::yaml().context("can't print the CRD")?;
-                std::io::stdout().write_all(yaml.as_bytes()).context("can't write to stdout")
+            Command::Crd { docs } => {
+                let text = if docs {
+                    crd::docs::markdown().context("can't print the CRD's reference")?
+                } else {
+                    crd::yaml().context("can't print the CRD")?
+                };
+                std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
             }
             Command::EventSchemas { folder } => {
                 for (name, schema) in EventType::ALL.map(EventType::schema_file) {

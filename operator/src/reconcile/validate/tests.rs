@@ -145,6 +145,39 @@ fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
             "above the limit",
         ),
         (
+            with("transcode", json!({ "scheduling": { "nodeSelector": { "a b": "c" } } })),
+            "spec.transcode.scheduling.nodeSelector[a b]",
+            "key of a label",
+        ),
+        (
+            with("transcode", json!({ "scheduling": { "nodeSelector": { "a": "-c" } } })),
+            "spec.transcode.scheduling.nodeSelector[a]",
+            "value of a label",
+        ),
+        (
+            with("transcode", json!({ "scheduling": { "tolerations": [{ "value": "a" }] } })),
+            "spec.transcode.scheduling.tolerations[0].key",
+            "missing",
+        ),
+        (
+            with(
+                "transcode",
+                json!({ "scheduling": { "tolerations": [{ "key": "a.b/c/d", "operator": "Exists" }] } }),
+            ),
+            "spec.transcode.scheduling.tolerations[0].key",
+            "key of a label",
+        ),
+        (
+            with(
+                "transcode",
+                json!({ "scheduling": { "tolerations": [
+                    { "key": "a", "operator": "Exists", "value": "b" },
+                ] } }),
+            ),
+            "spec.transcode.scheduling.tolerations[0].value",
+            "Equal",
+        ),
+        (
             with("transcode", json!({ "scheduling": { "priorityClassName": "A_b" } })),
             "spec.transcode.scheduling.priorityClassName",
             "DNS name",

@@ -1,11 +1,13 @@
 //! `spec.transcode`.
 
-use crate::api::transcode::{ResourceAmounts, Scheduling, Transcode};
+use crate::api::transcode::{
+    ResourceAmounts, Scheduling, TolerationOperator, TolerationSpec, Transcode,
+};
 use crate::reconcile::build::quantity::{Bytes, MilliCores};
 use crate::reconcile::validated::{Amounts, ValidatedTranscode};
 
 use super::InvalidSpec;
-use super::bounds::{invalid, number, subdomain};
+use super::bounds::{invalid, label_value, number, qualified_name, subdomain};
 
 pub(super) fn validate(transcode: &Transcode) -> Result<ValidatedTranscode, InvalidSpec> {
     number("spec.transcode.threads", transcode.threads, 1..=64)?;
@@ -73,17 +75,33 @@ fn scheduling(scheduling: &Scheduling) -> Result<(), InvalidSpec> {
     if scheduling.node_selector.len() > 16 {
         return Err(invalid(format!("{field}.nodeSelector"), "has more than 16 labels"));
     }
-    if let Some((label, _)) = scheduling.node_selector.iter().find(|(_, value)| value.len() > 63) {
-        return Err(invalid(
-            format!("{field}.nodeSelector[{label}]"),
-            "is longer than 63 characters",
-        ));
+    for (key, value) in &scheduling.node_selector {
+        let field = format!("{field}.nodeSelector[{key}]");
+        qualified_name(&field, key)?;
+        label_value(&field, value)?;
     }
     if scheduling.tolerations.len() > 16 {
         return Err(invalid(format!("{field}.tolerations"), "has more than 16 entries"));
+    }
+    for (i, one) in scheduling.tolerations.iter().enumerate() {
+        toleration(&format!("{field}.tolerations[{i}]"), one)?;
     }
     if let Some(class) = &scheduling.priority_class_name {
         subdomain(&format!("{field}.priorityClassName"), class)?;
     }
     Ok(())
+}
+
+/// As the API server checks it in a pod.
+fn toleration(field: &str, toleration: &TolerationSpec) -> Result<(), InvalidSpec> {
+    let exists = toleration.operator == TolerationOperator::Exists;
+    if !toleration.key.is_empty() {
+        qualified_name(&format!("{field}.key"), &toleration.key)?;
+    } else if !exists {
+        return Err(invalid(format!("{field}.key"), "is missing; only Exists needs none"));
+    }
+    if exists && !toleration.value.is_empty() {
+        return Err(invalid(format!("{field}.value"), "is for Equal, and operator is Exists"));
+    }
+    label_value(&format!("{field}.value"), &toleration.value)
 }
