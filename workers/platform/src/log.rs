@@ -1,0 +1,9 @@
+//! What a stream's log says about who publishes, for all who need to know
+//! without following its media: [`Control`] folds the control records,
+//! [`Tail`] reads the end of one log for them.
+
+mod control;
+mod tail;
+
+pub use control::{Closed, Control};
+pub use tail::Tail;
