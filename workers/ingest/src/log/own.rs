@@ -9,7 +9,6 @@ use millrace_platform::log::Control;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-
 /// The epoch that this process publishes in.
 #[derive(Debug)]
 pub struct Publishing {

@@ -39,9 +39,7 @@ impl Ends {
             .set("enable.auto.commit", "false")
             .set("allow.auto.create.topics", "false")
             .create_with_context(Context)
-            .map_err(|e| {
-                KafkaError::new("open a look at logs".to_owned(), &config.brokers, e)
-            })?;
+            .map_err(|e| KafkaError::new("open a look at logs".to_owned(), &config.brokers, e))?;
         Ok(Self { consumer: Arc::new(consumer), brokers: config.brokers.clone() })
     }
 

@@ -55,41 +55,43 @@ impl Tails {
             .set("fetch.message.max.bytes", "1048576")
             .set("queued.max.messages.kbytes", "4096")
             .create_with_context(Context)
-            .map_err(|e| {
-                KafkaError::new("open a reader of logs".to_owned(), &config.brokers, e)
-            })?;
+            .map_err(|e| KafkaError::new("open a reader of logs".to_owned(), &config.brokers, e))?;
         Ok(Self { consumer: Arc::new(Mutex::new(consumer)), brokers: config.brokers.clone() })
     }
 
-    /// The records of these pieces of different logs. A piece that did not come
-    /// wholly within `patience` is left out.
+    /// Folds the records of these pieces of different logs into `state`, each
+    /// with its topic, so that no more than one is in memory. Says with the
+    /// state which pieces came wholly within `patience`.
     ///
     /// # Errors
     /// When Kafka refuses, or nothing came at all.
-    pub async fn read(
+    pub async fn fold<S: Send + 'static>(
         &self,
         stretches: Vec<Stretch>,
         patience: Duration,
-    ) -> Result<HashMap<String, Vec<LogRecord>>, KafkaError> {
+        state: S,
+        each: fn(&mut S, &str, &LogRecord),
+    ) -> Result<(S, Vec<String>), KafkaError> {
         let what = format!("read the tails of {} logs", stretches.len());
         let this = self.clone();
         blocking(|| what.clone(), {
             let what = what.clone();
-            move || this.read_blocking(stretches, patience, &what)
+            move || this.fold_blocking(stretches, patience, (state, each), &what)
         })
         .await
     }
 
-    fn read_blocking(
+    fn fold_blocking<S>(
         &self,
         mut stretches: Vec<Stretch>,
         patience: Duration,
+        (mut state, each): (S, fn(&mut S, &str, &LogRecord)),
         what: &str,
-    ) -> Result<HashMap<String, Vec<LogRecord>>, KafkaError> {
+    ) -> Result<(S, Vec<String>), KafkaError> {
         stretches.retain(|stretch| stretch.from < stretch.to);
-        let mut done = HashMap::new();
+        let mut done = Vec::new();
         if stretches.is_empty() {
-            return Ok(done);
+            return Ok((state, done));
         }
         let consumer = self.consumer.lock().unwrap_or_else(PoisonError::into_inner);
         let error = |e| KafkaError::new(what.to_owned(), &self.brokers, e);
@@ -99,24 +101,25 @@ impl Tails {
             list.add_partition_offset(&stretch.topic, PARTITION, from).map_err(error)?;
         }
         consumer.assign(&list).map_err(error)?;
-        let mut open: HashMap<String, (i64, Vec<LogRecord>)> =
-            stretches.into_iter().map(|s| (s.topic, (s.to, Vec::new()))).collect();
+        let mut open: HashMap<String, i64> =
+            stretches.into_iter().map(|s| (s.topic, s.to)).collect();
         let (until, mut failure) = (Instant::now() + patience, None);
         while !open.is_empty() && Instant::now() < until {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     let topic = message.topic();
-                    let Some((to, records)) = open.get_mut(topic) else { continue };
-                    if message.offset() < *to {
-                        records.push(LogRecord {
+                    let Some(to) = open.get(topic).copied() else { continue };
+                    if message.offset() < to {
+                        let record = LogRecord {
                             offset: message.offset(),
                             timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
                             payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-                        });
+                        };
+                        each(&mut state, topic, &record);
                     }
-                    if message.offset() >= *to - 1 {
-                        let records = open.remove(topic).map(|(_, records)| records);
-                        done.insert(topic.to_owned(), records.unwrap_or_default());
+                    if message.offset() >= to - 1 {
+                        open.remove(topic);
+                        done.push(topic.to_owned());
                         // What comes after is nobody's.
                         let mut read = TopicPartitionList::with_capacity(1);
                         read.add_partition(topic, PARTITION);
@@ -131,7 +134,7 @@ impl Tails {
         consumer.unassign().map_err(error)?;
         match failure {
             Some(source) if done.is_empty() => Err(error(source)),
-            _ => Ok(done),
+            _ => Ok((state, done)),
         }
     }
 }

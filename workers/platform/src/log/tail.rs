@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use millrace_media::record::Reassembler;
 use super::Control;
 use crate::config::KafkaConfig;
 use crate::kafka::{KafkaError, LogReader, Producer, Watermarks};
+use millrace_media::record::Reassembler;
 
 /// Records looked at first. The facts stand before every keyframe, so this is
 /// enough for sources with a keyframe every ten seconds and more.
