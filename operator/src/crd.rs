@@ -1,5 +1,8 @@
-//! The CustomResourceDefinition as YAML: what `millrace-operator crd` prints
-//! and `crds/livestreams.millrace.dev.yaml` holds.
+//! The CustomResourceDefinition as YAML, what `millrace-operator crd` prints
+//! and `crds/livestreams.millrace.dev.yaml` holds; and for people ([`docs`]),
+//! as `docs/livestream.md`.
+
+pub mod docs;
 
 use kube::CustomResourceExt;
 

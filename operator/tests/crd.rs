@@ -11,6 +11,14 @@ fn the_committed_crd_is_what_the_types_print() {
 }
 
 #[test]
+fn the_committed_reference_is_what_the_types_print() {
+    let printed = millrace_operator::crd::docs::markdown().unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/livestream.md");
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(printed == committed, "docs/livestream.md is stale: run `make crd`");
+}
+
+#[test]
 fn the_example_is_a_valid_stream() {
     let text = include_str!("../../examples/keynote.yaml");
     let mut stream: millrace_operator::api::LiveStream = serde_yaml::from_str(text).unwrap();

@@ -12,17 +12,20 @@ use super::schema::{SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, duration_between, rules
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = rules(&[
     ("self.protocol != 'RTMPS' || has(self.tls)", "RTMPS needs tls.secretName"),
+    ("self.protocol == 'RTMPS' || !has(self.tls)", "tls is for RTMPS"),
     (
         "duration(self.reconnectWindow) <= duration(self.replayWindow)",
         "reconnectWindow must not be longer than replayWindow",
     ),
 ])))]
 pub struct Ingest {
-    /// What the publisher speaks.
+    /// What the publisher speaks: RTMP at port 1935 of the Service, or RTMPS at
+    /// 443. The other is not offered.
     pub protocol: Protocol,
     /// The Service in front of the ingest pod.
     pub service: IngestService,
-    /// The certificate for RTMPS.
+    /// The certificate for RTMPS. It is copied to where the workers run, and a
+    /// renewed one is taken up by the next connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSecret>,
     /// How long a broadcast waits for its publisher to come back, in whole
@@ -36,7 +39,8 @@ pub struct Ingest {
     /// A publisher above this for 10 s is refused, in kbit/s. 0 is no limit.
     #[schemars(range(max = 1_000_000), extend("format" = "int32"))]
     pub max_bitrate_kbps: u32,
-    /// What happens to a publisher when a second one comes with a good key.
+    /// What happens to a publisher when a second one comes with a good key: it
+    /// is replaced only when it has been silent for 5 s, always, or never.
     pub takeover: Takeover,
 }
 
@@ -70,7 +74,8 @@ pub enum Protocol {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngestService {
-    /// How far it reaches.
+    /// How far it reaches: inside the cluster only, to a port of every node, or
+    /// to an address of the cloud's load balancer.
     #[serde(rename = "type")]
     pub service_type: ServiceType,
 }
@@ -102,7 +107,7 @@ impl ServiceType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TlsSecret {
-    /// Its name, in the stream's namespace.
+    /// Its name, in the stream's namespace; of type `kubernetes.io/tls`.
     #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
     pub secret_name: String,
 }

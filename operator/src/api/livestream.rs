@@ -72,10 +72,12 @@ pub struct LiveStreamSpec {
     /// How viewers reach the stream.
     #[serde(default)]
     pub playback: Playback,
-    /// Take the stream off: no publisher is accepted, nothing runs.
+    /// Take the stream off: no publisher is accepted, nothing runs. Keys and
+    /// addresses stay.
     #[serde(default)]
     pub suspend: bool,
-    /// What becomes of recorded media and rows when the stream is deleted.
+    /// What becomes of recorded media and rows when the stream is deleted: they
+    /// stay, or go with it. The topic and cached state always go.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

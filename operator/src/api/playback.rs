@@ -11,24 +11,28 @@ use super::schema::{LABEL_LENGTH, LABEL_PATTERN, SUBDOMAIN_LENGTH, SUBDOMAIN_PAT
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = rules(&[
     ("!(has(self.ingressClassName) && has(self.gateway))", "ingressClassName and gateway exclude each other"),
+    ("!(has(self.gateway) && has(self.tls))", "gateway and tls exclude each other: the certificate is that of the Gateway's listener"),
     ("has(self.hostname) || !(has(self.ingressClassName) || has(self.gateway) || has(self.tls))", "ingressClassName, gateway and tls need a hostname"),
 ])))]
 pub struct Playback {
-    /// A host name of its own; without one the stream is on the shared host.
+    /// A host name of its own, which the installation must allow; without one
+    /// the stream is on the shared host.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
     pub hostname: Option<String>,
-    /// The class of the Ingress for `hostname`.
+    /// The class of the Ingress for `hostname`; none is the installation's
+    /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
     pub ingress_class_name: Option<String>,
     /// The Gateway the HTTPRoute for `hostname` attaches to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayParent>,
-    /// The certificate for `hostname`.
+    /// The certificate for `hostname`. With a Gateway it is the listener's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSecret>,
-    /// Who may watch.
+    /// Who may watch: everybody, or who has a signed token, which this version
+    /// refuses.
     pub access: Access,
 }
 

@@ -5,24 +5,27 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{LABEL_LENGTH, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN};
+use super::schema::{LABEL_LENGTH, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, rules};
 
 /// How the source is encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Transcode {
-    /// x264's trade of CPU for quality.
+    /// x264's trade of CPU for quality; docs/resources.md has the figures.
     pub preset: Preset,
-    /// x264's tuning.
+    /// x264's tuning: `zerolatency` sends a frame as soon as it is encoded, the
+    /// others give better pictures about a second later.
     pub tune: Tune,
     /// Encoder threads per rung.
     #[schemars(range(min = 1, max = 64), extend("format" = "int32"))]
     pub threads: u32,
-    /// CPU and memory of the transcode container.
+    /// CPU and memory of the transcode container; what is not given follows from
+    /// ladder, preset and tune.
     pub resources: Resources,
     /// Where the pods may run.
     pub scheduling: Scheduling,
-    /// What runs while nobody publishes.
+    /// What runs while nobody publishes: a transcoder that waits, or nothing,
+    /// and a publisher is shown when a pod has started.
     pub idle: Idle,
     /// Transcoders that follow the log at once; with 2 a lost one is replaced
     /// within a second.
@@ -167,6 +170,10 @@ pub struct Scheduling {
 /// A taint that is put up with, as in a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules(&[
+    ("self.operator == 'Exists' || self.key != ''", "key is missing; only Exists needs none"),
+    ("self.operator == 'Equal' || self.value == ''", "value is for Equal"),
+])))]
 pub struct TolerationSpec {
     /// The taint's key; empty with `Exists` is every taint.
     #[schemars(length(max = 316))]

@@ -18,7 +18,7 @@ use super::ports::Ports;
 use super::settings::Settings;
 use super::state::{StateDir, StateError};
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
-use crate::reconcile::build::{self, CONNECTIONS_SECRET};
+use crate::reconcile::build::{self, CONNECTIONS_SECRET, Circumstances};
 use crate::reconcile::external::ExternalError;
 use crate::reconcile::publish_keys;
 use crate::reconcile::validate::{InvalidSpec, validate};
@@ -155,8 +155,9 @@ fn processes(
     let mut ports = Ports::new(args.listen, args.ports, rand::random(), args.prefer_ports);
     let mut plans = Vec::new();
     for stream in streams {
-        let children = build::children(stream, &settings.installation);
-        for deployment in [&children.ingest, &children.transcode] {
+        // Services, Ingresses and budgets ask nothing of plain processes.
+        let children = build::children(stream, &settings.installation, &Circumstances::default());
+        for deployment in [&children.ingest, &children.transcode].into_iter().flatten() {
             plans.extend(pods::processes(deployment, Some(&stream.id), &host, &mut ports)?);
         }
     }

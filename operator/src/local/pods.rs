@@ -88,10 +88,11 @@ pub(super) struct Host<'a> {
 }
 
 /// Fields of a pod that ask nothing of a plain process, or that local honours.
-const POD_FIELDS: [&str; 10] = [
+const POD_FIELDS: [&str; 11] = [
     "automountServiceAccountToken",
     "containers",
     "enableServiceLinks",
+    "imagePullSecrets",
     "nodeSelector",
     "priorityClassName",
     "securityContext",

@@ -1,43 +1,101 @@
 //! The Kubernetes objects of a stream, a file per child. Pure: a
-//! [`ValidatedStream`] and the [`Installation`] go in, objects come out.
+//! [`ValidatedStream`], the [`Installation`] and the [`Circumstances`] go in,
+//! objects come out.
 //!
-//! Workers' objects are for the workers namespace; the publish-key Secret is
-//! for the stream's own.
+//! Workers' objects are for the workers namespace; the publish-key Secret and
+//! the local name are for the stream's own.
+//!
+//! Objects are built as the API server stores them (no empty value, no
+//! `false` where it leaves it out, quantities in their canonical form), so
+//! that what is built is a subset of what is stored, and a reconcile that
+//! changes nothing finds no difference.
 
+pub mod certificate_secret;
+pub mod circumstances;
+mod deployment;
 pub(crate) mod environment;
+pub mod http_route;
 pub mod ingest_deployment;
+pub mod ingest_disruption_budget;
 pub mod ingest_service;
+pub mod ingress;
 pub mod installation;
-mod labels;
-mod names;
+pub mod labels;
+pub mod local_name_service;
+mod metadata;
+pub(crate) mod names;
+pub mod playback_rules;
 mod pod;
 pub mod publish_keys_secret;
+pub mod quantity;
+mod resources;
 pub mod transcode_deployment;
+pub(crate) mod viewer_paths;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::validated::ValidatedStream;
+use certificate_secret::Purpose;
+use circumstances::HostVerdict;
+pub use circumstances::{Certificate, Circumstances, Transcoders};
 pub use environment::CONNECTIONS_SECRET;
+pub use http_route::HTTPRoute;
 pub use installation::Installation;
 
-/// What a stream has in the workers namespace.
+/// What a stream has in Kubernetes; what is none it has not, and what of it
+/// is still there is to be pruned.
+///
+/// The publish-key Secret is apart ([`publish_keys_secret`]): it holds what no
+/// spec says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Children {
     /// Accepts the publisher.
-    pub ingest: Deployment,
+    pub ingest: Option<Deployment>,
     /// In front of `ingest`.
     pub ingest_service: Service,
+    /// Keeps the ingest pod while somebody publishes.
+    pub ingest_budget: Option<PodDisruptionBudget>,
     /// Makes the rungs.
-    pub transcode: Deployment,
+    pub transcode: Option<Deployment>,
+    /// Leads to `ingest_service`; in the stream's own namespace.
+    pub local_name: Service,
+    /// The certificate for publishers.
+    pub rtmps_certificate: Option<Secret>,
+    /// The certificate for viewers of the own host name.
+    pub playback_certificate: Option<Secret>,
+    /// Routes the own host name.
+    pub ingress: Option<Ingress>,
+    /// The same, under a Gateway.
+    pub http_route: Option<HTTPRoute>,
 }
 
-/// Build all that runs for a stream. A suspended stream has its objects too,
-/// with no pods.
-pub fn children(stream: &ValidatedStream, installation: &Installation) -> Children {
+/// Build all that a stream has. A suspended one has nothing that runs; its
+/// addresses and certificates stay.
+pub fn children(
+    stream: &ValidatedStream,
+    installation: &Installation,
+    seen: &Circumstances,
+) -> Children {
+    let runs = !stream.suspended;
+    let host = stream.playback.host.as_ref().filter(|_| seen.host == HostVerdict::Granted);
+    let copy = |wanted: bool, purpose, certificate: &Option<Certificate>| {
+        let certificate = certificate.as_ref().filter(|_| wanted)?;
+        Some(certificate_secret::build(stream, installation, purpose, certificate))
+    };
+    let rtmps = stream.ingest.tls_secret.is_some();
+    let https = host.is_some_and(|host| host.tls_secret.is_some());
     Children {
-        ingest: ingest_deployment::build(stream, installation),
+        ingest: runs.then(|| ingest_deployment::build(stream, installation, seen)),
         ingest_service: ingest_service::build(stream, installation),
-        transcode: transcode_deployment::build(stream, installation),
+        ingest_budget: runs.then(|| ingest_disruption_budget::build(stream, installation, seen)),
+        transcode: runs.then(|| transcode_deployment::build(stream, installation, seen)),
+        local_name: local_name_service::build(stream, installation),
+        rtmps_certificate: copy(rtmps, Purpose::Rtmps, &seen.rtmps_certificate),
+        playback_certificate: copy(https, Purpose::Playback, &seen.playback_certificate),
+        ingress: host.and_then(|host| ingress::build(stream, installation, host)),
+        http_route: host.and_then(|host| http_route::build(stream, installation, host)),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod events;
 pub mod keys;
+pub mod outside;
 pub mod topics;
 
 use millrace_platform::config::{

@@ -17,7 +17,7 @@ use crate::api::ingest::Protocol;
 use crate::api::packaging::Packaging;
 
 use super::validated::{BroadcasterId, Uid, ValidatedIngest, ValidatedPackaging, ValidatedStream};
-use bounds::{duration, invalid, label, number, whole_seconds};
+use bounds::{duration, invalid, label, number, subdomain, whole_seconds};
 
 /// A field that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,10 +60,19 @@ pub fn validate(stream: &LiveStream) -> Result<ValidatedStream, InvalidSpec> {
 
 fn ingest(spec: &LiveStreamSpec) -> Result<ValidatedIngest, InvalidSpec> {
     let ingest = &spec.ingest;
-    // Serving plain RTMP where TLS was asked for would be worse than nothing.
-    if ingest.protocol == Protocol::Rtmps {
-        return Err(invalid("spec.ingest.protocol", "RTMPS is not supported by this version"));
-    }
+    let tls_secret = match (ingest.protocol, &ingest.tls) {
+        (Protocol::Rtmp, None) => None,
+        (Protocol::Rtmp, Some(_)) => {
+            return Err(invalid("spec.ingest.tls", "is for RTMPS, and protocol is RTMP"));
+        }
+        (Protocol::Rtmps, None) => {
+            return Err(invalid("spec.ingest.tls", "is missing; RTMPS needs a certificate"));
+        }
+        (Protocol::Rtmps, Some(tls)) => {
+            subdomain("spec.ingest.tls.secretName", &tls.secret_name)?;
+            Some(tls.secret_name.clone())
+        }
+    };
     let reconnect_window =
         whole_seconds("spec.ingest.reconnectWindow", &ingest.reconnect_window, "1s", "1h")?;
     let replay_window = duration("spec.ingest.replayWindow", &ingest.replay_window, "1m", "24h")?;
@@ -78,6 +87,8 @@ fn ingest(spec: &LiveStreamSpec) -> Result<ValidatedIngest, InvalidSpec> {
     }
     number("spec.ingest.maxBitrateKbps", ingest.max_bitrate_kbps, 0..=1_000_000)?;
     Ok(ValidatedIngest {
+        protocol: ingest.protocol,
+        tls_secret,
         service_type: ingest.service.service_type,
         reconnect_window,
         replay_window,

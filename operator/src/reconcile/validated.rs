@@ -7,9 +7,10 @@ use millrace_media::id::StreamId;
 use millrace_media::ladder::Rung;
 
 use crate::api::deletion::DeletionPolicy;
-use crate::api::ingest::{ServiceType, Takeover};
+use crate::api::ingest::{Protocol, ServiceType, Takeover};
 use crate::api::playback::GatewayParent;
-use crate::api::transcode::{Idle, Preset, Resources, Scheduling, Tune};
+use crate::api::transcode::{Idle, Preset, Scheduling, Tune};
+use crate::reconcile::build::quantity::{Bytes, MilliCores};
 
 /// A stream whose spec holds together.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,11 @@ impl BroadcasterId {
 /// The publisher's side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValidatedIngest {
+    /// What publishers speak; the other is not offered.
+    pub protocol: Protocol,
+    /// The Secret with the certificate, in the stream's namespace; there
+    /// exactly with RTMPS.
+    pub tls_secret: Option<String>,
     /// How far the Service reaches.
     pub service_type: ServiceType,
     /// How long a broadcast waits for its publisher, whole seconds.
@@ -95,14 +101,25 @@ pub struct ValidatedTranscode {
     pub tune: Tune,
     /// Encoder threads per rung, 1 to 64.
     pub threads: u32,
-    /// CPU and memory.
-    pub resources: Resources,
+    /// What the spec wants set aside.
+    pub requests: Amounts,
+    /// What the spec allows; not below `requests`.
+    pub limits: Amounts,
     /// Where pods may run.
     pub scheduling: Scheduling,
     /// What runs while nobody publishes.
     pub idle: Idle,
     /// Pods at once, 1 or 2.
     pub replicas: i32,
+}
+
+/// CPU and memory, as far as the spec says.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Amounts {
+    /// Thousandths of a core.
+    pub cpu: Option<MilliCores>,
+    /// Bytes.
+    pub memory: Option<Bytes>,
 }
 
 /// How media is cut.

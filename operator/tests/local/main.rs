@@ -140,6 +140,30 @@ fn two_streams_in_one_file_share_a_delivery() {
     assert_eq!(lines["METRICS_URLS"].split(',').count(), 5);
 }
 
+/// What asks nothing of a process is put up with: where a pod runs, how it is
+/// reached, under which host name.
+#[test]
+fn a_stream_with_every_field_set_runs() {
+    let place = run::Place::new("every");
+    fs::write(place.manifest(), include_str!("every-field.yaml")).unwrap();
+    let run = Run::start_in(place, &[]);
+    assert_eq!(run.environment("ingest")["TAKEOVER"], "Always");
+    assert_eq!(run.environment("transcode")["THREADS"], "4");
+    // One ingest, two transcoders, one delivery.
+    assert_eq!(run.lines()["METRICS_URLS"].split(',').count(), 4);
+}
+
+#[test]
+fn a_suspended_stream_has_no_process() {
+    let place = run::Place::new("suspended");
+    let manifest = fs::read_to_string(place.manifest()).unwrap();
+    fs::write(place.manifest(), manifest.replace("spec:", "spec:\n  suspend: true")).unwrap();
+    let run = Run::start_in(place, &[]);
+    let lines = run.lines();
+    assert!(!lines.contains_key("INGEST_PID") && !lines.contains_key("RTMP_URL"), "{lines:?}");
+    assert_eq!(lines["METRICS_URLS"].split(',').count(), 1);
+}
+
 #[test]
 fn help_and_version_are_there() {
     for arguments in [["--help"].as_slice(), &["local", "--help"], &["--version"]] {

@@ -9,10 +9,12 @@ use super::Installation;
 /// are the variables' names, but for Postgres: each program's role has a URL.
 pub const CONNECTIONS_SECRET: &str = "millrace-connections";
 
-/// A variable with a value of its own.
+/// A variable with a value of its own. An empty one is left out, as the API
+/// server does; a variable without a value is empty.
 #[expect(clippy::needless_pass_by_value, reason = "numbers, texts and references alike")]
 pub(crate) fn literal(name: &str, value: impl ToString) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.to_string()), value_from: None }
+    let value = Some(value.to_string()).filter(|value| !value.is_empty());
+    EnvVar { name: name.to_owned(), value, value_from: None }
 }
 
 /// A variable whose value is a connection setting that has to be there.

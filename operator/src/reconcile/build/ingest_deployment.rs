@@ -1,84 +1,93 @@
 //! The Deployment that accepts the publisher.
 
-use std::collections::BTreeMap;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, EnvVar, SecretVolumeSource, Volume, VolumeMount};
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
-use k8s_openapi::api::core::v1::{Container, EnvVar, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-
+use super::certificate_secret::{self, Purpose};
+use super::deployment::{self, Worker};
 use super::environment::{DatabaseRole, common, connection, database, literal, redis};
-use super::{Installation, labels, names, pod};
+use super::{Circumstances, Installation, pod, resources};
+use crate::api::ingest::Protocol;
 use crate::reconcile::validated::ValidatedStream;
 
 /// `app.kubernetes.io/component` of it all.
 pub(super) const COMPONENT: &str = "ingest";
-/// The port publishers connect to.
-pub(super) const RTMP_PORT: i32 = 1935;
+/// The container's port for RTMP.
+const RTMP_PORT: i32 = 1935;
+/// The container's port for RTMPS: the Service's, 443, only root may take.
+const RTMPS_PORT: i32 = 1936;
+/// Where the certificate is. A whole directory, since a single file of a
+/// volume is not renewed in a running pod.
+const CERTIFICATE_DIR: &str = "/etc/millrace/rtmps";
+const CERTIFICATE_VOLUME: &str = "rtmps-certificate";
 
 /// Build it. One pod: two would fight for the stream's log.
-pub fn build(stream: &ValidatedStream, installation: &Installation) -> Deployment {
+pub fn build(
+    stream: &ValidatedStream,
+    installation: &Installation,
+    seen: &Circumstances,
+) -> Deployment {
+    let tls = stream.ingest.protocol == Protocol::Rtmps;
+    let listener = if tls { pod::port("rtmps", RTMPS_PORT) } else { pod::port("rtmp", RTMP_PORT) };
     let container = Container {
         env: Some(environment(stream, installation)),
-        ports: Some(vec![pod::port("rtmp", RTMP_PORT), pod::port("health", pod::HEALTH_PORT)]),
-        resources: Some(resources()),
+        ports: Some(vec![listener, pod::port("health", pod::HEALTH_PORT)]),
+        resources: Some(resources::ingest()),
+        volume_mounts: tls.then(|| vec![certificate_mount()]),
         ..Container::default()
     };
     let container = pod::worker(COMPONENT, installation, container);
-    Deployment {
-        metadata: ObjectMeta {
-            name: Some(names::child(&stream.id, COMPONENT)),
-            namespace: Some(installation.workers_namespace.clone()),
-            labels: Some(labels::of(stream, COMPONENT)),
-            ..ObjectMeta::default()
-        },
-        spec: Some(DeploymentSpec {
-            replicas: Some(i32::from(!stream.suspended)),
-            selector: LabelSelector {
-                match_labels: Some(labels::selector(stream, COMPONENT)),
-                ..LabelSelector::default()
-            },
-            strategy: Some(DeploymentStrategy {
-                type_: Some("Recreate".to_owned()),
-                ..DeploymentStrategy::default()
-            }),
-            template: pod::template(stream, installation, COMPONENT, container),
-            ..DeploymentSpec::default()
-        }),
-        status: None,
+    let mut template = pod::template(stream, installation, COMPONENT, container);
+    if let Some(spec) = &mut template.spec {
+        spec.volumes = tls.then(|| vec![certificate_volume(stream)]);
     }
+    let worker = Worker { component: COMPONENT, replicas: 1, paused: seen.ingest_paused, template };
+    deployment::of(stream, installation, worker)
 }
 
 fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<EnvVar> {
     let ingest = &stream.ingest;
-    let mut env = vec![
-        literal("STREAM_ID", &stream.id),
-        literal("RTMP_PORT", RTMP_PORT),
+    let mut env = vec![literal("STREAM_ID", &stream.id)];
+    env.extend(match ingest.protocol {
+        Protocol::Rtmp => vec![literal("RTMP_PORT", RTMP_PORT)],
+        Protocol::Rtmps => vec![
+            literal("RTMPS_PORT", RTMPS_PORT),
+            literal("RTMPS_CERT_FILE", format!("{CERTIFICATE_DIR}/tls.crt")),
+            literal("RTMPS_KEY_FILE", format!("{CERTIFICATE_DIR}/tls.key")),
+        ],
+    });
+    env.extend([
         literal("HEALTH_PORT", pod::HEALTH_PORT),
         literal("RECONNECT_WINDOW_SECONDS", ingest.reconnect_window.as_secs()),
         literal("MAX_BITRATE_KBPS", ingest.max_bitrate_kbps),
         literal("TAKEOVER", ingest.takeover.as_str()),
+        literal("RING_MEGABYTES", resources::INGEST_RING_MEGABYTES),
         database(DatabaseRole::Worker),
         // There is one of these per stream.
         literal("DATABASE_MAX_CONNECTIONS", 3),
         connection("KAFKA_BROKERS"),
-    ];
+    ]);
     env.extend(redis(&["KEYS", "METRICS"]));
     env.extend(common(installation));
     env
 }
 
-/// A publisher costs about a hundredth of a core; the memory is the ring.
-fn resources() -> ResourceRequirements {
-    let amounts = |cpu: Option<&str>, memory: &str| {
-        let cpu = cpu.map(|cpu| ("cpu".to_owned(), Quantity(cpu.to_owned())));
-        cpu.into_iter()
-            .chain([("memory".to_owned(), Quantity(memory.to_owned()))])
-            .collect::<BTreeMap<_, _>>()
-    };
-    ResourceRequirements {
-        requests: Some(amounts(Some("100m"), "128Mi")),
-        limits: Some(amounts(None, "256Mi")),
-        ..ResourceRequirements::default()
+fn certificate_mount() -> VolumeMount {
+    VolumeMount {
+        name: CERTIFICATE_VOLUME.to_owned(),
+        mount_path: CERTIFICATE_DIR.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    }
+}
+
+fn certificate_volume(stream: &ValidatedStream) -> Volume {
+    Volume {
+        name: CERTIFICATE_VOLUME.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(certificate_secret::name(stream, Purpose::Rtmps)),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
     }
 }

@@ -4,17 +4,30 @@ use std::collections::BTreeMap;
 
 use crate::reconcile::validated::ValidatedStream;
 
-/// The label with the UID of the LiveStream a child belongs to.
-const UID: &str = "millrace.dev/livestream-uid";
+/// The label with the UID of the LiveStream a child belongs to: by it children
+/// are found and pruned.
+pub const UID: &str = "millrace.dev/livestream-uid";
+
+/// The label with the name of that LiveStream.
+pub const NAME: &str = "millrace.dev/livestream";
+
+/// The label with its namespace: a child in the workers namespace can't say it
+/// by where it is.
+pub const NAMESPACE: &str = "millrace.dev/livestream-namespace";
+
+/// The label that says who made an object, and its value on ours.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// See [`MANAGED_BY`].
+pub const MANAGER: &str = "millrace-operator";
 
 /// All labels of a child.
 pub(super) fn of(stream: &ValidatedStream, component: &str) -> BTreeMap<String, String> {
     let mut labels = selector(stream, component);
     labels.extend([
         ("app.kubernetes.io/instance".to_owned(), stream.id.name().to_owned()),
-        ("app.kubernetes.io/managed-by".to_owned(), "millrace-operator".to_owned()),
-        ("millrace.dev/livestream".to_owned(), stream.id.name().to_owned()),
-        ("millrace.dev/livestream-namespace".to_owned(), stream.id.namespace().to_owned()),
+        (MANAGED_BY.to_owned(), MANAGER.to_owned()),
+        (NAME.to_owned(), stream.id.name().to_owned()),
+        (NAMESPACE.to_owned(), stream.id.namespace().to_owned()),
     ]);
     labels
 }

@@ -7,15 +7,21 @@ use sha2::{Digest, Sha256};
 /// `<name>-<hash of the stream id>-<role>`: at most 40 + 1 + 8 + 1 + 9 = 59
 /// characters, so that it is a DNS label. The whole namespace would not fit,
 /// and `a-b` + `c` must not meet `a` + `b-c`.
-pub(super) fn child(stream: &StreamId, role: &str) -> String {
+pub(crate) fn child(stream: &StreamId, role: &str) -> String {
     let digest = hex::encode(Sha256::digest(stream.as_str()));
     let short = digest.get(..8).unwrap_or_default();
     format!("{}-{short}-{role}", stream.name())
 }
 
 /// The Secret with the publish keys, in the stream's own namespace.
-pub(super) fn publish_keys(stream: &StreamId) -> String {
+pub(crate) fn publish_keys(stream: &StreamId) -> String {
     format!("{}-publish-keys", stream.name())
+}
+
+/// The Service that is the local name of the ingest, in the stream's own
+/// namespace.
+pub(crate) fn local_name(stream: &StreamId) -> String {
+    format!("{}-rtmp", stream.name())
 }
 
 #[cfg(test)]

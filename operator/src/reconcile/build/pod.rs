@@ -2,8 +2,9 @@
 //! farewell to lost nodes.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, HTTPGetAction, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, SeccompProfile, SecurityContext, Toleration,
+    Capabilities, Container, ContainerPort, HTTPGetAction, LocalObjectReference,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
+    Toleration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -35,6 +36,7 @@ pub(super) fn worker(component: &str, installation: &Installation, own: Containe
     Container {
         name: component.to_owned(),
         image: Some(installation.image.clone()),
+        image_pull_policy: Some(installation.image_pull_policy.clone()),
         command: Some(vec![format!("/usr/local/bin/millrace-{component}")]),
         readiness_probe: Some(probe("/health/ready", 2, 1)),
         liveness_probe: Some(probe("/health/live", 10, 6)),
@@ -81,6 +83,7 @@ pub(super) fn template(
         }),
         spec: Some(PodSpec {
             containers: vec![container],
+            image_pull_secrets: pull_secrets(installation),
             service_account_name: Some(installation.service_account.clone()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
@@ -97,6 +100,15 @@ pub(super) fn template(
             ..PodSpec::default()
         }),
     }
+}
+
+fn pull_secrets(installation: &Installation) -> Option<Vec<LocalObjectReference>> {
+    let secrets: Vec<_> = installation
+        .image_pull_secrets
+        .iter()
+        .map(|name| LocalObjectReference { name: name.clone() })
+        .collect();
+    (!secrets.is_empty()).then_some(secrets)
 }
 
 fn lost_node(taint: &str) -> Toleration {

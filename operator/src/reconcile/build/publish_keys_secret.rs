@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use millrace_media::id::PublishKey;
 
-use super::{labels, names};
+use super::{metadata, names};
 use crate::reconcile::validated::ValidatedStream;
 
 /// A stream's publish keys by name.
@@ -53,14 +53,11 @@ pub fn build(stream: &ValidatedStream, keys: &StreamKeys) -> Secret {
     }
     Secret {
         metadata: ObjectMeta {
-            name: Some(names::publish_keys(&stream.id)),
-            namespace: Some(stream.id.namespace().to_owned()),
-            labels: Some(labels::of(stream, "publish-keys")),
-            annotations: Some(annotations),
-            ..ObjectMeta::default()
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..metadata::of_own(stream, "publish-keys", names::publish_keys(&stream.id))
         },
         type_: Some("millrace.dev/publish-keys".to_owned()),
-        data: Some(data),
+        data: (!data.is_empty()).then_some(data),
         ..Secret::default()
     }
 }

@@ -2,52 +2,65 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, PodTemplateSpec, ResourceRequirements, Toleration,
+    Container, EnvVar, PersistentVolumeClaimVolumeSource, PodSpec, Toleration,
+    TopologySpreadConstraint, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::deployment::{self, Worker};
 use super::environment::{common, connection, literal, object_store, redis};
-use super::{Installation, labels, names, pod};
-use crate::api::transcode::{ResourceAmounts, Resources, Scheduling};
+use super::installation::MediaVolume;
+use super::{Circumstances, Installation, Transcoders, labels, pod, resources};
+use crate::api::transcode::{Idle, Scheduling};
 use crate::reconcile::validated::ValidatedStream;
 
 /// `app.kubernetes.io/component` of it all.
 const COMPONENT: &str = "transcode";
+const MEDIA_VOLUME: &str = "media";
+/// The autoscaler may take the node away at any time, whatever else it thinks
+/// of such a pod: another one replays from the checkpoint. This never changes,
+/// so neither does the template.
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 
 /// Build it.
-pub fn build(stream: &ValidatedStream, installation: &Installation) -> Deployment {
+pub fn build(
+    stream: &ValidatedStream,
+    installation: &Installation,
+    seen: &Circumstances,
+) -> Deployment {
+    let media = installation.media_volume.as_ref();
     let container = Container {
         env: Some(environment(stream, installation)),
         ports: Some(vec![pod::port("health", pod::HEALTH_PORT)]),
-        resources: Some(resources(&stream.transcode.resources)),
+        resources: Some(resources::transcode(stream, installation.mock_ffmpeg)),
+        volume_mounts: media.map(|volume| vec![mount(volume)]),
         ..Container::default()
     };
     let container = pod::worker(COMPONENT, installation, container);
-    let template = pod::template(stream, installation, COMPONENT, container);
-    Deployment {
-        metadata: ObjectMeta {
-            name: Some(names::child(&stream.id, COMPONENT)),
-            namespace: Some(installation.workers_namespace.clone()),
-            labels: Some(labels::of(stream, COMPONENT)),
-            ..ObjectMeta::default()
-        },
-        spec: Some(DeploymentSpec {
-            replicas: Some(if stream.suspended { 0 } else { stream.transcode.replicas }),
-            selector: LabelSelector {
-                match_labels: Some(labels::selector(stream, COMPONENT)),
-                ..LabelSelector::default()
-            },
-            strategy: Some(DeploymentStrategy {
-                type_: Some("Recreate".to_owned()),
-                ..DeploymentStrategy::default()
-            }),
-            template: scheduled(template, &stream.transcode.scheduling),
-            ..DeploymentSpec::default()
-        }),
-        status: None,
+    let mut template = pod::template(stream, installation, COMPONENT, container);
+    let safe = BTreeMap::from([(SAFE_TO_EVICT.to_owned(), "true".to_owned())]);
+    template.metadata.get_or_insert_default().annotations = Some(safe);
+    let spec = template.spec.get_or_insert_default();
+    spec.volumes = media.map(|volume| vec![claim(volume)]);
+    schedule(spec, &stream.transcode.scheduling);
+    if stream.transcode.replicas > 1 {
+        spec.topology_spread_constraints = Some(apart(stream));
+    }
+    let worker = Worker {
+        component: COMPONENT,
+        replicas: replicas(stream, seen),
+        paused: seen.transcode_paused,
+        template,
+    };
+    deployment::of(stream, installation, worker)
+}
+
+fn replicas(stream: &ValidatedStream, seen: &Circumstances) -> i32 {
+    match (stream.transcode.idle, seen.transcoders) {
+        (Idle::ScaleToZero, Transcoders::Asleep) => 0,
+        _ => stream.transcode.replicas,
     }
 }
 
@@ -77,37 +90,55 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
     env
 }
 
-fn resources(resources: &Resources) -> ResourceRequirements {
-    let amounts = |amounts: &ResourceAmounts| {
-        let pairs = [("cpu", &amounts.cpu), ("memory", &amounts.memory)];
-        let map: BTreeMap<_, _> = pairs
-            .into_iter()
-            .filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount.clone()?))))
-            .collect();
-        (!map.is_empty()).then_some(map)
-    };
-    ResourceRequirements {
-        requests: amounts(&resources.requests),
-        limits: amounts(&resources.limits),
-        ..ResourceRequirements::default()
+/// The spec's scheduling.
+fn schedule(spec: &mut PodSpec, scheduling: &Scheduling) {
+    spec.node_selector =
+        (!scheduling.node_selector.is_empty()).then(|| scheduling.node_selector.clone());
+    spec.priority_class_name.clone_from(&scheduling.priority_class_name);
+    spec.tolerations.get_or_insert_default().extend(scheduling.tolerations.iter().map(|t| {
+        Toleration {
+            key: (!t.key.is_empty()).then(|| t.key.clone()),
+            operator: Some(t.operator.as_str().to_owned()),
+            value: (!t.value.is_empty()).then(|| t.value.clone()),
+            effect: t.effect.map(|effect| effect.as_str().to_owned()),
+            ..Toleration::default()
+        }
+    }));
+}
+
+/// Two transcoders of a stream on one node are lost together. Rather that than
+/// only one, though: a cluster of one node runs both.
+fn apart(stream: &ValidatedStream) -> Vec<TopologySpreadConstraint> {
+    ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        .into_iter()
+        .map(|key| TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: key.to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(LabelSelector {
+                match_labels: Some(labels::selector(stream, COMPONENT)),
+                ..LabelSelector::default()
+            }),
+            ..TopologySpreadConstraint::default()
+        })
+        .collect()
+}
+
+fn mount(volume: &MediaVolume) -> VolumeMount {
+    VolumeMount {
+        name: MEDIA_VOLUME.to_owned(),
+        mount_path: volume.path.clone(),
+        ..VolumeMount::default()
     }
 }
 
-/// The template with the spec's scheduling in it.
-fn scheduled(mut template: PodTemplateSpec, scheduling: &Scheduling) -> PodTemplateSpec {
-    if let Some(spec) = &mut template.spec {
-        spec.node_selector =
-            (!scheduling.node_selector.is_empty()).then(|| scheduling.node_selector.clone());
-        spec.priority_class_name.clone_from(&scheduling.priority_class_name);
-        spec.tolerations.get_or_insert_default().extend(scheduling.tolerations.iter().map(|t| {
-            Toleration {
-                key: (!t.key.is_empty()).then(|| t.key.clone()),
-                operator: Some(t.operator.as_str().to_owned()),
-                value: (!t.value.is_empty()).then(|| t.value.clone()),
-                effect: t.effect.map(|effect| effect.as_str().to_owned()),
-                ..Toleration::default()
-            }
-        }));
+fn claim(volume: &MediaVolume) -> Volume {
+    Volume {
+        name: MEDIA_VOLUME.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: volume.claim.clone(),
+            ..PersistentVolumeClaimVolumeSource::default()
+        }),
+        ..Volume::default()
     }
-    template
 }

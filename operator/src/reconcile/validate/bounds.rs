@@ -16,10 +16,12 @@ pub(super) fn label(field: &str, text: &str, max: usize) -> Result<(), InvalidSp
     if text.len() <= max && is_label(text) {
         return Ok(());
     }
-    let shown: String = text.chars().take(80).collect();
     Err(invalid(
         field,
-        format!("{shown:?} is not a DNS label (a-z, 0-9 and -) of at most {max} characters"),
+        format!(
+            "{:?} is not a DNS label (a-z, 0-9 and -) of at most {max} characters",
+            shown(text)
+        ),
     ))
 }
 
@@ -28,8 +30,7 @@ pub(super) fn subdomain(field: &str, text: &str) -> Result<(), InvalidSpec> {
     if text.len() <= 253 && text.split('.').all(is_label) {
         return Ok(());
     }
-    let shown: String = text.chars().take(80).collect();
-    Err(invalid(field, format!("{shown:?} is not a DNS name of at most 253 characters")))
+    Err(invalid(field, format!("{:?} is not a DNS name of at most 253 characters", shown(text))))
 }
 
 fn is_label(text: &str) -> bool {
@@ -38,6 +39,48 @@ fn is_label(text: &str) -> bool {
     bytes.first().is_some_and(good)
         && bytes.last().is_some_and(good)
         && bytes.iter().all(|b| good(b) || *b == b'-')
+}
+
+/// The key of a label or taint: a name of at most 63 characters, with a DNS
+/// name and `/` before it or without.
+pub(super) fn qualified_name(field: &str, text: &str) -> Result<(), InvalidSpec> {
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    if let Some(prefix) = prefix {
+        subdomain(field, prefix)?;
+    }
+    if is_label_text(name) && !name.is_empty() {
+        return Ok(());
+    }
+    Err(invalid(field, format!("{:?} is not the key of a label", shown(text))))
+}
+
+/// The value of a label or taint; may be empty.
+pub(super) fn label_value(field: &str, text: &str) -> Result<(), InvalidSpec> {
+    if is_label_text(text) {
+        return Ok(());
+    }
+    Err(invalid(
+        field,
+        format!(
+            "{:?} is not the value of a label (A-Z, a-z, 0-9, -, _ and ., at most 63 characters)",
+            shown(text)
+        ),
+    ))
+}
+
+fn is_label_text(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    text.len() <= 63
+        && ends.into_iter().flatten().all(u8::is_ascii_alphanumeric)
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 /// A number of a range.

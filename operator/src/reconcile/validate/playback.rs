@@ -16,6 +16,12 @@ pub(super) fn validate(playback: &Playback) -> Result<ValidatedPlayback, Invalid
     if let Some(secret) = &tls_secret {
         subdomain("spec.playback.tls.secretName", secret)?;
     }
+    if tls_secret.is_some() && matches!(route, Some(Route::Gateway(_))) {
+        return Err(invalid(
+            "spec.playback.tls",
+            "excludes gateway, which is set: the certificate is that of the Gateway's listener",
+        ));
+    }
     let Some(hostname) = playback.hostname.clone() else {
         if route.is_some() || tls_secret.is_some() {
             return Err(invalid(

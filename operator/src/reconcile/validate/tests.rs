@@ -54,7 +54,13 @@ fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
     vec![
         (json!({ "broadcaster": "" }), "spec.broadcaster", "DNS label"),
         (json!({ "broadcaster": "Acme Inc" }), "spec.broadcaster", "DNS label"),
-        (with("ingest", json!({ "protocol": "RTMPS" })), "spec.ingest.protocol", "not supported"),
+        (with("ingest", json!({ "protocol": "RTMPS" })), "spec.ingest.tls", "missing"),
+        (with("ingest", json!({ "tls": { "secretName": "a" } })), "spec.ingest.tls", "for RTMPS"),
+        (
+            with("ingest", json!({ "protocol": "RTMPS", "tls": { "secretName": "A b" } })),
+            "spec.ingest.tls.secretName",
+            "DNS name",
+        ),
         (
             with("ingest", json!({ "reconnectWindow": "500ms" })),
             "spec.ingest.reconnectWindow",
@@ -118,6 +124,60 @@ fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
             "bytes",
         ),
         (
+            with("transcode", json!({ "resources": { "requests": { "memory": "9999999999Ti" } } })),
+            "spec.transcode.resources.requests.memory",
+            "bytes",
+        ),
+        (
+            with(
+                "transcode",
+                json!({ "resources": { "requests": { "cpu": "1.5" }, "limits": { "cpu": "1400m" } } }),
+            ),
+            "spec.transcode.resources.requests.cpu",
+            "above the limit",
+        ),
+        (
+            with(
+                "transcode",
+                json!({ "resources": { "requests": { "memory": "1Gi" }, "limits": { "memory": "1G" } } }),
+            ),
+            "spec.transcode.resources.requests.memory",
+            "above the limit",
+        ),
+        (
+            with("transcode", json!({ "scheduling": { "nodeSelector": { "a b": "c" } } })),
+            "spec.transcode.scheduling.nodeSelector[a b]",
+            "key of a label",
+        ),
+        (
+            with("transcode", json!({ "scheduling": { "nodeSelector": { "a": "-c" } } })),
+            "spec.transcode.scheduling.nodeSelector[a]",
+            "value of a label",
+        ),
+        (
+            with("transcode", json!({ "scheduling": { "tolerations": [{ "value": "a" }] } })),
+            "spec.transcode.scheduling.tolerations[0].key",
+            "missing",
+        ),
+        (
+            with(
+                "transcode",
+                json!({ "scheduling": { "tolerations": [{ "key": "a.b/c/d", "operator": "Exists" }] } }),
+            ),
+            "spec.transcode.scheduling.tolerations[0].key",
+            "key of a label",
+        ),
+        (
+            with(
+                "transcode",
+                json!({ "scheduling": { "tolerations": [
+                    { "key": "a", "operator": "Exists", "value": "b" },
+                ] } }),
+            ),
+            "spec.transcode.scheduling.tolerations[0].value",
+            "Equal",
+        ),
+        (
             with("transcode", json!({ "scheduling": { "priorityClassName": "A_b" } })),
             "spec.transcode.scheduling.priorityClassName",
             "DNS name",
@@ -159,6 +219,17 @@ fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
             ),
             "spec.playback.gateway",
             "excludes",
+        ),
+        (
+            with(
+                "playback",
+                json!({
+                    "hostname": "a.example", "tls": { "secretName": "a" },
+                    "gateway": { "name": "g", "namespace": "n" },
+                }),
+            ),
+            "spec.playback.tls",
+            "listener",
         ),
     ]
 }
