@@ -41,6 +41,7 @@ if command -v go >/dev/null; then export S3=1; else
   export CLUSTER=0
   echo "No go to build them with: S3 and the Kubernetes API server, and their tests, are left out"
 fi
+export TEST_KUBECONFIG=none
 # Minutes of Go, the first time: beside those of Rust. In a group of its own, so that all of it ends.
 if [ "${CLUSTER:-1}" = 1 ]; then
   set -m; tests/cluster/build.sh lean >"$run/cluster.log" 2>&1 </dev/null & builder=$!; set +m

@@ -27,6 +27,8 @@ start() { # PROGRAM
   kube-apiserver) flags=(
     --etcd-servers "http://127.0.0.1:$((port + 1))" --bind-address 127.0.0.1 --advertise-address 127.0.0.1
     --secure-port "$port" --service-cluster-ip-range 10.96.0.0/16 --endpoint-reconciler-type none
+    # Some real clusters have it: who makes an owner wait for a child needs the right to.
+    --enable-admission-plugins OwnerReferencesPermissionEnforcement
     --authorization-mode RBAC --client-ca-file "$dir/pki/ca.crt"
     --tls-cert-file "$dir/pki/kube-apiserver.crt" --tls-private-key-file "$dir/pki/kube-apiserver.key"
     --service-account-issuer https://kubernetes.default.svc.cluster.local

@@ -5,6 +5,7 @@
 //! RTMP and HTTP. It knows no inside of the programs it starts.
 
 pub mod clip;
+pub mod cluster;
 pub mod counter;
 pub mod ending;
 pub mod events;
