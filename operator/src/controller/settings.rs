@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
-use axum::http::header::USER_AGENT;
 use kube::Client;
 use millrace_platform::config::{ConfigError, Env};
 
@@ -74,8 +72,8 @@ impl Settings {
         config.read_timeout = Some(READ_TIMEOUT);
         config.write_timeout = Some(READ_TIMEOUT);
         // By it the API server's audit log tells our requests from others'.
-        let agent = HeaderValue::from_static(concat!("millrace-operator/", env!("CARGO_PKG_VERSION")));
-        config.headers.push((USER_AGENT, agent));
+        let agent = concat!("millrace-operator/", env!("CARGO_PKG_VERSION"));
+        config.headers.push(("user-agent".parse()?, agent.parse()?));
         Ok(Client::try_from(config)?)
     }
 }
