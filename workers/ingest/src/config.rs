@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use millrace_media::id::StreamId;
 use millrace_platform::config::{
-    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, Problem, RedisConfig,
-    Setting, TelemetryConfig,
+    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, Problem, RedisConfig, Setting,
+    TelemetryConfig,
 };
 
 use crate::seat::Takeover;

@@ -74,7 +74,9 @@ impl Tls {
         socket: TcpStream,
         stranger: &Stranger,
     ) -> Result<TlsStream<TcpStream>, NotSecured> {
-        timeout(HANDSHAKE, self.shake_hands(socket, stranger)).await.unwrap_or(Err(NotSecured::Late))
+        timeout(HANDSHAKE, self.shake_hands(socket, stranger))
+            .await
+            .unwrap_or(Err(NotSecured::Late))
     }
 
     async fn shake_hands(

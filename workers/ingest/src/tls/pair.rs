@@ -106,11 +106,10 @@ impl TlsFiles {
             .collect::<Result<_, _>>()
             .map_err(|source| self.no_certificate(source))?;
         let first = chain.first().ok_or_else(|| self.no_certificate(pem::Error::NoItemsFound))?;
-        let not_after = not_after(first)
-            .ok_or_else(|| BadPair::NoCertificate { path: certificate.clone() })?;
-        let private = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|source| {
-            BadPair::Pem { path: key.clone(), what: "private key", source }
-        })?;
+        let not_after =
+            not_after(first).ok_or_else(|| BadPair::NoCertificate { path: certificate.clone() })?;
+        let private = PrivateKeyDer::from_pem_slice(&contents.key)
+            .map_err(|source| BadPair::Pem { path: key.clone(), what: "private key", source })?;
         let fits = CertifiedKey::from_der(chain, private, &provider());
         let key = fits.map_err(|source| {
             let (key, certificate) = (key.clone(), certificate.clone());
