@@ -236,7 +236,6 @@ async fn a_stopping_process_tells_a_publisher_behind_tls_why() {
     let (mut publisher, _) =
         tls::publish(&secure.ingest.rtmp, &secure.certificate, &[&TLS13], &key).await;
     publisher.configs().await;
-    secure.keyframes(1, 0).await;
     assert_eq!(secure.ingest.terminate().await, 0);
     assert_eq!(publisher.status().await.as_deref(), Some("NetStream.Publish.Failed"));
 }
