@@ -227,6 +227,26 @@ async fn viewers_are_counted_again_when_redis_is_back_and_recorded_meanwhile() {
 }
 
 #[tokio::test]
+async fn viewers_are_counted_again_after_redis_vanished_without_a_word() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let wire = Wire::to(world.redis_address()).await;
+    let replica = world.replica_with(world.settings(&format!("redis://{}", wire.address))).await;
+    beacon(&replica, &feed, json!({"event": "join", "rendition": "720p"}), 'a').await;
+    until_watched(&world, 1, &[("720p", 1)]).await;
+
+    wire.hush();
+    beacon(&replica, &feed, json!({"event": "join", "rendition": "480p"}), 'b').await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(audience(&world).await.viewers, 1);
+
+    // The connections that fell silent stay so.
+    wire.mend();
+    until_watched(&world, 2, &[("480p", 1), ("720p", 1)]).await;
+}
+
+#[tokio::test]
 async fn what_viewers_did_while_postgres_was_away_is_recorded_when_it_is_back() {
     let world = World::with_postgres().await;
     let mut feed = world.feed().await;
