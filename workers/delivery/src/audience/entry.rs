@@ -36,6 +36,8 @@ pub(super) struct Entry {
     /// Not reported yet.
     sign: Option<Sign>,
     reported: Option<Reported>,
+    /// Last sign of it and whether it left, as last told as [`Known`].
+    noted: Option<(i64, bool)>,
 }
 
 /// When and on which rung a viewer was reported last.
@@ -77,6 +79,7 @@ impl Entry {
             watch_ms: None,
             sign: None,
             reported: None,
+            noted: None,
         };
         entry.update(sighting, now);
         entry
@@ -141,12 +144,20 @@ impl Entry {
         self.known(report, visit)
     }
 
-    /// A report was not taken: it is made again. What is known here alone;
-    /// none of a guess, which somebody else may know by name.
+    /// A report was not taken: it is made again. What is known here alone, as
+    /// often as it would be reported; none of a guess, which somebody else may
+    /// know by name.
     pub(super) fn put_back(&mut self, report: &Report) -> Option<Known> {
         self.more_stalls = max(self.more_stalls, report.more_stalls);
         self.sign.get_or_insert(report.sign);
         self.reported = None;
+        let left = report.sign == Sign::Left;
+        let is_news = self.noted.is_none_or(|(seen_ms, as_left)| {
+            as_left != left || self.seen_ms.saturating_sub(seen_ms) >= REPORT
+        });
+        if report.sign == Sign::Guessed || !is_news {
+            return None;
+        }
         let visit = Visit {
             joined_ms: self.joined_ms,
             broadcast: self.broadcast,
@@ -158,15 +169,17 @@ impl Entry {
             new_stalls: 0,
             new_dropped_frames: 0,
         };
-        (report.sign != Sign::Guessed).then(|| self.known(report, visit))
+        Some(self.known(report, visit))
     }
 
-    fn known(&self, report: &Report, visit: Visit) -> Known {
+    fn known(&mut self, report: &Report, visit: Visit) -> Known {
+        let left = report.sign == Sign::Left;
+        self.noted = Some((self.seen_ms, left));
         let since = elapsed(visit.joined_ms, self.seen_ms);
         Known {
             viewer: report.viewer.clone(),
             source: self.source,
-            left: report.sign == Sign::Left,
+            left,
             seen_ms: max(self.seen_ms, visit.joined_ms),
             watch_ms: self.watch_ms.map_or(since, |told| told.min(since + GIVEN * 1_000)),
             visit,

@@ -111,6 +111,25 @@ fn what_was_not_taken_is_reported_again_and_told_as_known_here() {
 }
 
 #[test]
+fn while_nothing_is_taken_a_viewer_is_told_of_as_often_as_it_would_be_reported() {
+    let mut table = Table::new(10);
+    let mut told = Vec::new();
+    for second in 0..40 {
+        let now = NOW + second * 1_000;
+        // It watches for 25 s and leaves; its reports are never taken.
+        let sign = if second == 25 { Sign::Left } else { Sign::Seen };
+        if second <= 25 {
+            table.see(&stream(), Sighting { sign, ..seen("viewer-1", "720p") }, now);
+        }
+        for report in due(&mut table, now) {
+            let known = table.put_back(&stream(), &report);
+            told.extend(known.map(|known| (second, known.left)));
+        }
+    }
+    assert_eq!(told, [(0, false), (10, false), (20, false), (25, true)]);
+}
+
+#[test]
 fn a_players_word_is_bounded() {
     let mut table = Table::new(10);
     let liar = || Sighting {
