@@ -14,8 +14,8 @@ const REPORT: i64 = 9_500;
 /// A guess is a viewer when it asked over this time, ms: one look is none, and
 /// a player that is known by name has said so by then.
 const GUESS: i64 = 10_000;
-/// What a player's word for its figures is worth: stalls and dropped frames
-/// grow by at most so many a second, and this many seconds are given.
+/// What a player's word for its figures is worth: of a whole visit at most so
+/// many stalls and dropped frames a second, and this many seconds are given.
 const STALLS: u64 = 1;
 const DROPPED: u64 = 120;
 const GIVEN: u64 = 15;
@@ -86,11 +86,10 @@ impl Entry {
     }
 
     pub(super) fn update(&mut self, sighting: Sighting, now: i64) {
-        let seconds = GIVEN + elapsed(self.seen_ms, now) / 1_000;
-        let stalls = u64::from(self.stalls) + STALLS * seconds;
-        let stalls = sighting.stalls.min(u32::try_from(stalls).unwrap_or(u32::MAX));
-        let dropped = self.dropped_frames.saturating_add(DROPPED * seconds);
-        self.stalls = max(self.stalls, stalls);
+        let seconds = GIVEN + elapsed(self.joined_ms, now) / 1_000;
+        let stalls = u32::try_from(STALLS * seconds).unwrap_or(u32::MAX);
+        let dropped = DROPPED * seconds;
+        self.stalls = max(self.stalls, sighting.stalls.min(stalls));
         self.dropped_frames = max(self.dropped_frames, sighting.dropped_frames.min(dropped));
         // Told with many requests, an empty buffer is one all the same.
         self.more_stalls = max(self.more_stalls, sighting.more_stalls.min(1));
