@@ -111,7 +111,7 @@ impl Entry {
             || self.reported.as_ref().is_none_or(|last| {
                 // A guess may stand for several, each on its own rung.
                 let moved = sign == Sign::Seen && last.rendition != self.rendition;
-                moved || now.saturating_sub(last.at) >= REPORT
+                moved || is_due(last.at, now)
             });
         if !news {
             return None;
@@ -152,7 +152,7 @@ impl Entry {
         self.reported = None;
         let left = report.sign == Sign::Left;
         let is_news = self.noted.is_none_or(|(seen_ms, as_left)| {
-            as_left != left || self.seen_ms.saturating_sub(seen_ms) >= REPORT
+            as_left != left || is_due(seen_ms, self.seen_ms)
         });
         if report.sign == Sign::Guessed || !is_news {
             return None;
@@ -184,6 +184,11 @@ impl Entry {
             visit,
         }
     }
+}
+
+/// It is long enough after `last`; or before it, on a clock that stepped back.
+fn is_due(last: i64, now: i64) -> bool {
+    !(0..REPORT).contains(&now.saturating_sub(last))
 }
 
 /// Milliseconds from one time to a later one.

@@ -63,6 +63,15 @@ fn many_requests_of_a_viewer_are_one_report_in_ten_seconds() {
 }
 
 #[test]
+fn a_clock_that_steps_back_delays_no_report() {
+    let mut table = Table::new(10);
+    table.see(&stream(), seen("viewer-1", "720p"), NOW);
+    assert_eq!(due(&mut table, NOW).len(), 1);
+    table.see(&stream(), seen("viewer-1", "720p"), NOW - 3_600_000);
+    assert_eq!(due(&mut table, NOW - 3_600_000).len(), 1);
+}
+
+#[test]
 fn news_is_reported_at_once() {
     let mut table = Table::new(10);
     table.see(&stream(), seen("viewer-1", "720p"), NOW);
