@@ -4,7 +4,7 @@ use std::cmp::max;
 
 use millrace_media::id::{BroadcastId, RenditionName};
 use millrace_platform::postgres::sessions::SessionSource;
-use millrace_platform::redis::viewers::{Report, Sign, Viewer, Visit};
+use millrace_platform::redis::viewers::{Report, Settled, Sign, Viewer, Visit};
 
 use super::sighting::Sighting;
 
@@ -36,6 +36,8 @@ pub(super) struct Entry {
     /// Not reported yet.
     sign: Option<Sign>,
     reported: Option<Reported>,
+    /// What all knew when a report was last taken.
+    settled: Settled,
     /// Last sign of it and whether it left, as last told as [`Known`].
     noted: Option<(i64, bool)>,
 }
@@ -79,6 +81,7 @@ impl Entry {
             watch_ms: None,
             sign: None,
             reported: None,
+            settled: Settled::default(),
             noted: None,
         };
         entry.update(sighting, now);
@@ -129,6 +132,7 @@ impl Entry {
             stalls: self.stalls,
             more_stalls: std::mem::take(&mut self.more_stalls),
             dropped_frames: self.dropped_frames,
+            settled: self.settled.clone(),
         })
     }
 
@@ -140,6 +144,7 @@ impl Entry {
     /// A report was taken, and this is what all know.
     pub(super) fn settle(&mut self, report: &Report, visit: Visit) -> Known {
         self.joined_ms = visit.joined_ms;
+        self.settled = visit.settled();
         self.known(report, visit)
     }
 
@@ -161,9 +166,9 @@ impl Entry {
             joined_ms: self.joined_ms,
             broadcast: self.broadcast,
             rendition: report.rendition.clone(),
-            rung_changes: 0,
-            stalls: report.stalls.saturating_add(report.more_stalls),
-            dropped_frames: report.dropped_frames,
+            rung_changes: self.settled.rung_changes,
+            stalls: max(self.settled.stalls, report.stalls).saturating_add(report.more_stalls),
+            dropped_frames: max(self.settled.dropped_frames, report.dropped_frames),
             rendition_before: None,
             new_stalls: 0,
             new_dropped_frames: 0,

@@ -18,7 +18,7 @@ use super::{Redis, RedisError};
 use crate::config::Installation;
 use crate::names::redis_keys::ViewerKeys;
 
-pub use report::{InvalidViewer, Report, Sign, Viewer, Visit};
+pub use report::{InvalidViewer, Report, Settled, Sign, Viewer, Visit};
 
 /// A viewer not seen for this long is gone.
 pub const IDLE: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 use millrace_media::id::BroadcastId;
 use millrace_platform::postgres::sessions::SessionSource;
-use millrace_platform::redis::viewers::Sign;
+use millrace_platform::redis::viewers::{Settled, Sign};
 use uuid::Uuid;
 
 use super::*;
@@ -136,6 +136,26 @@ fn while_nothing_is_taken_a_viewer_is_told_of_as_often_as_it_would_be_reported()
         }
     }
     assert_eq!(told, [(0, false), (10, false), (20, false), (25, true)]);
+}
+
+#[test]
+fn what_all_knew_goes_with_the_next_report() {
+    let mut table = Table::new(10);
+    table.see(&stream(), seen("viewer-1", "720p"), NOW);
+    let [first] = &due(&mut table, NOW)[..] else { panic!() };
+    assert_eq!(first.settled, Settled::default());
+    let known = Visit { rung_changes: 4, stalls: 7, ..visit(first, NOW) };
+    table.settle(&stream(), first, Some(known.clone()));
+    table.see(&stream(), seen("viewer-1", "480p"), NOW + 1_000);
+    let [second] = &due(&mut table, NOW + 1_000)[..] else { panic!() };
+    assert_eq!(second.settled, known.settled());
+    // Nor does what is known here alone go back behind it.
+    table.put_back(&stream(), second);
+    let [again] = &due(&mut table, NOW + 11_000)[..] else { panic!() };
+    assert_eq!(again.settled, known.settled());
+    table.see(&stream(), seen("viewer-1", "480p"), NOW + 12_000);
+    let alone = table.put_back(&stream(), again).unwrap().visit;
+    assert_eq!((alone.rung_changes, alone.stalls), (4, 7));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 -- After prune.lua. Notes viewers who were seen, guessed or left.
 --
--- ARGV: 2 life of the keys (s), then ten for each viewer: name, "seen", "guess"
---       or "left", the guess it makes unnecessary (or ""), joined (if it is
---       new), broadcast, rung (or "-"), stalls in all, stalls more, dropped
---       frames in all, last seen (unix s)
+-- ARGV: 2 life of the keys (s), then fourteen for each viewer: name, "seen",
+--       "guess" or "left", the guess it makes unnecessary (or ""), joined (if
+--       it is new), broadcast, rung (or "-"), stalls in all, stalls more,
+--       dropped frames in all, last seen (unix s); and for a visit that is
+--       forgotten here its rung (or "-"), changes, stalls and dropped frames
 -- Returns for each {"covered"} (a guess that is unnecessary) or {joined,
 -- broadcast, rung, changes, stalls, dropped, rung before, stalls new, dropped new}.
 local answers = {}
-for i = 3, #ARGV, 10 do
+for i = 3, #ARGV, 14 do
   local viewer, sign, covers, seen = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 9]
   if covers ~= '' then
     redis.call('ZADD', KEYS[4], 'GT', seen, covers)
@@ -23,7 +24,10 @@ for i = 3, #ARGV, 10 do
       forget(viewer)
       visit = nil
     end
-    visit = visit or { ARGV[i + 3], ARGV[i + 4], '-', '0', '0', '0' }
+    if not visit then
+      visit = { ARGV[i + 3], ARGV[i + 4], unpack(ARGV, i + 10, i + 13) }
+      count(visit[3], 1)
+    end
     local rung, before = ARGV[i + 5], visit[3]
     if rung == '-' then rung = before end
     if rung ~= before then
