@@ -156,9 +156,9 @@ impl Entry {
         self.sign.get_or_insert(report.sign);
         self.reported = None;
         let left = report.sign == Sign::Left;
-        let is_news = self.noted.is_none_or(|(seen_ms, as_left)| {
-            as_left != left || is_due(seen_ms, self.seen_ms)
-        });
+        let is_news = self
+            .noted
+            .is_none_or(|(seen_ms, as_left)| as_left != left || is_due(seen_ms, self.seen_ms));
         if report.sign == Sign::Guessed || !is_news {
             return None;
         }

@@ -64,11 +64,12 @@ impl Viewers {
 
     fn script_keys(&self, stream: &StreamId) -> Vec<String> {
         let keys = self.keys(stream);
-        vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered()]
+        vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered(), keys.left()]
     }
 
     /// Notes viewers of a stream; says what is known of each visit then, none
-    /// for a guess that is unnecessary. Forgets who is gone now.
+    /// for a guess that is unnecessary and for a sign from before it left, which
+    /// comes late. Forgets who is gone now.
     pub async fn report(
         &self,
         stream: &StreamId,

@@ -152,6 +152,22 @@ async fn a_viewer_who_leaves_is_not_counted_and_comes_back_as_another_visit() {
 }
 
 #[tokio::test]
+async fn a_sign_from_before_a_viewer_left_that_is_told_later_brings_it_not_back() {
+    for sign in [Sign::Seen, Sign::Guessed] {
+        let world = World::new();
+        let seen = Report { sign, ..world.seen("viewer-1", Some("720p")) };
+        world.report(seen.clone(), 1_000).await;
+        let late = Report { seen_s: 1_004, ..seen.clone() };
+        world.report(Report { sign: Sign::Left, ..seen.clone() }, 1_005).await;
+        let told = world.viewers.report(&world.stream, &[late], 1_009).await.unwrap();
+        assert_eq!((told, world.audience(1_009).await), (vec![None], audience(0, &[])));
+        // What it does afterwards counts.
+        assert!(world.report(seen, 1_010).await.is_some());
+        assert_eq!(world.audience(1_010).await, audience(1, &[("720p", 1)]));
+    }
+}
+
+#[tokio::test]
 async fn replicas_agree_when_a_viewer_joined_and_what_it_did() {
     let world = World::new();
     let mut first = world.seen("viewer-1", Some("720p"));

@@ -1,6 +1,7 @@
 -- In front of the other scripts: forgets who was not seen for too long.
 --
--- KEYS: 1 viewers (by last seen), 2 visits, 3 viewers by rung, 4 covered guesses
+-- KEYS: 1 viewers (by last seen), 2 visits, 3 viewers by rung, 4 covered guesses,
+--       5 who left (by when)
 -- ARGV: 1 who was last seen before this is gone (unix s)
 -- A visit is "joined broadcast rung changes stalls dropped"; rung "-" is none.
 local function visit_of(viewer)
@@ -24,3 +25,4 @@ for _, viewer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV
   forget(viewer)
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '(' .. ARGV[1])

@@ -165,7 +165,7 @@ impl Visit {
         }
     }
 
-    /// From the script's answer; none if the guess is unnecessary. Says what
+    /// From the script's answer; none if the report changes nothing. Says what
     /// is wrong with an answer that can't be read.
     pub(super) fn read(answer: &[String]) -> Result<Option<Self>, String> {
         fn number<T: FromStr>(text: &str) -> Option<T> {

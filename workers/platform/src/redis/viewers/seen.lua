@@ -5,7 +5,8 @@
 --       it is new), broadcast, rung (or "-"), stalls in all, stalls more,
 --       dropped frames in all, last seen (unix s); and for a visit that is
 --       forgotten here its rung (or "-"), changes, stalls and dropped frames
--- Returns for each {"covered"} (a guess that is unnecessary) or {joined,
+-- Returns for each {"covered"} (a guess that is unnecessary, or a sign from
+-- before it left) or {joined,
 -- broadcast, rung, changes, stalls, dropped, rung before, stalls new, dropped new}.
 local answers = {}
 for i = 3, #ARGV, 14 do
@@ -14,7 +15,10 @@ for i = 3, #ARGV, 14 do
     redis.call('ZADD', KEYS[4], 'GT', seen, covers)
     forget(covers)
   end
-  if sign == 'guess' and redis.call('ZSCORE', KEYS[4], viewer) then
+  local left = sign ~= 'left' and redis.call('ZSCORE', KEYS[5], viewer)
+  if left and tonumber(seen) <= tonumber(left) then
+    answers[#answers + 1] = { 'covered' }
+  elseif sign == 'guess' and redis.call('ZSCORE', KEYS[4], viewer) then
     forget(viewer)
     answers[#answers + 1] = { 'covered' }
   else
@@ -41,12 +45,15 @@ for i = 3, #ARGV, 14 do
     visit[3], visit[5], visit[6] = rung, string.format('%d', stalls), string.format('%d', dropped)
     redis.call('HSET', KEYS[2], viewer, table.concat(visit, ' '))
     redis.call('ZADD', KEYS[1], 'GT', seen, viewer)
-    if sign == 'left' then forget(viewer) end
+    if sign == 'left' then
+      redis.call('ZADD', KEYS[5], 'GT', seen, viewer)
+      forget(viewer)
+    end
     answers[#answers + 1] = {
       visit[1], visit[2], visit[3], visit[4], visit[5], visit[6], before,
       string.format('%d', new_stalls), string.format('%d', new_dropped)
     }
   end
 end
-for key = 1, 4 do redis.call('EXPIRE', KEYS[key], ARGV[2]) end
+for key = 1, 5 do redis.call('EXPIRE', KEYS[key], ARGV[2]) end
 return answers
