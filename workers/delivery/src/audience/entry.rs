@@ -38,6 +38,8 @@ pub(super) struct Entry {
     reported: Option<Reported>,
     /// What all knew when a report was last taken.
     settled: Settled,
+    /// A report since then may have been taken or not.
+    in_doubt: bool,
     /// Last sign of it and whether it left, as last told as [`Known`].
     noted: Option<(i64, bool)>,
 }
@@ -82,6 +84,7 @@ impl Entry {
             sign: None,
             reported: None,
             settled: Settled::default(),
+            in_doubt: false,
             noted: None,
         };
         entry.update(sighting, now);
@@ -141,10 +144,16 @@ impl Entry {
         report.sign == Sign::Left && self.sign.is_none()
     }
 
-    /// A report was taken, and this is what all know.
-    pub(super) fn settle(&mut self, report: &Report, visit: Visit) -> Known {
+    /// A report was taken, and this is what all know. When one before it may
+    /// have been taken too, what is new is what this replica did not know.
+    pub(super) fn settle(&mut self, report: &Report, mut visit: Visit) -> Known {
+        let before = std::mem::replace(&mut self.settled, visit.settled());
+        if std::mem::take(&mut self.in_doubt) {
+            visit.new_stalls = visit.stalls.saturating_sub(before.stalls);
+            visit.new_dropped_frames = visit.dropped_frames.saturating_sub(before.dropped_frames);
+            visit.rendition_before = before.rendition;
+        }
         self.joined_ms = visit.joined_ms;
-        self.settled = visit.settled();
         self.known(report, visit)
     }
 
@@ -155,6 +164,7 @@ impl Entry {
         self.more_stalls = max(self.more_stalls, report.more_stalls);
         self.sign.get_or_insert(report.sign);
         self.reported = None;
+        self.in_doubt = true;
         let left = report.sign == Sign::Left;
         let is_news = self
             .noted

@@ -127,12 +127,11 @@ impl Table {
         visit: Option<Visit>,
     ) -> Option<Known> {
         let stream = self.streams.get_mut(stream)?;
-        let visit = visit?;
-        let counted = &mut stream.counted;
+        let entry = stream.viewers.get_mut(&report.viewer)?;
+        let known = entry.settle(report, visit?);
+        let (counted, visit) = (&mut stream.counted, &known.visit);
         counted.buffering_events += u64::from(visit.new_stalls);
         counted.dropped_frames = counted.dropped_frames.saturating_add(visit.new_dropped_frames);
-        let entry = stream.viewers.get_mut(&report.viewer)?;
-        let known = entry.settle(report, visit);
         if entry.is_over(report) {
             stream.viewers.remove(&report.viewer);
             self.viewers = self.viewers.saturating_sub(1);

@@ -114,9 +114,37 @@ fn what_was_not_taken_is_reported_again_and_told_as_known_here() {
     let visit = visit(&second[0], NOW - 5_000);
     let known = table.settle(&stream(), &second[0], Some(visit)).unwrap();
     assert_eq!((known.visit.joined_ms, known.watch_ms), (NOW - 5_000, 5_000));
+}
+
+#[test]
+fn what_a_report_added_is_counted_also_when_the_answer_to_it_was_lost() {
+    let mut table = Table::new(10);
+    table.see(&stream(), Sighting { stalls: 4, ..seen("viewer-1", "720p") }, NOW);
+    let [first] = &due(&mut table, NOW)[..] else { panic!() };
+    table.settle(&stream(), first, Some(visit(first, NOW)));
     let counted = table.take_counted();
     assert_eq!((counted[0].1.buffering_events, counted[0].1.dropped_frames), (2, 3));
     assert_eq!(table.take_counted(), []);
+
+    let next = Sighting { stalls: 6, dropped_frames: 9, ..seen("viewer-1", "480p") };
+    table.see(&stream(), next, NOW + 10_000);
+    let [lost] = &due(&mut table, NOW + 10_000)[..] else { panic!() };
+    table.put_back(&stream(), lost);
+    let [again] = &due(&mut table, NOW + 11_000)[..] else { panic!() };
+    // The first of both was taken: to Redis nothing is new in the second.
+    let rung = again.rendition.clone();
+    let same = Visit {
+        rung_changes: 1,
+        rendition_before: rung,
+        new_stalls: 0,
+        new_dropped_frames: 0,
+        ..visit(again, NOW)
+    };
+    let known = table.settle(&stream(), again, Some(same)).unwrap();
+    let change = (known.visit.rendition_before, known.visit.rung_changes);
+    assert_eq!(change, (Some("720p".parse().unwrap()), 1));
+    let counted = table.take_counted();
+    assert_eq!((counted[0].1.buffering_events, counted[0].1.dropped_frames), (2, 9));
 }
 
 #[test]
