@@ -14,6 +14,7 @@ pub mod health;
 pub mod kafka;
 pub mod keys;
 pub mod names;
+pub mod network;
 pub mod postgres;
 pub mod redis;
 pub mod report;

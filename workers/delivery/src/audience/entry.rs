@@ -33,6 +33,8 @@ pub(super) struct Entry {
     more_stalls: u32,
     dropped_frames: u64,
     watch_ms: Option<u64>,
+    /// Something else was heard of it than that it left.
+    watched: bool,
     /// Not reported yet.
     sign: Option<Sign>,
     reported: Option<Reported>,
@@ -81,6 +83,7 @@ impl Entry {
             more_stalls: 0,
             dropped_frames: 0,
             watch_ms: None,
+            watched: false,
             sign: None,
             reported: None,
             settled: Settled::default(),
@@ -103,7 +106,9 @@ impl Entry {
         self.covers = sighting.covers.or(self.covers.take());
         self.rendition = sighting.rendition.or(self.rendition.take());
         self.seen_ms = now;
-        self.sign = Some(sighting.sign);
+        self.watched |= !sighting.sign.leaves();
+        let gone = sighting.sign == Sign::Left && !self.watched;
+        self.sign = Some(if gone { Sign::Gone } else { sighting.sign });
     }
 
     /// What is to be reported now, if anything.
@@ -112,7 +117,7 @@ impl Entry {
         if sign == Sign::Guessed && self.seen_ms.saturating_sub(self.joined_ms) < GUESS {
             return None;
         }
-        let news = sign == Sign::Left
+        let news = sign.leaves()
             || self.more_stalls > 0
             || self.reported.as_ref().is_none_or(|last| {
                 // A guess may stand for several, each on its own rung.
@@ -141,7 +146,7 @@ impl Entry {
 
     /// It left, and nothing was heard of it since that was reported.
     pub(super) fn is_over(&self, report: &Report) -> bool {
-        report.sign == Sign::Left && self.sign.is_none()
+        report.sign.leaves() && self.sign.is_none()
     }
 
     /// A report was taken, and this is what all know. When one before it may
@@ -159,17 +164,17 @@ impl Entry {
 
     /// A report was not taken: it is made again. What is known here alone, as
     /// often as it would be reported; none of a guess, which somebody else may
-    /// know by name.
+    /// know by name, and of one who was never seen.
     pub(super) fn put_back(&mut self, report: &Report) -> Option<Known> {
         self.more_stalls = max(self.more_stalls, report.more_stalls);
         self.sign.get_or_insert(report.sign);
         self.reported = None;
         self.in_doubt = true;
-        let left = report.sign == Sign::Left;
+        let left = report.sign.leaves();
         let is_news = self
             .noted
             .is_none_or(|(seen_ms, as_left)| as_left != left || is_due(seen_ms, self.seen_ms));
-        if report.sign == Sign::Guessed || !is_news {
+        if matches!(report.sign, Sign::Guessed | Sign::Gone) || !is_news {
             return None;
         }
         let visit = Visit {
@@ -187,7 +192,7 @@ impl Entry {
     }
 
     fn known(&mut self, report: &Report, visit: Visit) -> Known {
-        let left = report.sign == Sign::Left;
+        let left = report.sign.leaves();
         self.noted = Some((self.seen_ms, left));
         let since = elapsed(visit.joined_ms, self.seen_ms);
         Known {

@@ -68,8 +68,8 @@ impl Viewers {
     }
 
     /// Notes viewers of a stream; says what is known of each visit then, none
-    /// for a guess that is unnecessary and for a sign from before it left, which
-    /// comes late. Forgets who is gone now.
+    /// for a guess that is unnecessary, for a sign from before it left, which
+    /// comes late, and for the leave of nobody. Forgets who is gone now.
     pub async fn report(
         &self,
         stream: &StreamId,

@@ -152,6 +152,16 @@ async fn a_viewer_who_leaves_is_not_counted_and_comes_back_as_another_visit() {
 }
 
 #[tokio::test]
+async fn the_leave_of_a_viewer_whom_nobody_saw_begins_no_visit() {
+    let world = World::new();
+    let gone = Report { sign: Sign::Gone, ..world.seen("viewer-1", None) };
+    assert_eq!(world.report(gone.clone(), 1_000).await, None);
+    world.report(world.seen("viewer-1", Some("720p")), 1_001).await;
+    assert!(world.report(gone, 1_002).await.is_some(), "another replica saw it");
+    assert_eq!(world.audience(1_002).await, audience(0, &[]));
+}
+
+#[tokio::test]
 async fn a_sign_from_before_a_viewer_left_that_is_told_later_brings_it_not_back() {
     for sign in [Sign::Seen, Sign::Guessed] {
         let world = World::new();

@@ -51,6 +51,8 @@ pub enum Sign {
     Guessed,
     /// It left.
     Left,
+    /// It left, and was never seen here: no visit begins with that.
+    Gone,
 }
 
 impl Sign {
@@ -59,7 +61,13 @@ impl Sign {
             Self::Seen => "seen",
             Self::Guessed => "guess",
             Self::Left => "left",
+            Self::Gone => "gone",
         }
+    }
+
+    /// It watches no more.
+    pub fn leaves(self) -> bool {
+        matches!(self, Self::Left | Self::Gone)
     }
 }
 

@@ -1,12 +1,12 @@
 -- After prune.lua. Notes viewers who were seen, guessed or left.
 --
 -- ARGV: 2 life of the keys (s), then fourteen for each viewer: name, "seen",
---       "guess" or "left", the guess it makes unnecessary (or ""), joined (if
+--       "guess", "left" or "gone" (left, and never seen by who tells), the guess it makes unnecessary (or ""), joined (if
 --       it is new), broadcast, rung (or "-"), stalls in all, stalls more,
 --       dropped frames in all, last seen (unix s); and for a visit that is
 --       forgotten here its rung (or "-"), changes, stalls and dropped frames
--- Returns for each {"covered"} (a guess that is unnecessary, or a sign from
--- before it left) or {joined,
+-- Returns for each {"covered"} (a guess that is unnecessary, a sign from before
+-- it left, the leave of nobody) or {joined,
 -- broadcast, rung, changes, stalls, dropped, rung before, stalls new, dropped new}.
 local answers = {}
 for i = 3, #ARGV, 14 do
@@ -15,8 +15,10 @@ for i = 3, #ARGV, 14 do
     redis.call('ZADD', KEYS[4], 'GT', seen, covers)
     forget(covers)
   end
-  local left = sign ~= 'left' and redis.call('ZSCORE', KEYS[5], viewer)
-  if left and tonumber(seen) <= tonumber(left) then
+  local leaves = sign == 'left' or sign == 'gone'
+  local left = not leaves and redis.call('ZSCORE', KEYS[5], viewer)
+  if leaves then redis.call('ZADD', KEYS[5], 'GT', seen, viewer) end
+  if left and tonumber(seen) <= tonumber(left) or sign == 'gone' and not visit_of(viewer) then
     answers[#answers + 1] = { 'covered' }
   elseif sign == 'guess' and redis.call('ZSCORE', KEYS[4], viewer) then
     forget(viewer)
@@ -45,10 +47,7 @@ for i = 3, #ARGV, 14 do
     visit[3], visit[5], visit[6] = rung, string.format('%d', stalls), string.format('%d', dropped)
     redis.call('HSET', KEYS[2], viewer, table.concat(visit, ' '))
     redis.call('ZADD', KEYS[1], 'GT', seen, viewer)
-    if sign == 'left' then
-      redis.call('ZADD', KEYS[5], 'GT', seen, viewer)
-      forget(viewer)
-    end
+    if leaves then forget(viewer) end
     answers[#answers + 1] = {
       visit[1], visit[2], visit[3], visit[4], visit[5], visit[6], before,
       string.format('%d', new_stalls), string.format('%d', new_dropped)
