@@ -19,7 +19,6 @@ pub mod keys;
 mod live;
 pub mod log;
 pub mod metrics;
-mod network;
 pub mod process;
 mod publisher;
 pub mod refusal;
