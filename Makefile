@@ -4,10 +4,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench cluster-lean cluster-lean-down
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## install the missing Debian packages (asks for sudo when not root)
 	@tests/install.sh
@@ -33,6 +33,13 @@ test: install web ## every test: unit, real servers, the stream end to end, the 
 unit: install web ## build everything; the tests of the pure parts
 	@tests/with-target.sh cargo build --locked --workspace --bins
 	@tests/with-target.sh cargo test --locked -p millrace-media -p millrace-transcode --lib
+
+cluster-lean: ## a real API server without a node, in target/cluster; prints its KUBECONFIG
+	@tests/cluster/lean.sh up target/cluster >/dev/null
+	@echo "export KUBECONFIG=$(CURDIR)/target/cluster/admin.kubeconfig"
+
+cluster-lean-down: ## end it and forget it
+	@tests/cluster/lean.sh down target/cluster drop
 
 lint: ## formatting, clippy, licences and sources of dependencies
 	@tests/lint.sh

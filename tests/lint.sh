@@ -10,8 +10,8 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || { echo 
 echo "fmt"
 cargo fmt --all -- --check
 echo "shell"
-for script in .ci/run tests/*.sh tests/bench/*.sh tests/services/*.sh; do bash -n "$script"; done
-if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/services/*.sh; fi
+for script in .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/services/*.sh; do bash -n "$script"; done
+if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/services/*.sh; fi
 echo "clippy"
 tests/with-target.sh cargo clippy --locked --workspace --all-targets -- -D warnings
 if [ -x workers/delivery/web/node_modules/.bin/tsc ]; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts the servers that the tests need, runs every test, ends the servers, says how it went.
 #   run.sh [ARGUMENTS of cargo test]     default: --workspace
+# CLUSTER=0: without the Kubernetes API server, for tests that ask for none.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 if [ "${1:-}" != inside ]; then exec tests/with-target.sh "$0" inside "$@"; fi
@@ -10,12 +11,14 @@ shift; [ $# -gt 0 ] || set -- --workspace
 # Ends everything of a run and forgets it. Operators and publishers that an interrupted test left
 # carry the run's name in their environment; an operator ends its own workers.
 finish() { # RUN
-  local environment pid
+  local environment pid cluster
   for environment in $(grep -lzxF "MILLRACE_TEST_RUN=$PWD/$1" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${environment#/proc/}; pid=${pid%/environ}
     [ "$pid" = $$ ] || kill "$pid" 2>/dev/null
   done
   tests/services/down.sh "$1/servers" drop
+  # The shared one, and those of tests that end or restart theirs.
+  for cluster in "$1"/cluster "$1"/clusters/*; do tests/cluster/lean.sh down "$cluster" drop; done
   rm -rf "$1"
 }
 mkdir -p target/test
@@ -25,12 +28,24 @@ done
 run=target/test/run.$$
 mkdir -p "$run"; echo "$$ $(start_time $$)" >"$run/owner"
 # shellcheck disable=SC2317
-cleanup() { finish "$run"; }
+cleanup() {
+  if [ -n "$builder" ]; then kill -- "-$builder" 2>/dev/null; fi
+  finish "$run"
+}
+builder=
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 # The S3 server is built with Go. Where there is none, a directory is the only store that is tested.
-if command -v go >/dev/null; then export S3=1; else echo "No go to build the S3 server with: S3 is left out"; fi
+if command -v go >/dev/null; then export S3=1; else
+  export CLUSTER=0
+  echo "No go to build them with: S3 and the Kubernetes API server, and their tests, are left out"
+fi
+export TEST_KUBECONFIG=none
+# Minutes of Go, the first time: beside those of Rust. In a group of its own, so that all of it ends.
+if [ "${CLUSTER:-1}" = 1 ]; then
+  set -m; tests/cluster/build.sh lean >"$run/cluster.log" 2>&1 </dev/null & builder=$!; set +m
+fi
 echo "Starting the servers of the tests"
 variables=$(tests/services/up.sh "$run/servers") || exit 1
 eval "$variables"
@@ -39,6 +54,14 @@ echo "Checking .sqlx/ against the migrations"
 tests/sqlx-prepare.sh --check || exit 1
 # The end-to-end tests run the programs themselves, which cargo test alone does not build.
 cargo build --locked --workspace --bins || exit 1
+cargo test --locked --no-run "$@" || exit 1
+if [ -n "$builder" ]; then
+  echo "Starting the Kubernetes API server"
+  wait "$builder" || { tail -n 20 "$run/cluster.log"; exit 1; }
+  builder=
+  variables=$(tests/cluster/lean.sh up "$PWD/$run/cluster") || exit 1
+  eval "$variables"
+fi
 MILLRACE_TEST_RUN=$PWD/$run cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 

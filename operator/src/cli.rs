@@ -12,8 +12,10 @@ use millrace_platform::kafka::EventType;
 use millrace_platform::postgres;
 
 use crate::api;
+use crate::controller;
 use crate::crd;
 use crate::local::{self, args::LocalArgs};
+use crate::reconcile::status::table;
 
 /// Millrace: live video on Kubernetes.
 #[derive(Debug, Parser)]
@@ -38,6 +40,14 @@ enum Command {
         folder: PathBuf,
     },
     Local(LocalArgs),
+    /// Print docs/conditions.md
+    #[command(hide = true)]
+    Conditions,
+    /// Look after the LiveStreams of a cluster
+    ///
+    /// The API server is that of the Pod it runs in or of KUBECONFIG. Replicas
+    /// elect a leader; the others wait.
+    Run,
     /// Bring the database of DATABASE_URL to this version's schema
     ///
     /// May run as often and as often at once as one likes. A database of a
@@ -87,6 +97,11 @@ impl Cli {
                     () = stop.cancelled() => anyhow::bail!("told to stop before it was done"),
                 }
             }
+            Command::Conditions => {
+                let text = table::markdown();
+                std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
+            }
+            Command::Run => controller::run(stop).await,
             Command::Local(args) => Ok(local::run(args, stop).await?),
         }
     }

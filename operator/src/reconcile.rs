@@ -1,22 +1,41 @@
 //! From a `LiveStream` to everything it needs, in stages:
 //!
 //! 1. [`validate`]: the spec, wholly checked, becomes one
-//!    [`ValidatedStream`](validated::ValidatedStream). Pure.
-//! 2. [`build`]: the validated stream becomes Kubernetes objects, a file per
-//!    child. Pure.
-//! 3. [`external`]: what lives outside Kubernetes is made so: publish keys in
-//!    Postgres, the frames topic in Kafka. Idempotent.
+//!    [`ValidatedStream`](validated::ValidatedStream). Pure. Nobody behind it
+//!    reads the raw spec.
+//! 2. [`dereference`]: all reads of Kubernetes: what the watches hold, and the
+//!    Secrets that the spec names.
+//! 3. [`build`]: both become Kubernetes objects, a file per child. Pure.
+//! 4. [`external`]: what lives outside Kubernetes is made so: publish keys in
+//!    Postgres, topics in Kafka. Idempotent.
+//! 5. [`apply`]: children are applied, where one differs.
+//! 6. [`prune`]: children that the spec no longer asks for are deleted.
+//! 7. [`status`]: what was found and done is written down, where it is news.
+//!
+//! A stage that fails does not stop those that can do without it: with Kafka
+//! away a stream still gets its pods, and its status says what is missing.
+//! [`finalize`] is the way back. `local` runs stages 1, 3 and 4.
 //!
 //! Beside them, pure as well: [`hosts`] says who may have which host name,
-//! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys.
-//!
-//! Nobody behind the first stage reads the raw spec. The controller and
-//! `local` run the same three.
+//! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys,
+//! [`freeze`] which templates wait.
 
+pub mod apply;
 pub mod build;
+pub mod children;
+pub mod context;
+pub mod dereference;
 pub mod endpoints;
 pub mod external;
+pub mod finalize;
+pub mod freeze;
 pub mod hosts;
+pub mod kind;
+pub mod prepared;
+pub mod prune;
 pub mod publish_keys;
+pub mod run;
+pub mod seen;
+pub mod status;
 pub mod validate;
 pub mod validated;

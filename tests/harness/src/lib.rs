@@ -4,7 +4,9 @@
 //! Everything here works through public doors: scripts, command lines, environment variables,
 //! RTMP and HTTP. It knows no inside of the programs it starts.
 
+pub mod certificate;
 pub mod clip;
+pub mod cluster;
 pub mod counter;
 pub mod ending;
 pub mod events;

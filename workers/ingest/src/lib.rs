@@ -1,6 +1,7 @@
 //! Ingest: RTMP to the log, one process per stream.
 //!
-//! A peer's bytes become events ([`connection`]); a publisher with a good key
+//! A peer's bytes, behind TLS where there is a certificate ([`tls`]), become
+//! events ([`connection`]); a publisher with a good key
 //! ([`keys`]) takes the one seat ([`seat`]) and opens an epoch in the log
 //! ([`log`]); its messages become records ([`frames`]) that wait in a bounded
 //! ring ([`ring`]) for Kafka. A broadcast without a publisher ends after a
@@ -12,14 +13,12 @@
 pub mod clock;
 pub mod config;
 pub mod connection;
-pub mod control;
 mod crowd;
 pub mod frames;
 pub mod keys;
 mod live;
 pub mod log;
 pub mod metrics;
-mod network;
 pub mod process;
 mod publisher;
 pub mod refusal;
@@ -28,6 +27,7 @@ pub mod rows;
 pub mod seat;
 pub mod server;
 pub mod stream;
+pub mod tls;
 pub mod watch;
 pub mod window;
 

@@ -14,7 +14,7 @@ pub(crate) fn child(stream: &StreamId, role: &str) -> String {
 }
 
 /// The Secret with the publish keys, in the stream's own namespace.
-pub(super) fn publish_keys(stream: &StreamId) -> String {
+pub(crate) fn publish_keys(stream: &StreamId) -> String {
     format!("{}-publish-keys", stream.name())
 }
 

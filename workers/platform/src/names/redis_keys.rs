@@ -68,6 +68,11 @@ impl ViewerKeys {
         self.key("covered")
     }
 
+    /// Who left a short while ago: a sorted set by when.
+    pub fn left(&self) -> String {
+        self.key("left")
+    }
+
     /// What guesses are hashed with.
     pub fn salt(&self) -> String {
         self.key("salt")
@@ -94,6 +99,11 @@ impl MediaKeys {
 
     fn key(&self, kind: &str) -> String {
         format!("{}{kind}:{{{}}}", self.prefix, self.stream)
+    }
+
+    /// How the names of all keys begin of which a stream has many.
+    pub fn beginnings(&self) -> [String; 4] {
+        ["playlist", "part", "segment", "init"].map(|kind| format!("{}:", self.key(kind)))
     }
 
     /// The current or last broadcast.

@@ -1,0 +1,112 @@
+//! `millrace-operator run`: the process around the reconciles.
+//!
+//! One replica works at a time ([`leader`]); the others wait. The leader
+//! watches LiveStreams and their children ([`watches`]), and reconciles what
+//! changed, a bounded number at once. A task that ends, a lost lease or a watch
+//! that can't be had ends the process: it starts again with nothing
+//! half-known.
+
+pub mod leader;
+pub mod metrics;
+pub mod outside;
+pub mod queue;
+pub mod settings;
+pub mod watches;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use kube::runtime::events::{Recorder, Reporter};
+use millrace_platform::config::Env;
+use millrace_platform::health::{self, Health};
+use millrace_platform::supervise::Supervisor;
+use millrace_platform::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::reconcile::apply::Applier;
+use crate::reconcile::context::{Context, Live, SeenStore};
+use crate::reconcile::external::External;
+use crate::reconcile::external::{live, sweep};
+use metrics::ControllerMetrics;
+use queue::Queue;
+use settings::Settings;
+use watches::{Triggers, Watches};
+
+/// Reconciles that run on when the process is told to stop have this long.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Run until `stop`, or until the process can't go on.
+pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
+    let env = Env::from_process();
+    let settings = Settings::read(&env);
+    let external = External::open(&env)?;
+    let settings = settings?;
+    let client = settings.client().await?;
+    let (health, process_metrics) = (Health::default(), Metrics::default());
+    let metrics = ControllerMetrics::register(&process_metrics);
+    process_metrics.with(|registry| external.breakers().register(registry));
+    let mut supervisor = Supervisor::new(stop.clone());
+
+    let listener = health::bind(settings.health).await?;
+    info!(address = %listener.local_addr()?, "health and metrics");
+    let served = health::serve(listener, health.clone(), process_metrics, stop.clone());
+    supervisor.spawn("health", served);
+
+    let lease = leader::Lease::new(&client, &settings).await?;
+    let check = health.informative("leader");
+    tokio::select! {
+        taken = lease.take() => taken?,
+        () = stop.cancelled() => return Ok(()),
+    }
+    check.ok();
+    metrics.leader.set(1);
+    supervisor.spawn("lease", lease.keep(stop.clone()));
+
+    let (triggers, triggered) = Triggers::new(settings.namespaces.as_ref());
+    let reporter = Reporter {
+        controller: "millrace-operator".into(),
+        instance: Some(settings.identity.clone()),
+    };
+    let seen = SeenStore::default();
+    let watches = Watches {
+        client: client.clone(),
+        namespaces: settings.namespaces.clone(),
+        workers_namespace: settings.installation.workers_namespace.clone(),
+        seen: seen.clone(),
+        triggers,
+        metrics: metrics.clone(),
+    };
+    let (logs, changed, looking) = live::start(&external, stop.clone())?;
+    supervisor.spawn("logs", looking.map(Ok::<_, Infallible>));
+    let (stores, streams): (Vec<_>, Vec<_>) = watches.streams().into_iter().unzip();
+    let context = Arc::new(Context {
+        applier: Applier::new(client.clone()),
+        recorder: Recorder::new(client.clone(), reporter),
+        streams: stores,
+        seen,
+        live: Live::new(logs),
+        namespaces: settings.namespaces.clone(),
+        external,
+        installation: settings.installation.clone(),
+        client,
+    });
+    let told = outside::Told { context: context.clone(), triggers: watches.triggers.clone() };
+    supervisor.spawn(
+        "changes of logs",
+        told.clone().logs(changed, stop.clone()).map(Ok::<_, Infallible>),
+    );
+    supervisor.spawn("figures", told.figures(stop.clone()).map(Ok::<_, Infallible>));
+    let sweeping = (context.clone(), settings.sweep, stop.clone());
+    supervisor.spawn("sweep", async move {
+        let (context, pace, stop) = sweeping;
+        sweep::run(&context.external, &*context, pace, &stop).await;
+        Ok::<_, Infallible>(())
+    });
+    let synced = watches.spawn(&mut supervisor, &health);
+    let queue = Queue::new(context, metrics, settings.concurrency);
+    let queues = streams.into_iter().zip(triggered).collect();
+    queue.spawn(&mut supervisor, &health, queues, synced);
+    Ok(supervisor.run(FAREWELL).await?)
+}

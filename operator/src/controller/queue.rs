@@ -1,0 +1,212 @@
+//! The queue: which stream is reconciled when. A stream is reconciled by one
+//! task at a time; a failing one less and less often, without keeping others
+//! from their turn.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, future, stream};
+use kube::ResourceExt;
+use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use millrace_platform::backoff::Backoff;
+use millrace_platform::health::Health;
+use millrace_platform::supervise::Supervisor;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::metrics::ControllerMetrics;
+use super::watches::{StreamWatch, Synced};
+use crate::api::LiveStream;
+use crate::reconcile::context::Context;
+use crate::reconcile::run::{ReconcileError, chain, reconcile};
+use crate::reconcile::status::table;
+
+/// A failing stream is tried again after this at first,
+const SOON: Duration = Duration::from_millis(500);
+/// and after this at most.
+const SELDOM: Duration = Duration::from_mins(2);
+/// Changes that come within this are taken together.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+/// A reconcile that takes longer is given up and tried again: every wait in it
+/// is bounded by less, but there are many.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// What all queues share.
+#[derive(Clone)]
+pub struct Queue {
+    context: Arc<Context>,
+    metrics: ControllerMetrics,
+    places: Arc<Semaphore>,
+    failing: Arc<Mutex<HashMap<String, Backoff>>>,
+}
+
+impl Queue {
+    /// At most `concurrency` reconciles at once.
+    pub fn new(context: Arc<Context>, metrics: ControllerMetrics, concurrency: u16) -> Self {
+        let places = Arc::new(Semaphore::new(usize::from(concurrency)));
+        Self { context, metrics, places, failing: Arc::default() }
+    }
+
+    /// Start a queue for each watch of LiveStreams, with the streams that other
+    /// watches have news of.
+    pub fn spawn(
+        &self,
+        supervisor: &mut Supervisor,
+        health: &Health,
+        watches: Vec<(StreamWatch, mpsc::Receiver<ObjectRef<LiveStream>>)>,
+        synced: Synced,
+    ) {
+        let (ready, is_ready) = watch::channel(false);
+        supervisor.spawn("synced", {
+            let stop = supervisor.stop().clone();
+            let check = health.needed("synced");
+            async move {
+                tokio::select! {
+                    () = synced.wait() => {}
+                    () = stop.cancelled() => return Ok::<_, Infallible>(()),
+                }
+                info!("all children are known");
+                check.ok();
+                let _ = ready.send(true);
+                stop.cancelled().await;
+                Ok(())
+            }
+        });
+        let stores = self.context.streams.clone();
+        for ((watch, triggered), store) in watches.into_iter().zip(stores) {
+            let mut is_ready = is_ready.clone();
+            let (queue, stop) = (self.clone(), supervisor.stop().clone());
+            supervisor.spawn("reconciles", async move {
+                tokio::select! {
+                    _ = is_ready.wait_for(|ready| *ready) => {}
+                    () = stop.cancelled() => {}
+                }
+                queue.run(store, watch, triggered, stop).await;
+                Ok::<_, Infallible>(())
+            });
+        }
+    }
+
+    async fn run(
+        self,
+        store: Store<LiveStream>,
+        watch: StreamWatch,
+        triggered: mpsc::Receiver<ObjectRef<LiveStream>>,
+        stop: CancellationToken,
+    ) {
+        let changed = changed(watch, store.clone());
+        let wanted = stream::select(changed, ReceiverStream::new(triggered))
+            .map(|stream| Ok::<_, Infallible>(ReconcileRequest::from(stream)))
+            .take_until(stop.cancelled_owned());
+        let (work, context) = (self.clone(), self.context.clone());
+        let results = applier(
+            move |stream, context| Box::pin(work.clone().reconcile(stream, context)),
+            move |stream, error, _| self.after_failure(&stream, error),
+            context,
+            store,
+            wanted,
+            controller::Config::default().debounce(DEBOUNCE),
+        );
+        results.for_each(|_| future::ready(())).await;
+    }
+
+    async fn reconcile(
+        self,
+        stream: Arc<LiveStream>,
+        context: Arc<Context>,
+    ) -> Result<Action, ReconcileError> {
+        // Never closed.
+        let _place = self.places.acquire().await;
+        let begun = Instant::now();
+        self.metrics.begun();
+        let work = tokio::time::timeout(LONGEST, reconcile(stream.clone(), context));
+        let result = work.await.unwrap_or_else(|_| {
+            Err(ReconcileError::Incomplete(format!("took longer than {} s", LONGEST.as_secs())))
+        });
+        self.metrics.ended(begun.elapsed(), result.as_ref().err().map(ReconcileError::stage));
+        if result.is_ok() {
+            let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            failing.remove(&stream.uid().unwrap_or_default());
+            self.metrics.failing(failing.len());
+        }
+        result
+    }
+
+    fn after_failure(&self, stream: &LiveStream, error: &ReconcileError) -> Action {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let backoff = failing
+            .entry(stream.uid().unwrap_or_default())
+            .or_insert_with(|| Backoff::new(SOON, SELDOM));
+        let wait = backoff.next_delay();
+        let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
+        let attempt = backoff.attempts();
+        warn!(
+            namespace,
+            name,
+            attempt,
+            wait_ms = wait.as_millis(),
+            error = chain(error),
+            "reconcile"
+        );
+        self.metrics.failing(failing.len());
+        Action::requeue(wait)
+    }
+}
+
+/// The streams that changed in a way that matters: our own writes of status
+/// don't.
+fn changed(
+    watch: StreamWatch,
+    store: Store<LiveStream>,
+) -> impl Stream<Item = ObjectRef<LiveStream>> {
+    let mut known = HashMap::new();
+    watch.flat_map(move |event| {
+        let mut wanted = Vec::new();
+        match event {
+            Ok(Event::Apply(stream) | Event::InitApply(stream)) => {
+                let digest = digest(&stream);
+                if known.insert(stream.uid(), digest) != Some(digest) {
+                    wanted.push(ObjectRef::from_obj(&stream));
+                    wanted.extend(waiting_for_hosts(&stream, &store));
+                }
+            }
+            Ok(Event::Delete(stream)) => {
+                known.remove(&stream.uid());
+                wanted.extend(waiting_for_hosts(&stream, &store));
+            }
+            Ok(Event::Init | Event::InitDone) | Err(_) => {}
+        }
+        stream::iter(wanted)
+    })
+}
+
+fn digest(stream: &LiveStream) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let metadata = &stream.metadata;
+    metadata.generation.hash(&mut hasher);
+    metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    metadata.annotations.hash(&mut hasher);
+    metadata.finalizers.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Streams that may get the host name that this one has given up.
+fn waiting_for_hosts(stream: &LiveStream, store: &Store<LiveStream>) -> Vec<ObjectRef<LiveStream>> {
+    if stream.spec.playback.hostname.is_none() && stream.metadata.deletion_timestamp.is_none() {
+        return Vec::new();
+    }
+    let taken = table::HOST_TAKEN.reason;
+    let waits = |other: &LiveStream| {
+        let conditions = other.status.as_ref().map(|status| status.conditions.as_slice());
+        conditions.unwrap_or_default().iter().any(|condition| condition.reason == taken)
+    };
+    store.state_filter(waits).iter().map(|other| ObjectRef::from_obj(&**other)).collect()
+}

@@ -1,0 +1,199 @@
+//! Server-side apply of the children, and no write where nothing changed.
+//!
+//! What the API server holds of a child is known by its [`Mark`], which the
+//! watches bring. A child that was applied or looked at under that mark with
+//! this digest is right, and costs nothing. Any other is read: if it still
+//! covers the manifest it is only remembered, else it is applied. So a restart
+//! of the operator reads, and writes nothing.
+
+mod covers;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use tracing::{debug, info};
+
+use super::prepared::{ChildRef, DIGEST, Prepared};
+pub use covers::covers;
+
+/// Who owns the fields of children.
+pub const FIELD_MANAGER: &str = "millrace-operator";
+
+/// A child that can't be made so.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {verb} {child}")]
+pub struct ApplyError {
+    verb: &'static str,
+    /// Which.
+    pub child: ChildRef,
+    /// Why.
+    pub source: Box<kube::Error>,
+}
+
+impl ApplyError {
+    pub(super) fn new(verb: &'static str, child: &ChildRef, source: kube::Error) -> Self {
+        Self { verb, child: child.clone(), source: Box::new(source) }
+    }
+
+    /// The API server understood and refused it: only a change of the spec, of
+    /// a quota or of the operator helps.
+    pub fn is_refusal(&self) -> bool {
+        matches!(&*self.source, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
+    }
+}
+
+/// What tells one state of an object from another: a new object has another
+/// UID, and a changed one another version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mark {
+    uid: String,
+    version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Version {
+    /// `metadata.generation` and a hash of labels and annotations: moves with
+    /// what people and operators write, not with status.
+    Spec(i64, u64),
+    /// `metadata.resourceVersion`, where there is no generation.
+    Resource(String),
+}
+
+impl Mark {
+    /// Of an object's metadata.
+    pub fn of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Self {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let uid = metadata.uid.clone().unwrap_or_default();
+        let Some(generation) = metadata.generation else {
+            return Self {
+                uid,
+                version: Version::Resource(metadata.resource_version.clone().unwrap_or_default()),
+            };
+        };
+        let mut hasher = DefaultHasher::new();
+        (&metadata.labels, &metadata.annotations).hash(&mut hasher);
+        for owner in metadata.owner_references.iter().flatten() {
+            owner.uid.hash(&mut hasher);
+        }
+        metadata.deletion_timestamp.is_some().hash(&mut hasher);
+        Self { uid, version: Version::Spec(generation, hasher.finish()) }
+    }
+}
+
+/// What was done with a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was right; nothing was asked.
+    Known,
+    /// It was read and is right.
+    Right,
+    /// It was written.
+    Written,
+}
+
+/// Applies children, and remembers which are right.
+#[derive(Debug)]
+pub struct Applier {
+    client: ClientHandle,
+    /// Under which digest and mark a child was right.
+    right: Mutex<HashMap<ChildRef, (String, Mark)>>,
+}
+
+/// `kube::Client` has no `Debug`.
+#[derive(Clone)]
+struct ClientHandle(Client);
+
+impl std::fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Applier {
+    /// Asks nothing yet.
+    pub fn new(client: Client) -> Self {
+        Self { client: ClientHandle(client), right: Mutex::default() }
+    }
+
+    pub(super) fn api(&self, child: &ChildRef) -> Api<DynamicObject> {
+        let resource = child.kind.resource();
+        Api::namespaced_with(self.client.0.clone(), &child.namespace, &resource)
+    }
+
+    /// Make one child so. `seen` is its mark in the watches' view; none means
+    /// that they know of no such object.
+    pub async fn apply(
+        &self,
+        child: &Prepared,
+        seen: Option<&Mark>,
+    ) -> Result<Outcome, ApplyError> {
+        if let Some(seen) = seen {
+            if self.is_right(child, seen) {
+                return Ok(Outcome::Known);
+            }
+            if let Some(live) = self.get(&child.id).await?
+                && is_as_applied(&live, child)
+            {
+                debug!(child = %child.id, "looked at, unchanged");
+                self.remember(child, Mark::of(&live.metadata));
+                return Ok(Outcome::Right);
+            }
+        }
+        self.write(child).await
+    }
+
+    /// The same for a kind that is not watched: always read.
+    pub async fn apply_unwatched<K: Resource + Serialize>(
+        &self,
+        child: &Prepared,
+        live: Option<&K>,
+    ) -> Result<Outcome, ApplyError> {
+        match live {
+            Some(live) if is_as_applied(live, child) => Ok(Outcome::Right),
+            _ => self.write(child).await,
+        }
+    }
+
+    /// Read one child.
+    pub async fn get(&self, child: &ChildRef) -> Result<Option<DynamicObject>, ApplyError> {
+        let found = self.api(child).get_opt(&child.name).await;
+        found.map_err(|error| ApplyError::new("read", child, error))
+    }
+
+    async fn write(&self, child: &Prepared) -> Result<Outcome, ApplyError> {
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&child.manifest);
+        let written = self
+            .api(&child.id)
+            .patch(&child.id.name, &parameters, &patch)
+            .await
+            .map_err(|error| ApplyError::new("apply", &child.id, error))?;
+        info!(child = %child.id, "applied");
+        self.remember(child, Mark::of(&written.metadata));
+        Ok(Outcome::Written)
+    }
+
+    fn is_right(&self, child: &Prepared, seen: &Mark) -> bool {
+        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        right.get(&child.id).is_some_and(|(digest, mark)| *digest == child.digest && mark == seen)
+    }
+
+    fn remember(&self, child: &Prepared, mark: Mark) {
+        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        right.insert(child.id.clone(), (child.digest.clone(), mark));
+    }
+
+    /// A child is gone.
+    pub(super) fn forget(&self, child: &ChildRef) {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).remove(child);
+    }
+}
+
+fn is_as_applied<K: Resource + Serialize>(live: &K, child: &Prepared) -> bool {
+    let same = live.annotations().get(DIGEST) == Some(&child.digest);
+    same && live.meta().deletion_timestamp.is_none()
+        && serde_json::to_value(live).is_ok_and(|live| covers(&live, &child.manifest))
+}

@@ -1,0 +1,141 @@
+//! What every reconcile shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::FutureExt;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector::{ObjectRef, Store};
+use millrace_media::id::StreamId;
+
+use super::apply::Applier;
+use super::build::Installation;
+use super::external::External;
+use super::external::figures::Figures;
+use super::external::live::LiveView;
+use super::external::sweep::{Presence, View};
+use super::hosts::HostClaim;
+use super::seen::Seen;
+use crate::api::LiveStream;
+
+/// What every reconcile shares.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Writes children.
+    pub applier: Applier,
+    /// All LiveStreams, as last seen; a store for each watched namespace.
+    pub streams: Vec<Store<LiveStream>>,
+    /// Their children, as last seen.
+    pub seen: SeenStore,
+    /// Postgres, Kafka, Redis.
+    pub external: External,
+    /// What the installation decides.
+    pub installation: Installation,
+    /// What the logs and Redis say of each stream.
+    pub live: Live,
+    /// Namespaces of LiveStreams; none is all.
+    pub namespaces: Option<Vec<String>>,
+    /// Sends Events.
+    pub recorder: Recorder,
+}
+
+impl Context {
+    /// The host names that streams ask for.
+    pub fn host_claims(&self) -> Vec<HostClaim> {
+        let streams = self.streams.iter().flat_map(Store::state);
+        streams.filter_map(|stream| HostClaim::of(&stream)).collect()
+    }
+}
+
+/// What the sweep asks.
+impl Presence for Context {
+    fn view(&self) -> Option<View> {
+        let known = |store: &Store<LiveStream>| store.wait_until_ready().now_or_never().is_some();
+        self.streams.iter().all(known).then(|| {
+            let streams = self.streams.iter().flat_map(Store::state);
+            let one = |stream: Arc<LiveStream>| {
+                let namespace = stream.metadata.namespace.as_deref()?;
+                let id = StreamId::new(namespace, stream.metadata.name.as_deref()?).ok()?;
+                Some((stream.metadata.uid.clone()?, id))
+            };
+            streams.filter_map(one).collect()
+        })
+    }
+
+    fn is_there(&self, stream: &StreamId) -> bool {
+        let reference = ObjectRef::new(stream.name()).within(stream.namespace());
+        self.streams.iter().any(|store| store.get(&reference).is_some())
+    }
+
+    fn covers(&self, stream: &StreamId) -> bool {
+        let namespaces = self.namespaces.as_ref();
+        namespaces.is_none_or(|list| list.iter().any(|name| name == stream.namespace()))
+    }
+}
+
+/// Children of all streams, by the LiveStream's UID.
+#[derive(Debug, Clone, Default)]
+pub struct SeenStore(Arc<RwLock<HashMap<String, Seen>>>);
+
+impl SeenStore {
+    /// What is seen of one.
+    pub fn get(&self, uid: &str) -> Seen {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Change what is seen of one; what becomes empty is forgotten. Returns
+    /// whether anything changed.
+    pub fn change(&self, uid: &str, change: impl FnOnce(&mut Seen) -> bool) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let seen = all.entry(uid.to_owned()).or_default();
+        let changed = change(seen);
+        if *seen == Seen::default() {
+            all.remove(uid);
+        }
+        changed
+    }
+
+    /// UIDs of all streams that something is seen of.
+    pub fn uids(&self) -> Vec<String> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.keys().cloned().collect()
+    }
+}
+
+/// What the logs and Redis say of each stream.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// What is seen in the logs.
+    pub logs: LiveView,
+    figures: Arc<RwLock<HashMap<StreamId, Figures>>>,
+}
+
+impl Live {
+    /// With nothing of Redis yet.
+    pub fn new(logs: LiveView) -> Self {
+        Self { logs, figures: Arc::default() }
+    }
+
+    /// Of Redis; none when it said nothing yet.
+    pub fn figures(&self, stream: &StreamId) -> Option<Figures> {
+        self.figures.read().unwrap_or_else(PoisonError::into_inner).get(stream).copied()
+    }
+
+    /// Keep what Redis says of those that have figures; the streams for which
+    /// that is news.
+    pub fn put_figures(&self, new: HashMap<StreamId, Figures>) -> Vec<StreamId> {
+        let mut held = self.figures.write().unwrap_or_else(PoisonError::into_inner);
+        let news = new.iter().filter(|(stream, figures)| held.get(*stream) != Some(*figures));
+        let news = news.map(|(stream, _)| stream.clone()).collect();
+        *held = new;
+        news
+    }
+
+    /// A stream is gone.
+    pub fn forget(&self, stream: &StreamId) {
+        self.logs.unwatch(stream);
+    }
+}

@@ -1,0 +1,112 @@
+//! Everything of Kubernetes that a reconcile has to read: what the watches
+//! hold, and the Secrets, which are read one by one because nobody may list or
+//! watch them.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+
+use super::build::publish_keys_secret::{self, StreamKeys};
+use super::build::{Certificate, names};
+use super::context::Context;
+use super::external::figures::Figures;
+use super::seen::Seen;
+use super::status::findings::LogView;
+use super::validated::ValidatedStream;
+
+/// What was found of a stream.
+#[derive(Debug)]
+pub struct Found {
+    /// Its children and pods.
+    pub seen: Seen,
+    /// The Secret with its publish keys.
+    pub keys_secret: Option<Secret>,
+    /// What the log says.
+    pub log: LogView,
+    /// Whether there is something to do for a transcoder; none when that is
+    /// not known.
+    pub busy: Option<bool>,
+    /// What Redis says.
+    pub figures: Option<Figures>,
+    /// What `spec.ingest.tls` names.
+    pub rtmps_certificate: Option<Certificate>,
+    /// What `spec.playback.tls` names.
+    pub playback_certificate: Option<Certificate>,
+    /// Which Secret is missing or no certificate, in a sentence.
+    pub missing: Option<String>,
+}
+
+/// A Secret that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("can't read Secret {namespace}/{name}")]
+pub struct DereferenceError {
+    namespace: String,
+    name: String,
+    #[source]
+    source: Box<kube::Error>,
+}
+
+impl Found {
+    /// The publish keys that the Secret holds.
+    pub fn keys(&self) -> StreamKeys {
+        self.keys_secret.as_ref().map(publish_keys_secret::read).unwrap_or_default()
+    }
+}
+
+/// Read it all.
+pub async fn dereference(
+    context: &Context,
+    stream: &ValidatedStream,
+) -> Result<Found, DereferenceError> {
+    let namespace = stream.id.namespace();
+    let keys = names::publish_keys(&stream.id);
+    let log = context.live.logs.get(&stream.id);
+    let mut missing = None;
+    let mut certificates = [None, None];
+    let host = stream.playback.host.as_ref();
+    let wanted = [
+        ("spec.ingest.tls.secretName", stream.ingest.tls_secret.as_deref()),
+        ("spec.playback.tls.secretName", host.and_then(|host| host.tls_secret.as_deref())),
+    ];
+    for ((field, name), certificate) in wanted.into_iter().zip(&mut certificates) {
+        let Some(name) = name else { continue };
+        let found = secret(&context.client, namespace, name).await?;
+        match found.as_ref().map(as_certificate) {
+            Some(Some(found)) => *certificate = Some(found),
+            Some(None) => {
+                missing =
+                    Some(format!("{field}: Secret {namespace}/{name} lacks tls.crt or tls.key"));
+            }
+            None => missing = Some(format!("{field}: there is no Secret {namespace}/{name}")),
+        }
+    }
+    let [rtmps_certificate, playback_certificate] = certificates;
+    Ok(Found {
+        keys_secret: secret(&context.client, namespace, &keys).await?,
+        seen: context.seen.get(stream.uid.as_str()),
+        busy: log.is_busy(),
+        log: log.into(),
+        figures: context.live.figures(&stream.id),
+        rtmps_certificate,
+        playback_certificate,
+        missing,
+    })
+}
+
+fn as_certificate(secret: &Secret) -> Option<Certificate> {
+    let data = secret.data.as_ref()?;
+    let entry = |name: &str| data.get(name).map(|bytes| bytes.0.clone()).filter(|b| !b.is_empty());
+    Some(Certificate { chain: entry("tls.crt")?, key: entry("tls.key")? })
+}
+
+async fn secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Secret>, DereferenceError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    api.get_opt(name).await.map_err(|source| DereferenceError {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        source: Box::new(source),
+    })
+}

@@ -1,0 +1,192 @@
+//! What the watches know of one stream's children: little of each, so that
+//! many thousands fit into memory.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
+
+use super::apply::Mark;
+use super::endpoints::ObservedService;
+use super::prepared::{ChildRef, DIGEST};
+
+/// A child as it was last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenChild {
+    /// Its own UID.
+    pub uid: String,
+    /// Its state.
+    pub mark: Mark,
+    /// What its kind tells.
+    pub facts: Facts,
+}
+
+/// What a kind tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facts {
+    /// Nothing that is needed.
+    None,
+    /// Of a Deployment.
+    Deployment(DeploymentFacts),
+    /// Of a Service.
+    Service(ObservedService),
+}
+
+/// Of a Deployment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeploymentFacts {
+    /// The digest of the template that it has.
+    pub template: String,
+    /// Whether a change of the template waits.
+    pub paused: bool,
+    /// Pods it should have.
+    pub wanted: i32,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Its controller has seen the newest spec.
+    pub observed: bool,
+    /// Why pods can't even be made, as a quota would be.
+    pub failure: Option<String>,
+}
+
+/// A pod as it was last seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPod {
+    /// Its UID.
+    pub uid: String,
+    /// `app.kubernetes.io/component`.
+    pub component: String,
+    /// The node it is on.
+    pub node: Option<String>,
+    /// It passes its readiness probe.
+    pub ready: bool,
+    /// Why it doesn't run, in Kubernetes' words.
+    pub trouble: Option<String>,
+}
+
+/// Everything seen of one stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its children.
+    pub children: BTreeMap<ChildRef, SeenChild>,
+    /// Its pods, by name.
+    pub pods: BTreeMap<String, SeenPod>,
+}
+
+impl Seen {
+    /// A Deployment of this name.
+    pub fn deployment(&self, child: &ChildRef) -> Option<&DeploymentFacts> {
+        match &self.children.get(child)?.facts {
+            Facts::Deployment(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The Deployment with this name, wherever it is.
+    pub fn deployment_named(&self, name: &str) -> Option<&DeploymentFacts> {
+        let child = self
+            .children
+            .keys()
+            .find(|child| child.kind == super::kind::Kind::Deployment && child.name == name)?;
+        self.deployment(child)
+    }
+
+    /// Transcode pods that are wanted now.
+    pub fn transcoders(&self) -> i32 {
+        let transcode = self.children.iter().find(|(child, _)| child.name.ends_with("-transcode"));
+        match transcode.map(|(_, seen)| &seen.facts) {
+            Some(Facts::Deployment(facts)) => facts.wanted,
+            _ => 0,
+        }
+    }
+
+    /// A Service of this name.
+    pub fn service(&self, child: &ChildRef) -> Option<&ObservedService> {
+        match &self.children.get(child)?.facts {
+            Facts::Service(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Why pods of a component don't run, if one doesn't.
+    pub fn trouble(&self, component: &str) -> Option<String> {
+        self.pods
+            .iter()
+            .filter(|(_, pod)| pod.component == component)
+            .find_map(|(name, pod)| Some(format!("{name}: {}", pod.trouble.as_ref()?)))
+    }
+}
+
+/// The annotation of a pod template that names its content.
+pub const TEMPLATE: &str = "millrace.dev/template";
+
+impl From<&Deployment> for Facts {
+    fn from(deployment: &Deployment) -> Self {
+        let spec = deployment.spec.as_ref();
+        let status = deployment.status.as_ref();
+        let annotations = deployment.metadata.annotations.as_ref();
+        let failure = status.and_then(|status| {
+            status.conditions.iter().flatten().find_map(|condition| {
+                let failed = condition.type_ == "ReplicaFailure" && condition.status == "True";
+                failed.then(|| condition.message.clone().unwrap_or_default())
+            })
+        });
+        Self::Deployment(DeploymentFacts {
+            template: annotations.and_then(|a| a.get(TEMPLATE)).cloned().unwrap_or_default(),
+            paused: spec.and_then(|spec| spec.paused).unwrap_or_default(),
+            wanted: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            ready: status.and_then(|status| status.ready_replicas).unwrap_or_default(),
+            observed: status.and_then(|status| status.observed_generation)
+                >= deployment.metadata.generation,
+            failure,
+        })
+    }
+}
+
+impl From<&Service> for Facts {
+    fn from(service: &Service) -> Self {
+        Self::Service(ObservedService::of(service))
+    }
+}
+
+impl From<&Pod> for SeenPod {
+    fn from(pod: &Pod) -> Self {
+        let labels = pod.metadata.labels.as_ref();
+        let component = labels.and_then(|labels| labels.get("app.kubernetes.io/component"));
+        let status = pod.status.as_ref();
+        let is = |type_: &str| {
+            status.and_then(|status| {
+                status.conditions.iter().flatten().find(|condition| condition.type_ == type_)
+            })
+        };
+        let unscheduled = is("PodScheduled").filter(|c| c.status == "False").map(|c| {
+            let reason = c.reason.as_deref().unwrap_or("Pending");
+            format!("{reason}: {}", c.message.as_deref().unwrap_or_default())
+        });
+        let containers = status.and_then(|status| status.container_statuses.as_ref());
+        let trouble = containers.into_iter().flatten().find_map(container_trouble).or(unscheduled);
+        Self {
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
+            component: component.cloned().unwrap_or_default(),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+            ready: is("Ready").is_some_and(|condition| condition.status == "True")
+                && pod.metadata.deletion_timestamp.is_none(),
+            trouble: trouble.map(|text| text.chars().take(300).collect()),
+        }
+    }
+}
+
+/// What keeps a container from running, but for starting.
+fn container_trouble(status: &ContainerStatus) -> Option<String> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().filter(|reason| *reason != "ContainerCreating")?;
+    let ended = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let ended = ended.map(|ended| format!(" (last exit {})", ended.exit_code)).unwrap_or_default();
+    let message = waiting.message.as_deref().unwrap_or_default();
+    Some(format!("{reason}{ended}: {message}"))
+}
+
+/// The digest that a child's annotations carry.
+pub fn digest(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
+    annotations?.get(DIGEST).map(String::as_str)
+}

@@ -1,0 +1,197 @@
+//! The last stage: what was found and done becomes the LiveStream's status.
+//! Pure, but for the write at the end; nothing is written when nothing changed.
+
+pub mod events;
+pub mod findings;
+pub mod table;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{CustomResourceExt, Resource, ResourceExt};
+use serde_json::json;
+
+use super::context::Context;
+use crate::api::LiveStream;
+use crate::api::status::{Condition, ConditionStatus, LiveStreamStatus, Phase};
+use findings::Findings;
+use table::Row;
+
+/// Longest message of a condition, in characters; the schema's limit.
+const MESSAGE: usize = 1_024;
+
+/// Who owns the fields of the status.
+const FIELD_MANAGER: &str = "millrace-operator-status";
+
+/// The conditions that Ready sums up.
+const NEEDED: [&str; 6] =
+    ["Accepted", "KeysReady", "TopicsReady", "IngestReady", "TranscodeReady", "PlaybackReady"];
+
+/// One condition's value, with a sentence for people.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    row: &'static Row,
+    message: String,
+}
+
+impl Verdict {
+    /// With the row's own meaning as the sentence.
+    pub fn plain(row: &'static Row) -> Self {
+        Self { row, message: row.meaning.to_owned() }
+    }
+
+    /// With a sentence that says more.
+    pub fn of(row: &'static Row, message: impl Into<String>) -> Self {
+        Self { row, message: message.into() }
+    }
+
+    /// The row.
+    pub fn row(&self) -> &'static Row {
+        self.row
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+/// The status that the findings make, given the one before.
+pub fn status(
+    findings: &Findings,
+    generation: i64,
+    before: Option<&LiveStreamStatus>,
+    now: &Time,
+) -> LiveStreamStatus {
+    let mut verdicts = findings.verdicts();
+    verdicts.extend(summary(findings, &verdicts));
+    let held: BTreeMap<&str, &Condition> = before
+        .map(|status| status.conditions.iter().map(|c| (c.type_.as_str(), c)).collect())
+        .unwrap_or_default();
+    let conditions: Vec<Condition> = verdicts
+        .iter()
+        .map(|verdict| {
+            condition(verdict, held.get(verdict.row.condition).copied(), generation, now)
+        })
+        .collect();
+    let phase = phase(findings, &verdicts);
+    let figures = findings.figures(before);
+    LiveStreamStatus {
+        phase: Some(phase),
+        observed_generation: Some(generation),
+        conditions,
+        endpoints: findings.endpoints.clone(),
+        broadcast: findings.broadcast(before),
+        rungs: findings.rungs(before),
+        viewers: figures.0,
+        ingress_bitrate_kbps: figures.1,
+    }
+}
+
+fn condition(
+    verdict: &Verdict,
+    before: Option<&Condition>,
+    generation: i64,
+    now: &Time,
+) -> Condition {
+    let row = verdict.row;
+    let since = before.filter(|before| before.status == row.status);
+    Condition {
+        type_: row.condition.to_owned(),
+        status: row.status,
+        reason: row.reason.to_owned(),
+        message: verdict.message.chars().take(MESSAGE).collect(),
+        last_transition_time: since.map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
+        observed_generation: generation,
+    }
+}
+
+/// Degraded and Ready, which follow from the others.
+fn summary(findings: &Findings, verdicts: &[Verdict]) -> [Verdict; 2] {
+    let missing: Vec<String> = verdicts
+        .iter()
+        .filter(|verdict| {
+            NEEDED.contains(&verdict.row.condition) && verdict.row.status != ConditionStatus::True
+        })
+        .map(|verdict| format!("{} ({})", verdict.row.condition, verdict.row.reason))
+        .collect();
+    let list = missing.join(", ");
+    let live = verdicts.iter().any(|verdict| {
+        verdict.row.condition == "Live" && verdict.row.status == ConditionStatus::True
+    });
+    let degraded = if live && !missing.is_empty() {
+        Verdict::of(&table::DEGRADED, format!("Missing: {list}."))
+    } else {
+        Verdict::plain(&table::NOT_DEGRADED)
+    };
+    let ready = if findings.terminating {
+        Verdict::plain(&table::READY_TERMINATING)
+    } else if findings.suspended {
+        Verdict::plain(&table::READY_SUSPENDED)
+    } else if missing.is_empty() {
+        Verdict::plain(&table::READY)
+    } else {
+        Verdict::of(&table::NOT_READY, format!("Missing: {list}."))
+    };
+    [degraded, ready]
+}
+
+fn phase(findings: &Findings, verdicts: &[Verdict]) -> Phase {
+    let value = |condition: &str| {
+        verdicts.iter().find(|v| v.row.condition == condition).map(|v| v.row.status)
+    };
+    let is = |condition: &str| value(condition) == Some(ConditionStatus::True);
+    if findings.terminating {
+        Phase::Terminating
+    } else if value("Accepted") == Some(ConditionStatus::False) {
+        Phase::Failed
+    } else if findings.suspended {
+        Phase::Suspended
+    } else if is("Live") && is("Degraded") {
+        Phase::Degraded
+    } else if is("Live") {
+        Phase::Live
+    } else if is("Ready") {
+        Phase::Ready
+    } else {
+        Phase::Pending
+    }
+}
+
+/// The status can't be written.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write the status")]
+pub struct StatusError(#[source] Box<kube::Error>);
+
+/// Write the status if it is news, and tell what changed.
+pub async fn write(
+    context: &Context,
+    stream: &LiveStream,
+    status: &LiveStreamStatus,
+) -> Result<(), StatusError> {
+    if stream.status.as_ref() == Some(status) {
+        return Ok(());
+    }
+    let (name, namespace) = (stream.name_any(), stream.namespace().unwrap_or_default());
+    let api: Api<LiveStream> = Api::namespaced(context.client.clone(), &namespace);
+    let resource = LiveStream::api_resource();
+    let manifest = json!({
+        "apiVersion": resource.api_version,
+        "kind": LiveStream::kind(&()),
+        "metadata": { "name": name, "uid": stream.metadata.uid },
+        "status": status,
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    match api.patch_status(&name, &parameters, &Patch::Apply(&manifest)).await {
+        Ok(_) => {}
+        // It was deleted meanwhile.
+        Err(kube::Error::Api(error)) if error.code == 404 => return Ok(()),
+        Err(error) => return Err(StatusError(Box::new(error))),
+    }
+    events::tell(context, stream, status).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

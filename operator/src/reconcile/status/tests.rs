@@ -1,0 +1,115 @@
+//! What the conditions sum up to, and when they change.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::findings::LogView;
+use super::*;
+use crate::reconcile::external::figures::Figures;
+
+fn time(second: i64) -> Time {
+    Time(Timestamp::from_second(second).unwrap())
+}
+
+fn fine() -> Findings {
+    let mut findings = Findings::refused(Verdict::plain(&table::ACCEPTED), LogView::Never);
+    findings.keys = Verdict::plain(&table::KEYS_READY);
+    findings.topics = Verdict::plain(&table::TOPICS_READY);
+    findings.cache = Verdict::plain(&table::CACHE_READY);
+    findings.ingest = Verdict::plain(&table::INGEST_READY);
+    findings.transcode = Verdict::plain(&table::TRANSCODE_READY);
+    findings.playback = Verdict::plain(&table::PLAYBACK_READY);
+    findings
+}
+
+fn open(publishing: bool) -> LogView {
+    LogView::Open { id: "b".to_owned(), started_ms: 5_000, publishing }
+}
+
+fn reason(status: &LiveStreamStatus, condition: &str) -> String {
+    status.conditions.iter().find(|c| c.type_ == condition).unwrap().reason.clone()
+}
+
+#[test]
+fn all_that_is_needed_makes_ready_and_one_that_fails_is_named() {
+    let ready = status(&fine(), 1, None, &time(1));
+    assert_eq!((ready.phase, reason(&ready, "Ready")), (Some(Phase::Ready), "Ready".to_owned()));
+
+    let mut findings = fine();
+    findings.topics = Verdict::plain(&table::TOPICS_UNAVAILABLE);
+    let pending = status(&findings, 1, None, &time(1));
+    assert_eq!(pending.phase, Some(Phase::Pending));
+    let ready = pending.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert!(ready.message.contains("TopicsReady (KafkaUnavailable)"), "{}", ready.message);
+}
+
+#[test]
+fn a_cache_that_is_away_is_no_reason_not_to_be_ready() {
+    let mut findings = fine();
+    findings.cache = Verdict::plain(&table::CACHE_UNAVAILABLE);
+    assert_eq!(status(&findings, 1, None, &time(1)).phase, Some(Phase::Ready));
+}
+
+#[test]
+fn live_comes_before_ready_and_degraded_before_live() {
+    let mut findings = fine();
+    findings.log = open(true);
+    assert_eq!(status(&findings, 1, None, &time(1)).phase, Some(Phase::Live));
+    findings.transcode = Verdict::plain(&table::TRANSCODE_FAILING);
+    let degraded = status(&findings, 1, None, &time(1));
+    assert_eq!(degraded.phase, Some(Phase::Degraded));
+    assert_eq!(reason(&degraded, "Degraded"), "PartsMissing");
+    findings.suspended = true;
+    assert_eq!(status(&findings, 1, None, &time(1)).phase, Some(Phase::Suspended));
+    findings.terminating = true;
+    assert_eq!(status(&findings, 1, None, &time(1)).phase, Some(Phase::Terminating));
+}
+
+#[test]
+fn a_transition_time_moves_with_the_value_only() {
+    let first = status(&fine(), 1, None, &time(1));
+    let mut findings = fine();
+    findings.keys = Verdict::plain(&table::KEYS_UNAVAILABLE);
+    let second = status(&findings, 2, Some(&first), &time(2));
+    let third = {
+        findings.keys = Verdict::plain(&table::KEYS_FAILED);
+        status(&findings, 3, Some(&second), &time(3))
+    };
+    let at = |status: &LiveStreamStatus| {
+        let keys = status.conditions.iter().find(|c| c.type_ == "KeysReady").unwrap();
+        keys.last_transition_time.clone()
+    };
+    assert_eq!((at(&first), at(&second), at(&third)), (time(1), time(2), time(2)));
+    assert_eq!(status(&fine(), 1, Some(&first), &time(9)), first, "nothing changed");
+}
+
+#[test]
+fn a_broadcast_is_kept_when_the_log_has_forgotten_it() {
+    let mut findings = fine();
+    findings.log = LogView::Ended { id: "b".to_owned(), started_ms: 5_999, ended_ms: 9_000 };
+    let ended = status(&findings, 1, None, &time(1));
+    let broadcast = ended.broadcast.clone().unwrap();
+    assert_eq!((broadcast.started, broadcast.ended), (time(5), Some(time(9))));
+    findings.log = LogView::Never;
+    assert_eq!(status(&findings, 1, Some(&ended), &time(20)).broadcast, ended.broadcast);
+}
+
+#[test]
+fn figures_show_while_live_only() {
+    let mut findings = fine();
+    findings.figures = Some(Figures { viewers: 3, ingress_kbps: 900 });
+    findings.log = open(true);
+    let live = status(&findings, 1, None, &time(1));
+    assert_eq!((live.viewers, live.ingress_bitrate_kbps), (Some(3), Some(900)));
+    findings.figures = None;
+    assert_eq!(status(&findings, 1, Some(&live), &time(2)).viewers, Some(3));
+    findings.log = LogView::Never;
+    assert_eq!(status(&findings, 1, Some(&live), &time(2)).viewers, None);
+}
+
+#[test]
+fn no_row_stands_twice_in_the_table() {
+    let mut seen = std::collections::BTreeSet::new();
+    for row in table::TABLE {
+        assert!(seen.insert((row.condition, format!("{:?}", row.status), row.reason)), "{row:?}");
+    }
+}

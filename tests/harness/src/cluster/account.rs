@@ -1,0 +1,163 @@
+//! A ServiceAccount with a token: who a program is that runs in the cluster. The API server
+//! decides and the audit log tells by it, as for the operator in a real cluster.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
+use kube::Client;
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::config::{AuthInfo, Kubeconfig};
+
+use super::{Cluster, client};
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// A ServiceAccount, at first without any right.
+pub struct Account {
+    namespace: String,
+    name: String,
+    kubeconfig: Kubeconfig,
+    client: Client,
+    admin: Client,
+}
+
+impl Cluster {
+    /// Makes a ServiceAccount and a token of it, good for two hours.
+    ///
+    /// # Errors
+    /// When the API server refuses one of them.
+    pub async fn account(&self, namespace: &str, name: &str) -> Result<Account> {
+        let admin = self.client();
+        let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
+        let account = ServiceAccount { metadata: named(name), ..ServiceAccount::default() };
+        accounts
+            .create(&PostParams::default(), &account)
+            .await
+            .with_context(|| format!("creating the ServiceAccount {namespace}/{name}"))?;
+        let spec = TokenRequestSpec { expiration_seconds: Some(7_200), ..Default::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let token = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await?
+            .status
+            .context("the token request has no status")?
+            .token;
+        let mut kubeconfig = self.kubeconfig.clone();
+        for user in &mut kubeconfig.auth_infos {
+            let token = Some(token.clone().into());
+            user.auth_info = Some(AuthInfo { token, ..AuthInfo::default() });
+        }
+        let client = client(&kubeconfig).await?;
+        Ok(Account {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            kubeconfig,
+            client,
+            admin,
+        })
+    }
+}
+
+impl Account {
+    /// A client that is this account.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// As the API server and its audit log name it.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.name)
+    }
+
+    /// Writes a kubeconfig for a program that is to be this account. `url` is another door to the
+    /// API server, such as a proxy's `https://127.0.0.1:port`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_kubeconfig(&self, path: &Path, url: Option<&str>) -> Result<()> {
+        let mut kubeconfig = self.kubeconfig.clone();
+        if let Some(url) = url {
+            for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut())
+            {
+                cluster.server = Some(url.to_owned());
+            }
+        }
+        // Every JSON text is a YAML text.
+        std::fs::write(path, serde_json::to_vec(&kubeconfig)?)
+            .with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Grants `rules` in one namespace.
+    ///
+    /// # Errors
+    /// When the API server refuses the Role or its binding.
+    pub async fn grant_in(&self, namespace: &str, rules: Vec<PolicyRule>) -> Result<()> {
+        let name = self.unique();
+        let role = Role { metadata: named(&name), rules: Some(rules) };
+        let api: Api<Role> = Api::namespaced(self.admin.clone(), namespace);
+        api.create(&PostParams::default(), &role).await.context("creating the Role")?;
+        let binding = RoleBinding {
+            metadata: named(&name),
+            role_ref: reference("Role", &name),
+            subjects: Some(vec![self.subject()]),
+        };
+        let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), namespace);
+        bindings.create(&PostParams::default(), &binding).await.context("binding the Role")?;
+        Ok(())
+    }
+
+    /// Grants `rules` in all namespaces and on what is in none.
+    ///
+    /// # Errors
+    /// When the API server refuses the ClusterRole or its binding.
+    pub async fn grant_everywhere(&self, rules: Vec<PolicyRule>) -> Result<()> {
+        let name = self.unique();
+        let role =
+            ClusterRole { metadata: named(&name), rules: Some(rules), ..ClusterRole::default() };
+        let api: Api<ClusterRole> = Api::all(self.admin.clone());
+        api.create(&PostParams::default(), &role).await.context("creating the ClusterRole")?;
+        self.bind_cluster_role(&name).await
+    }
+
+    /// Binds a ClusterRole that is there, for all namespaces.
+    ///
+    /// # Errors
+    /// When the API server refuses the binding.
+    pub async fn bind_cluster_role(&self, role: &str) -> Result<()> {
+        let binding = ClusterRoleBinding {
+            metadata: named(&self.unique()),
+            role_ref: reference("ClusterRole", role),
+            subjects: Some(vec![self.subject()]),
+        };
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.admin.clone());
+        bindings.create(&PostParams::default(), &binding).await.context("binding the role")?;
+        Ok(())
+    }
+
+    /// Roles of all tests are in one cluster.
+    fn unique(&self) -> String {
+        format!("{}-{}-{:08x}", self.namespace, self.name, rand::random::<u32>())
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
+            kind: "ServiceAccount".to_owned(),
+            name: self.name.clone(),
+            namespace: Some(self.namespace.clone()),
+            api_group: None,
+        }
+    }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
+}
+
+fn reference(kind: &str, name: &str) -> RoleRef {
+    RoleRef { api_group: RBAC.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
+}
