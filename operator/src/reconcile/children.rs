@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use millrace_media::id::StreamId;
 
+use super::build::certificate_secret::{self, Purpose};
 use super::build::{Children, Installation, names};
 use super::kind::Kind;
 use super::prepared::{ChildRef, Prepared, Unprepared};
@@ -42,15 +43,21 @@ pub fn possible(stream: &StreamId, installation: &Installation) -> Vec<ChildRef>
         namespace: installation.workers_namespace.clone(),
         name: names::child(stream, role),
     };
+    let copy = |purpose| ChildRef {
+        kind: Kind::Secret,
+        namespace: installation.workers_namespace.clone(),
+        name: certificate_secret::name(stream, purpose),
+    };
     let own = |kind, name| ChildRef { kind, namespace: stream.namespace().to_owned(), name };
     vec![
         worker(Kind::Deployment, "ingest"),
         worker(Kind::Deployment, "transcode"),
         worker(Kind::PodDisruptionBudget, "ingest"),
         worker(Kind::Service, "ingest"),
-        worker(Kind::Secret, "rtmps"),
-        worker(Kind::Secret, "playback"),
+        copy(Purpose::Rtmps),
+        copy(Purpose::Playback),
         worker(Kind::Ingress, "playback"),
+        worker(Kind::HttpRoute, "playback"),
         own(Kind::Service, names::local_name(stream)),
         own(Kind::Secret, names::publish_keys(stream)),
     ]
@@ -71,4 +78,50 @@ pub fn find(prepared: &[Prepared], kind: Kind, component: &str) -> Option<ChildR
 /// The children's names.
 pub fn names_of(prepared: &[Prepared]) -> BTreeSet<&ChildRef> {
     prepared.iter().map(|child| &child.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::reconcile::build::{Certificate, Circumstances, children};
+    use crate::reconcile::validate::validate;
+
+    /// What is built and not among these would outlive a LiveStream that is
+    /// deleted before the watches have seen it.
+    #[test]
+    fn everything_that_is_ever_built_is_possible() {
+        let certificate = Some(Certificate { chain: b"chain".to_vec(), key: b"key".to_vec() });
+        let seen = Circumstances {
+            rtmps_certificate: certificate.clone(),
+            playback_certificate: certificate,
+            ..Circumstances::default()
+        };
+        let installation = Installation::default();
+        let tls = json!({ "secretName": "a" });
+        let playbacks = [
+            json!({ "hostname": "a.example", "tls": tls }),
+            json!({ "hostname": "a.example", "gateway": { "name": "a", "namespace": "b" } }),
+        ];
+        let mut built = BTreeSet::new();
+        let mut known = BTreeSet::new();
+        for playback in playbacks {
+            let ingest = json!({ "protocol": "RTMPS", "tls": tls });
+            let stream = serde_json::from_value(json!({
+                "apiVersion": "millrace.dev/v1alpha1",
+                "kind": "LiveStream",
+                "metadata": { "name": "keynote", "namespace": "events", "uid": "u" },
+                "spec": { "broadcaster": "acme", "ingest": ingest, "playback": playback },
+            }))
+            .unwrap();
+            let stream = validate(&stream).unwrap();
+            let children = children(&stream, &installation, &seen);
+            built.extend(prepare(&children).unwrap().into_iter().map(|child| child.id));
+            known.extend(possible(&stream.id, &installation));
+        }
+        let keys = known.iter().find(|child| child.name == "keynote-publish-keys").cloned();
+        built.extend(keys);
+        assert_eq!(built, known);
+    }
 }
