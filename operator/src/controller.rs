@@ -8,12 +8,15 @@
 
 pub mod leader;
 pub mod metrics;
+pub mod outside;
 pub mod queue;
 pub mod settings;
 pub mod watches;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use kube::runtime::events::{Recorder, Reporter};
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
@@ -23,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::reconcile::apply::Applier;
-use crate::reconcile::context::{Context, LiveStore, SeenStore};
+use crate::reconcile::context::{Context, Live, SeenStore};
 use crate::reconcile::external::External;
+use crate::reconcile::external::{live, sweep};
 use metrics::ControllerMetrics;
 use queue::Queue;
 use settings::Settings;
@@ -42,6 +46,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let client = settings.client().await?;
     let (health, process_metrics) = (Health::default(), Metrics::default());
     let metrics = ControllerMetrics::register(&process_metrics);
+    process_metrics.with(|registry| external.breakers().register(registry));
     let mut supervisor = Supervisor::new(stop.clone());
 
     let listener = health::bind(settings.health).await?;
@@ -73,16 +78,31 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         triggers,
         metrics: metrics.clone(),
     };
+    let (logs, changed, looking) = live::start(&external, stop.clone())?;
+    supervisor.spawn("logs", looking.map(Ok::<_, Infallible>));
     let (stores, streams): (Vec<_>, Vec<_>) = watches.streams().into_iter().unzip();
     let context = Arc::new(Context {
         applier: Applier::new(client.clone()),
         recorder: Recorder::new(client.clone(), reporter),
         streams: stores,
         seen,
-        live: LiveStore::default(),
+        live: Live::new(logs),
+        namespaces: settings.namespaces.clone(),
         external,
         installation: settings.installation.clone(),
         client,
+    });
+    let told = outside::Told { context: context.clone(), triggers: watches.triggers.clone() };
+    supervisor.spawn(
+        "changes of logs",
+        told.clone().logs(changed, stop.clone()).map(Ok::<_, Infallible>),
+    );
+    supervisor.spawn("figures", told.figures(stop.clone()).map(Ok::<_, Infallible>));
+    let sweeping = (context.clone(), settings.sweep, stop.clone());
+    supervisor.spawn("sweep", async move {
+        let (context, pace, stop) = sweeping;
+        sweep::run(&context.external, &*context, pace, &stop).await;
+        Ok::<_, Infallible>(())
     });
     let synced = watches.spawn(&mut supervisor, &health);
     let queue = Queue::new(context, metrics, settings.concurrency);

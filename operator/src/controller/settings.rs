@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
 use kube::Client;
 use millrace_platform::config::{ConfigError, Env};
 
 use crate::reconcile::build::Installation;
+use crate::reconcile::external::sweep::Pace;
 
 /// A request that is not a watch is answered within this.
 const READ_TIMEOUT: Duration = Duration::from_secs(100);
@@ -26,6 +29,8 @@ pub struct Settings {
     pub health: SocketAddr,
     /// Reconciles at once.
     pub concurrency: u16,
+    /// When what deleted LiveStreams left outside is cleaned up.
+    pub sweep: Pace,
     /// What the installation decides about children.
     pub installation: Installation,
 }
@@ -37,6 +42,9 @@ impl Settings {
         let identity = env.optional::<String>("POD_NAME");
         let health = env.listen("HEALTH", 8090);
         let concurrency = env.within("RECONCILE_CONCURRENCY", 16, 1..=256);
+        let usual = Pace::default();
+        let after = env.within("SWEEP_AFTER_SECONDS", usual.after.as_secs(), 10..=86_400);
+        let every = env.within("SWEEP_EVERY_SECONDS", usual.every.as_secs(), 1..=3_600);
         let namespaces = env.text("WATCH_NAMESPACES").map(|list| {
             list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect()
         });
@@ -53,6 +61,7 @@ impl Settings {
             identity: identity?.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4())),
             health: health?,
             concurrency: concurrency?,
+            sweep: Pace { after: Duration::from_secs(after?), every: Duration::from_secs(every?) },
             installation,
         })
     }
@@ -64,6 +73,9 @@ impl Settings {
         // Watches bring a bookmark a minute: longer silence is a dead one.
         config.read_timeout = Some(READ_TIMEOUT);
         config.write_timeout = Some(READ_TIMEOUT);
+        // By it the API server's audit log tells our requests from others'.
+        let agent = HeaderValue::from_static(concat!("millrace-operator/", env!("CARGO_PKG_VERSION")));
+        config.headers.push((USER_AGENT, agent));
         Ok(Client::try_from(config)?)
     }
 }

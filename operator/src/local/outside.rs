@@ -8,8 +8,9 @@ use millrace_platform::config::Env;
 use millrace_platform::report::report;
 use tracing::{info, warn};
 
+use super::plan::PlanError;
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
-use crate::reconcile::external::{self, External, ExternalError};
+use crate::reconcile::external::{self, External};
 use crate::reconcile::validated::ValidatedStream;
 
 /// Streams whose outside was made so.
@@ -36,7 +37,7 @@ pub(super) async fn apply(
     streams: Vec<ValidatedStream>,
     keys: &[StreamKeys],
     patience: Duration,
-) -> Result<Made, ExternalError> {
+) -> Result<Made, PlanError> {
     let outside = External::open(env)?;
     info!(streams = streams.len(), "making keys in Postgres and topics in Kafka");
     let until = Instant::now() + patience;
@@ -44,7 +45,7 @@ pub(super) async fn apply(
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
         while let Err(error) = external::apply(&outside, stream, keys).await {
             if !error.is_transient() || Instant::now() >= until {
-                return Err(error);
+                return Err(error.into());
             }
             if backoff.attempts() == 0 {
                 warn!("{error}; trying again for {patience:?}");

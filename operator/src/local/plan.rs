@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::state::{StateDir, StateError};
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
 use crate::reconcile::build::{self, CONNECTIONS_SECRET, Circumstances};
-use crate::reconcile::external::ExternalError;
+use crate::reconcile::external::{ExternalError, StepError};
 use crate::reconcile::publish_keys;
 use crate::reconcile::validate::{InvalidSpec, validate};
 use crate::reconcile::validated::ValidatedStream;
@@ -50,9 +50,12 @@ pub enum PlanError {
     /// A key can't be made.
     #[error("can't make a publish key")]
     Key(#[from] InvalidId),
-    /// Postgres or Kafka.
+    /// Postgres, Redis or Kafka can't be opened.
     #[error(transparent)]
     External(#[from] ExternalError),
+    /// Postgres or Kafka.
+    #[error(transparent)]
+    Outside(#[from] StepError),
     /// A child can't be run as a process.
     #[error(transparent)]
     Unrunnable(#[from] Unrunnable),

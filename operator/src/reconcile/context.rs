@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use futures::FutureExt;
 use kube::Client;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use millrace_media::id::StreamId;
 
 use super::apply::Applier;
 use super::build::Installation;
 use super::external::External;
+use super::external::figures::Figures;
+use super::external::live::LiveView;
+use super::external::sweep::{Presence, View};
 use super::hosts::HostClaim;
 use super::seen::Seen;
-use super::status::findings::{Figures, LogView};
 use crate::api::LiveStream;
 
 /// What every reconcile shares.
@@ -30,8 +33,10 @@ pub struct Context {
     pub external: External,
     /// What the installation decides.
     pub installation: Installation,
-    /// What the log and Redis say of each stream.
-    pub live: LiveStore,
+    /// What the logs and Redis say of each stream.
+    pub live: Live,
+    /// Namespaces of LiveStreams; none is all.
+    pub namespaces: Option<Vec<String>>,
     /// Sends Events.
     pub recorder: Recorder,
 }
@@ -41,6 +46,32 @@ impl Context {
     pub fn host_claims(&self) -> Vec<HostClaim> {
         let streams = self.streams.iter().flat_map(Store::state);
         streams.filter_map(|stream| HostClaim::of(&stream)).collect()
+    }
+}
+
+/// What the sweep asks.
+impl Presence for Context {
+    fn view(&self) -> Option<View> {
+        let known = |store: &Store<LiveStream>| store.wait_until_ready().now_or_never().is_some();
+        self.streams.iter().all(known).then(|| {
+            let streams = self.streams.iter().flat_map(Store::state);
+            let one = |stream: Arc<LiveStream>| {
+                let namespace = stream.metadata.namespace.as_deref()?;
+                let id = StreamId::new(namespace, stream.metadata.name.as_deref()?).ok()?;
+                Some((stream.metadata.uid.clone()?, id))
+            };
+            streams.filter_map(one).collect()
+        })
+    }
+
+    fn is_there(&self, stream: &StreamId) -> bool {
+        let reference = ObjectRef::new(stream.name()).within(stream.namespace());
+        self.streams.iter().any(|store| store.get(&reference).is_some())
+    }
+
+    fn covers(&self, stream: &StreamId) -> bool {
+        let namespaces = self.namespaces.as_ref();
+        namespaces.is_none_or(|list| list.iter().any(|name| name == stream.namespace()))
     }
 }
 
@@ -74,37 +105,37 @@ impl SeenStore {
     }
 }
 
-/// What the log and Redis say of each stream.
-#[derive(Debug, Clone, Default)]
-pub struct LiveStore(Arc<RwLock<HashMap<StreamId, (LogView, Option<Figures>)>>>);
+/// What the logs and Redis say of each stream.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// What is seen in the logs.
+    pub logs: LiveView,
+    figures: Arc<RwLock<HashMap<StreamId, Figures>>>,
+}
 
-impl LiveStore {
-    /// Of one; unknown when it was not looked at yet.
-    pub fn get(&self, stream: &StreamId) -> (LogView, Option<Figures>) {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(stream).cloned().unwrap_or((LogView::Unknown, None))
+impl Live {
+    /// With nothing of Redis yet.
+    pub fn new(logs: LiveView) -> Self {
+        Self { logs, figures: Arc::default() }
     }
 
-    /// Keep what the log says; whether it is news.
-    pub fn log(&self, stream: &StreamId, view: LogView) -> bool {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let held = all.entry(stream.clone()).or_insert((LogView::Unknown, None));
-        let news = held.0 != view;
-        held.0 = view;
-        news
+    /// Of Redis; none when it said nothing yet.
+    pub fn figures(&self, stream: &StreamId) -> Option<Figures> {
+        self.figures.read().unwrap_or_else(PoisonError::into_inner).get(stream).copied()
     }
 
-    /// Keep what Redis says; whether it is news.
-    pub fn figures(&self, stream: &StreamId, figures: Figures) -> bool {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let held = all.entry(stream.clone()).or_insert((LogView::Unknown, None));
-        let news = held.1.as_ref() != Some(&figures);
-        held.1 = Some(figures);
+    /// Keep what Redis says of those that have figures; the streams for which
+    /// that is news.
+    pub fn put_figures(&self, new: HashMap<StreamId, Figures>) -> Vec<StreamId> {
+        let mut held = self.figures.write().unwrap_or_else(PoisonError::into_inner);
+        let news = new.iter().filter(|(stream, figures)| held.get(*stream) != Some(*figures));
+        let news = news.map(|(stream, _)| stream.clone()).collect();
+        *held = new;
         news
     }
 
     /// A stream is gone.
     pub fn forget(&self, stream: &StreamId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(stream);
+        self.logs.unwatch(stream);
     }
 }

@@ -8,8 +8,9 @@ use kube::{Api, Client};
 use super::build::publish_keys_secret::{self, StreamKeys};
 use super::build::{Certificate, names};
 use super::context::Context;
+use super::external::figures::Figures;
 use super::seen::Seen;
-use super::status::findings::{Figures, LogView};
+use super::status::findings::LogView;
 use super::validated::ValidatedStream;
 
 /// What was found of a stream.
@@ -21,6 +22,9 @@ pub struct Found {
     pub keys_secret: Option<Secret>,
     /// What the log says.
     pub log: LogView,
+    /// Whether there is something to do for a transcoder; none when that is
+    /// not known.
+    pub busy: Option<bool>,
     /// What Redis says.
     pub figures: Option<Figures>,
     /// What `spec.ingest.tls` names.
@@ -55,7 +59,7 @@ pub async fn dereference(
 ) -> Result<Found, DereferenceError> {
     let namespace = stream.id.namespace();
     let keys = names::publish_keys(&stream.id);
-    let (log, figures) = context.live.get(&stream.id);
+    let log = context.live.logs.get(&stream.id);
     let mut missing = None;
     let mut certificates = [None, None];
     let host = stream.playback.host.as_ref();
@@ -79,8 +83,9 @@ pub async fn dereference(
     Ok(Found {
         keys_secret: secret(&context.client, namespace, &keys).await?,
         seen: context.seen.get(stream.uid.as_str()),
-        log,
-        figures,
+        busy: log.is_busy(),
+        log: log.into(),
+        figures: context.live.figures(&stream.id),
         rtmps_certificate,
         playback_certificate,
         missing,

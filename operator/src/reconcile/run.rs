@@ -18,7 +18,7 @@ use super::children::{self, possible};
 use super::context::Context;
 use super::dereference::{DereferenceError, Found, dereference};
 use super::endpoints::endpoints;
-use super::external::outside;
+use super::external::outside::{self, Outside};
 use super::finalize::{self, FinalizeError};
 use super::freeze::{ROLL, Rolling, freeze, waits};
 use super::hosts::{self, HostClaim, HostProblem};
@@ -98,6 +98,7 @@ pub async fn reconcile(
         context.live.forget(&id);
         return Ok(Action::await_change());
     }
+    context.live.logs.watch(id.clone());
     let held = finalize::hold(&context.client, &stream).await;
     held.map_err(|error| ReconcileError::Hold(Box::new(error)))?;
 
@@ -113,7 +114,7 @@ pub async fn reconcile(
     let keys = pass.keys().await?;
     let outside = match &keys {
         Ok(keys) => outside::apply(&context.external, &valid, keys).await,
-        Err(_) => outside::Verdicts::not_looked_at(),
+        Err(_) => Outside::not_looked_at(),
     };
     pass.failures.extend(outside.failures.iter().cloned());
     let rolling = rolling(&stream, &found.log);
@@ -153,7 +154,7 @@ async fn refuse(
     id: &StreamId,
     why: String,
 ) -> Result<Action, ReconcileError> {
-    let (log, _) = context.live.get(id);
+    let log = context.live.logs.get(id).into();
     let findings = Findings::refused(Verdict::of(&table::INVALID_SPEC, why), log);
     write_status(context, stream, &findings).await?;
     Ok(Action::await_change())
@@ -209,13 +210,13 @@ fn circumstances(
 
 /// With scale to zero: wanted while there is a broadcast, and a little longer.
 fn transcoders(valid: &ValidatedStream, found: &Found) -> Transcoders {
-    let awake = match found.log {
-        _ if valid.transcode.idle == Idle::AlwaysOn => true,
-        LogView::Open { .. } => true,
-        LogView::Never => false,
-        LogView::Ended { ended_ms, .. } => lingers(ended_ms),
+    let awake = match (valid.transcode.idle, found.busy) {
+        (Idle::AlwaysOn, _) | (_, Some(true)) => true,
+        (_, Some(false)) => {
+            matches!(found.log, LogView::Ended { ended_ms, .. } if lingers(ended_ms))
+        }
         // Nobody knows: as it is.
-        LogView::Unknown => found.seen.transcoders() > 0,
+        (_, None) => found.seen.transcoders() > 0,
     };
     if awake { Transcoders::Wanted } else { Transcoders::Asleep }
 }
@@ -315,7 +316,7 @@ impl Pass<'_> {
         let mut findings =
             Findings::refused(Verdict::plain(&table::ACCEPTED), self.found.log.clone());
         findings.suspended = self.valid.suspended;
-        findings.figures = self.found.figures.clone();
+        findings.figures = self.found.figures;
         let service = children::find(prepared, Kind::Service, "ingest");
         let address = service.and_then(|child| seen.service(&child).cloned()).unwrap_or_default();
         let endpoints = endpoints(self.valid, &self.context.installation, facts, &address);

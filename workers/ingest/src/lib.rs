@@ -12,7 +12,6 @@
 pub mod clock;
 pub mod config;
 pub mod connection;
-pub mod control;
 mod crowd;
 pub mod frames;
 pub mod keys;

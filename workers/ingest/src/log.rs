@@ -2,10 +2,9 @@
 //!
 //! Everything goes through one [`Ring`] and one writer ([`writer`]), so the
 //! order of the log is the order of the calls. Who publishes is read from the
-//! log itself ([`tail`]) and never only remembered.
+//! log itself ([`Tail`]) and never only remembered.
 
 mod own;
-mod tail;
 pub(crate) mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use millrace_media::id::{BroadcastId, Epoch, KeyId, StreamId};
 use millrace_media::record::{Body, End, EndReason, Open, Record, RecordError, split};
 use millrace_platform::kafka::KafkaError;
+use millrace_platform::log::{Control, Tail};
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use crate::control::Control;
 use crate::frames::Written;
 use crate::metrics::Metrics;
 use crate::ring::{Dropped, Entry, Kind, Ring};
@@ -26,7 +25,6 @@ use millrace_platform::wall;
 
 use own::Own;
 pub use own::Publishing;
-pub use tail::Tail;
 
 /// Tries before an opening gives way to the others that keep winning.
 const OPEN_TRIES: u32 = 5;

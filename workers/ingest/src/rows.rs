@@ -8,13 +8,13 @@ use std::time::Duration;
 use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_media::record::{EndReason, Open};
 use millrace_platform::backoff::Backoff;
+use millrace_platform::log::Closed;
 use millrace_platform::postgres::broadcasts::{Broadcasts, Opened};
 use millrace_platform::postgres::{Database, DatabaseError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use crate::control::Closed;
 use millrace_platform::report::report;
 use millrace_platform::wall;
 

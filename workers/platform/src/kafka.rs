@@ -2,21 +2,28 @@
 //!
 //! [`Producer`] appends, [`LogReader`] reads one partition from an offset,
 //! [`Checkpoints`] remembers how far a reader has come, [`Admin`] makes and
-//! deletes topics, [`Events`] announces what happened. librdkafka's own log
-//! goes to `tracing`.
+//! deletes topics, [`Events`] announces what happened. [`Ends`] and [`Tails`]
+//! look at the logs of many streams at once. librdkafka's own log goes to
+//! `tracing`.
 
 mod admin;
 mod checkpoints;
 mod context;
+mod ends;
 pub mod events;
 mod producer;
 mod reader;
+mod tails;
+mod topic;
 
-pub use admin::{Admin, Ensured, TopicSpec};
+pub use admin::{Admin, Ensured, Settings};
 pub use checkpoints::{Checkpoint, Checkpoints, Committed};
+pub use ends::Ends;
 pub use events::{Envelope, Event, EventType, Events};
 pub use producer::{Delivered, Delivery, Producer, ProducerLimits, SendError};
 pub use reader::{LogReader, LogRecord, ReaderOptions, Start, Watermarks};
+pub use tails::{Stretch, Tails};
+pub use topic::TopicSpec;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError as Source, RDKafkaErrorCode};

@@ -11,17 +11,18 @@
 mod announce;
 mod error;
 mod hash;
+mod matched;
 mod name;
 mod ring;
 mod spec;
 mod verdict;
 
 pub use announce::{Announcements, Heard};
-pub use error::KeyError;
+pub use error::{KeyError, RevokeError};
 pub use hash::{HashError, Hasher, KeyHash};
 pub use name::KeyName;
 pub use ring::{ApiKey, KeyRing, MAX_API_KEYS, MAX_OVERLAP};
-pub use spec::SpecKey;
+pub use spec::{Followed, SpecKey};
 pub use verdict::{Answer, SecretDigest, Verdict, Verdicts};
 
 use base64::Engine;

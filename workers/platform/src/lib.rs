@@ -13,6 +13,7 @@ pub mod exit;
 pub mod health;
 pub mod kafka;
 pub mod keys;
+pub mod log;
 pub mod names;
 pub mod postgres;
 pub mod redis;

@@ -3,7 +3,8 @@
 //! [`Database`] is the pool; it starts without the server. [`migrate`] brings
 //! the schema up. The tables are a module each, their queries checked when
 //! compiled (tests/sqlx-prepare.sh): [`broadcasts`], [`keys`], [`sessions`],
-//! [`metrics`], [`qualities`], [`outbox`]. What must be committed together is
+//! [`metrics`], [`qualities`], [`outbox`],
+//! [`registry`]. [`record`] deletes what they hold of a stream. What must be committed together is
 //! written through one [`Transaction`]. [`singleton`] is work that one process
 //! does at a time.
 
@@ -20,6 +21,8 @@ pub mod outbox;
 pub mod page;
 pub mod partitions;
 pub mod qualities;
+pub mod record;
+pub mod registry;
 mod roles;
 mod scram;
 pub mod sessions;

@@ -4,6 +4,7 @@
 //! and again when lost. [`media`] holds parts, segments and playlists (database
 //! 1), [`metrics`] the counters and snapshots of each second (2), [`viewers`]
 //! who watches (3); verdicts on keys (0) are in [`keys`](crate::keys).
+//! [`cleaning`] deletes what a stream has in them.
 //!
 //! Scripts are sent by their hash, and loaded where the server lacks them.
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use crate::config::{RedisServer, ServiceUrl};
 
+pub mod cleaning;
 pub mod media;
 pub mod metrics;
 pub mod viewers;

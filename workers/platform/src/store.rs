@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -23,6 +23,8 @@ use crate::config::{Installation, StoreConfig};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest operation, its retries with it.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(25);
+/// Objects deleted at once.
+const DELETIONS: usize = 16;
 /// Retries of a request that failed in a way that may heal.
 const RETRIES: u32 = 3;
 
@@ -216,6 +218,22 @@ impl Store {
             .boxed()
         };
         self.retry(|| format!("delete {path}"), delete).await
+    }
+
+    /// Deletes all objects below this path, some at a time; says how many there
+    /// were. What is deleted before a failure is gone.
+    pub async fn delete_below(&self, path: &str) -> Result<usize, StoreError> {
+        let paths = self.list(path).await?;
+        let number = paths.len();
+        // Paths are given away: of borrowed ones the compiler can't see that
+        // the future may move between threads.
+        let mut deletions = futures::stream::iter(paths)
+            .map(|path| async move { self.delete(&path).await })
+            .buffer_unordered(DELETIONS);
+        while let Some(done) = deletions.next().await {
+            done?;
+        }
+        Ok(number)
     }
 
     fn location(&self, path: &str) -> Path {

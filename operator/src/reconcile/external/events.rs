@@ -4,19 +4,19 @@ use millrace_platform::kafka::Event;
 use millrace_platform::kafka::events::data::{EventData, Rung, StreamProvisioned};
 use millrace_platform::wall;
 
-use super::{External, ExternalError};
+use super::{External, StepError};
 use crate::reconcile::validated::ValidatedStream;
 
 /// Tell that a stream's children are there. Told again it is the same event,
 /// which consumers know by its id.
-pub async fn provisioned(
-    outside: &External,
-    stream: &ValidatedStream,
-) -> Result<(), ExternalError> {
+pub async fn provisioned(outside: &External, stream: &ValidatedStream) -> Result<(), StepError> {
     let event = event(stream, wall::ms());
-    let mut transaction = outside.database.begin().await?;
-    outside.outbox.append(&mut transaction, "operator", &[event]).await?;
-    Ok(transaction.commit().await?)
+    let work = async {
+        let mut transaction = outside.database.begin().await?;
+        outside.outbox.append(&mut transaction, "operator", &[event]).await?;
+        transaction.commit().await
+    };
+    outside.guards.postgres.call(work).await
 }
 
 fn event(stream: &ValidatedStream, now_ms: i64) -> Event<EventData> {

@@ -1,18 +1,26 @@
 //! Postgres: a row for each key in the stream's Secret, which is the truth.
 
-use millrace_platform::keys::SpecKey;
+use millrace_platform::keys::{Followed, SpecKey};
 
-use super::{External, ExternalError};
+use super::{External, StepError};
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
 use crate::reconcile::validated::ValidatedStream;
 
-pub(super) async fn apply(
+/// Make the rows say what the Secret does; what of them was written.
+///
+/// # Errors
+/// `PostgresUnavailable`, `PostgresRefused`, `KeyConflict`, `KeyNotHashed`,
+/// `CleaningUp`. That ingest could not be told of a change is none: it finds
+/// out by itself.
+pub async fn follow(
     outside: &External,
     stream: &ValidatedStream,
     keys: &StreamKeys,
-) -> Result<(), ExternalError> {
+) -> Result<Followed, StepError> {
+    outside.check_not_swept(&stream.id)?;
     let wanted = wanted(keys);
-    Ok(outside.keys.follow_spec(&stream.id, stream.broadcaster.as_str(), &wanted).await?)
+    let work = outside.keys.follow_spec(&stream.id, stream.broadcaster.as_str(), &wanted);
+    outside.guards.postgres.call(work).await
 }
 
 fn wanted(keys: &StreamKeys) -> Vec<SpecKey<'_>> {

@@ -1,16 +1,13 @@
-//! The external stage as the status sees it: one verdict for each service.
+//! The external stage as the status sees it: one verdict for each condition.
 
-use tracing::debug;
-
-use super::{External, ExternalError, keys, topics};
+use super::{External, Service, StepError, cache, keys, registry, topics};
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
-use crate::reconcile::run::chain;
 use crate::reconcile::status::{Verdict, table};
 use crate::reconcile::validated::ValidatedStream;
 
 /// What became of it.
 #[derive(Debug, Clone)]
-pub struct Verdicts {
+pub struct Outside {
     /// The keys' rows.
     pub keys: Verdict,
     /// The topics.
@@ -21,7 +18,7 @@ pub struct Verdicts {
     pub failures: Vec<String>,
 }
 
-impl Verdicts {
+impl Outside {
     /// Nothing was tried.
     pub fn not_looked_at() -> Self {
         Self {
@@ -31,39 +28,39 @@ impl Verdicts {
             failures: Vec::new(),
         }
     }
+
+    fn failed(&mut self, condition: &str, error: &StepError) -> Verdict {
+        self.failures.push(error.message());
+        Verdict::of(table::failure(condition, error.reason()), error.message())
+    }
 }
 
-/// Make one stream's things so. One service that is away does not keep the
+/// Make one stream's things so. A service that is away does not keep the
 /// others from being asked.
-pub async fn apply(external: &External, stream: &ValidatedStream, wanted: &StreamKeys) -> Verdicts {
-    let mut failures = Vec::new();
-    // Topics first: a key that is good admits a publisher at once.
-    let topics = match topics::apply(external, stream).await {
-        Ok(()) => Verdict::plain(&table::TOPICS_READY),
-        Err(error) => {
-            let why = chain(&error);
-            failures.push(why.clone());
-            let row = if error.is_transient() {
-                &table::TOPICS_UNAVAILABLE
-            } else {
-                &table::TOPICS_FAILED
-            };
-            Verdict::of(row, why)
-        }
+pub async fn apply(external: &External, stream: &ValidatedStream, wanted: &StreamKeys) -> Outside {
+    let mut outside = Outside::not_looked_at();
+    outside.cache = match cache::check(external).await {
+        Ok(()) => Verdict::plain(&table::CACHE_READY),
+        Err(error) => outside.failed("CacheReady", &error),
     };
-    let keys = match keys::apply(external, stream, wanted).await {
-        Ok(()) => Verdict::plain(&table::KEYS_READY),
-        Err(error) => {
-            let why = chain(&error);
-            failures.push(why.clone());
-            let row = match &error {
-                ExternalError::Redis(_) => &table::KEYS_CACHE_UNAVAILABLE,
-                error if error.is_transient() => &table::KEYS_UNAVAILABLE,
-                _ => &table::KEYS_FAILED,
-            };
-            Verdict::of(row, why)
-        }
+    // What is not registered would never be cleaned up.
+    if let Err(error) = registry::register(external, stream).await {
+        outside.keys = outside.failed("KeysReady", &error);
+        return outside;
+    }
+    // Topics before keys: a key that is good admits a publisher at once.
+    outside.topics = match topics::ensure(external, stream).await {
+        Ok(_) => Verdict::plain(&table::TOPICS_READY),
+        Err(error) => outside.failed("TopicsReady", &error),
     };
-    debug!(stream = %stream.id, ?failures, "external");
-    Verdicts { keys, topics, cache: Verdict::plain(&table::CACHE_READY), failures }
+    outside.keys = match keys::follow(external, stream, wanted).await {
+        Ok(_) => Verdict::plain(&table::KEYS_READY),
+        // What Redis holds of keys is announced again by the next try.
+        Err(error) if error.service() == Some(Service::Redis) => {
+            outside.failures.push(error.message());
+            Verdict::of(&table::KEYS_CACHE_UNAVAILABLE, error.message())
+        }
+        Err(error) => outside.failed("KeysReady", &error),
+    };
+    outside
 }

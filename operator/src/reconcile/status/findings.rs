@@ -6,7 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::Verdict;
 use super::table::{self, Row};
 use crate::api::status::{BroadcastStatus, Endpoints, LiveStreamStatus};
-use crate::reconcile::seen::{DeploymentFacts, Seen};
+use crate::reconcile::external::figures::Figures;
+use crate::reconcile::external::live::Seen;
+use crate::reconcile::seen::{self, DeploymentFacts};
 
 /// What the log says of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,22 @@ pub enum LogView {
     },
 }
 
+impl From<Seen> for LogView {
+    fn from(seen: Seen) -> Self {
+        match seen {
+            Seen::Unknown => Self::Unknown,
+            Seen::Known { broadcast: None, .. } => Self::Never,
+            Seen::Known { broadcast: Some(broadcast), moving, .. } => {
+                let (id, started_ms) = (broadcast.id.to_string(), broadcast.started_ms);
+                match broadcast.ended {
+                    None => Self::Open { id, started_ms, publishing: moving },
+                    Some((ended_ms, _)) => Self::Ended { id, started_ms, ended_ms },
+                }
+            }
+        }
+    }
+}
+
 impl LogView {
     /// A broadcast is on, or might be: what must not be disturbed.
     pub fn may_be_live(&self) -> bool {
@@ -54,15 +72,6 @@ impl LogView {
             Self::Open { .. } => &table::LIVE_INTERRUPTED,
         })
     }
-}
-
-/// What viewers and publisher do now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Who watches.
-    pub viewers: i64,
-    /// What the publisher sends, in kbit/s.
-    pub ingress_kbps: i64,
 }
 
 /// What the stages found and did.
@@ -165,7 +174,7 @@ impl Findings {
     pub(super) fn figures(&self, before: Option<&LiveStreamStatus>) -> (Option<i64>, Option<i64>) {
         match (&self.figures, &self.log) {
             (Some(figures), LogView::Open { .. }) => {
-                (Some(figures.viewers), Some(figures.ingress_kbps))
+                (Some(i64::from(figures.viewers)), Some(i64::from(figures.ingress_kbps)))
             }
             (None, LogView::Open { .. } | LogView::Unknown) => {
                 before.map_or((None, None), |status| (status.viewers, status.ingress_bitrate_kbps))
@@ -210,7 +219,7 @@ pub const TRANSCODE: Rows = Rows {
 
 impl Rows {
     /// The verdict on a Deployment with `facts`, none when it is not seen yet.
-    pub fn verdict(&self, facts: Option<&DeploymentFacts>, seen: &Seen) -> Verdict {
+    pub fn verdict(&self, facts: Option<&DeploymentFacts>, seen: &seen::Seen) -> Verdict {
         let Some(facts) = facts else { return Verdict::plain(self.starting) };
         if let Some(failure) = &facts.failure {
             return Verdict::of(self.failing, failure.clone());

@@ -2,6 +2,7 @@
 //! the one source of `docs/conditions.md` and of the code that sets them.
 
 use crate::api::status::ConditionStatus::{self, False, True, Unknown};
+use crate::reconcile::external::Reason;
 
 /// One value of one condition.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,16 +41,25 @@ rows! {
     KEYS_SECRET_FAILED = "KeysReady" False "SecretNotWritten" by "apply": "The Secret with the publish keys can't be read or written.";
     KEYS_UNAVAILABLE = "KeysReady" False "PostgresUnavailable" by "external": "Postgres can't be reached; keys that were good stay good. Tried again by itself.";
     KEYS_CACHE_UNAVAILABLE = "KeysReady" False "RedisUnavailable" by "external": "Redis can't be reached, so that a revoked key might still be taken for good. Tried again by itself.";
-    KEYS_FAILED = "KeysReady" False "KeysNotWritten" by "external": "Postgres refused the keys' rows.";
+    KEYS_REFUSED = "KeysReady" False "PostgresRefused" by "external": "Postgres refused the keys' rows.";
+    KEYS_CACHE_REFUSED = "KeysReady" False "RedisRefused" by "external": "Redis refused what is to be told of keys.";
+    KEYS_CONFLICT = "KeysReady" False "KeyConflict" by "external": "A key of the Secret was revoked before, or is another stream's. Delete its entry; a new one is made.";
+    KEYS_NOT_HASHED = "KeysReady" False "KeyNotHashed" by "external": "A key can't be hashed.";
+    KEYS_CLEANING_UP = "KeysReady" False "CleaningUp" by "external": "What a deleted LiveStream of this name left is being cleaned up. Tried again by itself.";
+    KEYS_FAILED = "KeysReady" False "Failed" by "external": "Something else failed; the message says what.";
     KEYS_UNKNOWN = "KeysReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     TOPICS_READY = "TopicsReady" True "TopicsReady" by "external": "The topics are there with their settings.";
     TOPICS_UNAVAILABLE = "TopicsReady" False "KafkaUnavailable" by "external": "Kafka can't be reached. Tried again by itself.";
-    TOPICS_FAILED = "TopicsReady" False "TopicRefused" by "external": "Kafka refused to make or change a topic.";
+    TOPICS_REFUSED = "TopicsReady" False "TopicRefused" by "external": "Kafka refused to make or change a topic.";
+    TOPICS_CLEANING_UP = "TopicsReady" False "CleaningUp" by "external": "What a deleted LiveStream of this name left is being cleaned up. Tried again by itself.";
+    TOPICS_FAILED = "TopicsReady" False "Failed" by "external": "Something else failed; the message says what.";
     TOPICS_UNKNOWN = "TopicsReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     CACHE_READY = "CacheReady" True "CacheReady" by "external": "Redis answers.";
     CACHE_UNAVAILABLE = "CacheReady" False "RedisUnavailable" by "external": "Redis can't be reached: viewers get whole segments from the object store, some seconds later.";
+    CACHE_REFUSED = "CacheReady" False "RedisRefused" by "external": "Redis refused: the password, or a command.";
+    CACHE_FAILED = "CacheReady" False "Failed" by "external": "Something else failed; the message says what.";
     CACHE_UNKNOWN = "CacheReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     INGEST_READY = "IngestReady" True "PodReady" by "status": "The ingest pod is ready and has an address.";
@@ -87,6 +97,15 @@ rows! {
     NOT_READY = "Ready" False "PartsMissing" by "status": "A publisher would not be accepted and shown: the message names the conditions that fail.";
     READY_SUSPENDED = "Ready" False "Suspended" by "status": "Taken off by spec.suspend.";
     READY_TERMINATING = "Ready" False "Terminating" by "finalize": "Being deleted.";
+}
+
+/// The row for a failed step of a condition.
+pub fn failure(condition: &str, reason: Reason) -> &'static Row {
+    let named = |reason: &str| {
+        let row = TABLE.iter().find(|row| row.condition == condition && row.reason == reason);
+        row.copied()
+    };
+    named(reason.as_str()).or_else(|| named("Failed")).unwrap_or(&NOT_READY)
 }
 
 /// The table as Markdown: `docs/conditions.md`.

@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::findings::LogView;
 use super::*;
+use crate::reconcile::external::figures::Figures;
 
 fn time(second: i64) -> Time {
     Time(Timestamp::from_second(second).unwrap())
@@ -95,7 +96,7 @@ fn a_broadcast_is_kept_when_the_log_has_forgotten_it() {
 #[test]
 fn figures_show_while_live_only() {
     let mut findings = fine();
-    findings.figures = Some(findings::Figures { viewers: 3, ingress_kbps: 900 });
+    findings.figures = Some(Figures { viewers: 3, ingress_kbps: 900 });
     findings.log = open(true);
     let live = status(&findings, 1, None, &time(1));
     assert_eq!((live.viewers, live.ingress_bitrate_kbps), (Some(3), Some(900)));

@@ -5,10 +5,9 @@
 
 use millrace_media::id::Epoch;
 use millrace_media::record::Open;
+use millrace_platform::log::Control;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-use crate::control::Control;
 
 /// The epoch that this process publishes in.
 #[derive(Debug)]

@@ -1,69 +1,24 @@
-//! Making, changing and deleting topics.
+//! Making, changing and deleting topics, and what groups committed on them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_media::id::StreamId;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    TopicResult,
 };
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::context::Context;
-use super::{KafkaError, client_config};
-use crate::config::{Installation, KafkaConfig};
-use crate::names::topics;
+use super::{KafkaError, TopicSpec, client_config};
+use crate::config::KafkaConfig;
 
 /// Longest wait for the brokers.
 const ASK: Duration = Duration::from_secs(5);
 
-/// A topic as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicSpec {
-    /// Its name.
-    pub name: String,
-    /// Partitions it is made with; not changed later.
-    pub partitions: i32,
-    /// Copies of each partition; not changed later. -1 is the broker's default.
-    pub replication: i32,
-    /// Settings that differ from the broker's.
-    pub config: BTreeMap<String, String>,
-}
-
-impl TopicSpec {
-    /// The log of one stream: one partition, kept for the replay window.
-    pub fn frames(
-        installation: &Installation,
-        stream: &StreamId,
-        replay_window: Duration,
-        replication: i32,
-    ) -> Self {
-        let config = [
-            ("cleanup.policy", "delete".to_owned()),
-            ("retention.ms", replay_window.as_millis().to_string()),
-            ("segment.ms", "60000".to_owned()),
-            ("message.timestamp.type", "LogAppendTime".to_owned()),
-            ("max.message.bytes", "1048576".to_owned()),
-        ];
-        Self {
-            name: topics::frames_topic(installation, stream),
-            partitions: 1,
-            replication,
-            config: config.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
-        }
-    }
-
-    /// The events of all streams.
-    pub fn events(installation: &Installation, partitions: i32, replication: i32) -> Self {
-        Self {
-            name: topics::events_topic(installation),
-            partitions,
-            replication,
-            config: BTreeMap::new(),
-        }
-    }
-}
+/// What a topic is set to.
+pub type Settings = BTreeMap<String, String>;
 
 /// What [`Admin::ensure`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,89 +68,140 @@ impl Admin {
     /// Makes the topic, or brings the settings named in `spec` up to date. May
     /// be repeated; writes nothing when nothing differs.
     pub async fn ensure(&self, spec: &TopicSpec) -> Result<Ensured, KafkaError> {
-        if self.create(spec).await? {
-            self.wait_for(&spec.name).await?;
-            return Ok(Ensured::Created);
+        let results = self.ensure_all(std::slice::from_ref(spec)).await?;
+        results.into_iter().next().unwrap_or_else(|| {
+            Err(KafkaError::Lost { what: format!("make topic {} so", spec.name) })
+        })
+    }
+
+    /// [`Admin::ensure`] of topics of different names, in a few requests for
+    /// all; one result for each.
+    ///
+    /// # Errors
+    /// Of the whole when Kafka can't be asked.
+    pub async fn ensure_all(
+        &self,
+        specs: &[TopicSpec],
+    ) -> Result<Vec<Result<Ensured, KafkaError>>, KafkaError> {
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let there = self.describe_all(&names).await?;
+        let (mut missing, mut other) = (Vec::new(), Vec::new());
+        for (place, (spec, there)) in specs.iter().zip(&there).enumerate() {
+            match there {
+                Ok(None) => missing.push((place, spec)),
+                Ok(Some(there)) if !spec.is_as_said_in(there) => other.push((place, spec)),
+                _ => {}
+            }
         }
-        let there = self.describe(&spec.name).await?.unwrap_or_default();
-        if spec.config.iter().all(|(key, value)| there.get(key) == Some(value)) {
-            return Ok(Ensured::Unchanged);
+        let mut results: Vec<_> =
+            there.into_iter().map(|there| there.map(|_| Ensured::Unchanged)).collect();
+        let mut note = |place: usize, result| {
+            if let Some(of_topic) = results.get_mut(place) {
+                *of_topic = result;
+            }
+        };
+        for ((place, _), created) in missing.iter().zip(self.create(&missing).await?) {
+            note(*place, created);
         }
-        self.alter(spec).await?;
-        Ok(Ensured::Altered)
+        for ((place, _), altered) in other.iter().zip(self.alter(&other).await?) {
+            note(*place, altered);
+        }
+        Ok(results)
+    }
+
+    /// Makes topics; one that another made meanwhile is right.
+    async fn create(
+        &self,
+        wanted: &[(usize, &TopicSpec)],
+    ) -> Result<Vec<Result<Ensured, KafkaError>>, KafkaError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let topics = wanted.iter().map(|(_, spec)| {
+            let replication = TopicReplication::Fixed(spec.replication);
+            let topic = NewTopic::new(&spec.name, spec.partitions, replication);
+            spec.config.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        });
+        let topics: Vec<_> = topics.collect();
+        let done = self.client.create_topics(&topics, &Self::options()).await;
+        let done = done.map_err(|e| self.error(&named("create", wanted), e))?;
+        let result = |(_, spec): &(usize, &TopicSpec), done: TopicResult| match done {
+            Ok(_) => Ok(Ensured::Created),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(Ensured::Unchanged),
+            Err((_, code)) => Err(self.code(&format!("create topic {}", spec.name), code)),
+        };
+        let results: Vec<_> = wanted.iter().zip(done).map(|(w, done)| result(w, done)).collect();
+        let made = wanted.iter().zip(&results).filter(|(_, r)| matches!(r, Ok(Ensured::Created)));
+        let made: Vec<&str> = made.map(|((_, spec), _)| spec.name.as_str()).collect();
+        self.wait_for(&made).await?;
+        Ok(results)
     }
 
     /// Brokers learn of a new topic a moment after it was made.
-    async fn wait_for(&self, topic: &str) -> Result<(), KafkaError> {
+    async fn wait_for(&self, topics: &[&str]) -> Result<(), KafkaError> {
         let deadline = tokio::time::Instant::now() + ASK;
-        while self.describe(topic).await?.is_none() && tokio::time::Instant::now() < deadline {
+        let is_missing = |found: &Result<Option<Settings>, _>| matches!(found, Ok(None));
+        while !topics.is_empty() && tokio::time::Instant::now() < deadline {
+            if !self.describe_all(topics).await?.iter().any(is_missing) {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 
-    /// Whether it was made; false when there was one.
-    async fn create(&self, spec: &TopicSpec) -> Result<bool, KafkaError> {
-        let what = format!("create topic {}", spec.name);
-        let replication = TopicReplication::Fixed(spec.replication);
-        let mut topic = NewTopic::new(&spec.name, spec.partitions, replication);
-        for (key, value) in &spec.config {
-            topic = topic.set(key, value);
+    /// Replaces the topics' own settings by those wanted.
+    async fn alter(
+        &self,
+        wanted: &[(usize, &TopicSpec)],
+    ) -> Result<Vec<Result<Ensured, KafkaError>>, KafkaError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
         }
-        let results = self
-            .client
-            .create_topics(&[topic], &Self::options())
-            .await
-            .map_err(|e| self.error(&what, e))?;
-        match results.into_iter().next() {
-            Some(Ok(_)) => Ok(true),
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-            Some(Err((_, code))) => Err(self.code(&what, code)),
-            None => Err(KafkaError::Lost { what }),
-        }
-    }
-
-    /// Replaces the topic's own settings by those of `spec`.
-    async fn alter(&self, spec: &TopicSpec) -> Result<(), KafkaError> {
-        let what = format!("change topic {}", spec.name);
-        let mut change = AlterConfig::new(ResourceSpecifier::Topic(&spec.name));
-        for (key, value) in &spec.config {
-            change = change.set(key, value);
-        }
-        let results = self
-            .client
-            .alter_configs([&change], &Self::options())
-            .await
-            .map_err(|e| self.error(&what, e))?;
-        match results.into_iter().next() {
-            Some(Err((_, code))) => Err(self.code(&what, code)),
-            _ => Ok(()),
-        }
+        let changes = wanted.iter().map(|(_, spec)| {
+            let change = AlterConfig::new(ResourceSpecifier::Topic(&spec.name));
+            spec.config.iter().fold(change, |change, (key, value)| change.set(key, value))
+        });
+        let changes: Vec<_> = changes.collect();
+        let done = self.client.alter_configs(&changes, &Self::options()).await;
+        let done = done.map_err(|e| self.error(&named("change", wanted), e))?;
+        let results = wanted.iter().zip(done).map(|((_, spec), done)| match done {
+            Ok(_) => Ok(Ensured::Altered),
+            Err((_, code)) => Err(self.code(&format!("change topic {}", spec.name), code)),
+        });
+        Ok(results.collect())
     }
 
     /// The topic's settings, the broker's defaults with them; none when there
     /// is no such topic.
-    pub async fn describe(
+    pub async fn describe(&self, topic: &str) -> Result<Option<Settings>, KafkaError> {
+        let found = self.describe_all(&[topic]).await?.into_iter().next();
+        found.unwrap_or_else(|| Err(KafkaError::Lost { what: format!("describe topic {topic}") }))
+    }
+
+    /// [`Admin::describe`] of several topics in one request, in their order.
+    async fn describe_all(
         &self,
-        topic: &str,
-    ) -> Result<Option<BTreeMap<String, String>>, KafkaError> {
-        let what = format!("describe topic {topic}");
-        let asked = [ResourceSpecifier::Topic(topic)];
-        let results = self
-            .client
-            .describe_configs(&asked, &Self::options())
-            .await
-            .map_err(|e| self.error(&what, e))?;
-        match results.into_iter().next() {
-            // That is how the client tells of a topic that does not exist.
-            Some(Ok(found)) if found.entries.is_empty() => Ok(None),
-            Some(Ok(found)) => Ok(Some(
-                found.entries.into_iter().filter_map(|e| Some((e.name, e.value?))).collect(),
-            )),
-            Some(Err(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(None),
-            Some(Err(code)) => Err(self.code(&what, code)),
-            None => Err(KafkaError::Lost { what }),
+        topics: &[&str],
+    ) -> Result<Vec<Result<Option<Settings>, KafkaError>>, KafkaError> {
+        let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let done = self.client.describe_configs(&asked, &Self::options()).await;
+        let what = || format!("describe {} topics", topics.len());
+        let done = done.map_err(|e| self.error(&what(), e))?;
+        if done.len() != topics.len() {
+            return Err(KafkaError::Lost { what: what() });
         }
+        let found = topics.iter().zip(done).map(|(topic, found)| match found {
+            // That is how the client tells of a topic that does not exist.
+            Ok(found) if found.entries.is_empty() => Ok(None),
+            Ok(found) => {
+                let entries = found.entries.into_iter();
+                Ok(Some(entries.filter_map(|e| Some((e.name, e.value?))).collect()))
+            }
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(None),
+            Err(code) => Err(self.code(&format!("describe topic {topic}"), code)),
+        });
+        Ok(found.collect())
     }
 
     /// Deletes a topic; none is fine.
@@ -211,5 +217,23 @@ impl Admin {
             Some(Err((_, code))) => Err(self.code(&what, code)),
             None => Err(KafkaError::Lost { what }),
         }
+    }
+    /// Deletes a group and what it committed; none is fine.
+    pub async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {
+        let what = format!("delete group {group}");
+        let done = self.client.delete_groups(&[group], &Self::options()).await;
+        match done.map_err(|e| self.error(&what, e))?.into_iter().next() {
+            Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
+            Some(Err((_, code))) => Err(self.code(&what, code)),
+            None => Err(KafkaError::Lost { what }),
+        }
+    }
+}
+
+/// For messages: one topic's name, or how many they are.
+fn named(verb: &str, wanted: &[(usize, &TopicSpec)]) -> String {
+    match wanted {
+        [(_, spec)] => format!("{verb} topic {}", spec.name),
+        several => format!("{verb} {} topics", several.len()),
     }
 }

@@ -4,6 +4,7 @@ use millrace_media::id::{InvalidId, KeyId, StreamId};
 
 use super::HashError;
 use crate::postgres::DatabaseError;
+use crate::redis::RedisError;
 
 /// A change to a key that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,17 @@ pub enum KeyError {
     /// A new key is none. Does not happen.
     #[error("can't make a publish key")]
     Generate(#[from] InvalidId),
+}
+
+/// A stream's keys were not all revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// Postgres.
+    #[error(transparent)]
+    Postgres(#[from] DatabaseError),
+    /// Redis: they are revoked, but verdicts may say otherwise.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
 }
 
 impl KeyError {

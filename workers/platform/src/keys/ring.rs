@@ -11,7 +11,8 @@ use std::time::Duration;
 use millrace_media::id::{KeyId, PublishKey, StreamId};
 use tracing::{info, warn};
 
-use super::{Hasher, KeyError, KeyName, Verdicts, generate};
+use super::matched::Matched;
+use super::{Hasher, KeyError, KeyName, RevokeError, Verdicts, generate};
 use crate::postgres::DatabaseError;
 use crate::postgres::keys::{KeyFilter, KeySource, Keys, NewKey, StoredKey};
 use crate::postgres::page::{Page, PageRequest};
@@ -25,6 +26,10 @@ pub const MAX_API_KEYS: u32 = 64;
 pub const MAX_OVERLAP: Duration = Duration::from_hours(30 * 24);
 /// How often an announcement is tried, and the wait between.
 const ANNOUNCE: (u32, Duration) = (3, Duration::from_millis(200));
+/// How long all that may take: whoever changes a key waits for it.
+const ANNOUNCING: Duration = Duration::from_secs(2);
+/// Verdicts older than this are gone: they live 24 hours.
+const SPOILED: Duration = Duration::from_hours(25);
 
 /// A key that the API is asked for.
 #[derive(Debug, Clone)]
@@ -44,13 +49,14 @@ pub struct ApiKey {
 pub struct KeyRing {
     pub(super) table: Keys,
     pub(super) hasher: Hasher,
+    pub(super) matched: Matched,
     verdicts: Verdicts,
 }
 
 impl KeyRing {
     /// Of the installation that `table` and `verdicts` are of.
     pub fn new(table: Keys, verdicts: Verdicts, hasher: Hasher) -> Self {
-        Self { table, hasher, verdicts }
+        Self { table, hasher, matched: Matched::default(), verdicts }
     }
 
     /// A new key of the API. What is returned is the only time it can be seen:
@@ -116,7 +122,7 @@ impl KeyRing {
         if stored.key.source == KeySource::Spec {
             return Err(KeyError::OfSpec { stream: stream.clone(), id: id.clone() });
         }
-        self.revoke_any(stream, id).await
+        Ok(self.revoke_any(stream, id).await?)
     }
 
     /// A page of keys, the newest first, whatever their source.
@@ -135,9 +141,36 @@ impl KeyRing {
         stored.filter(|stored| stored.key.stream == *stream).ok_or_else(not_found)
     }
 
+    /// Revokes every key of a stream that is gone, whatever its source, and
+    /// sees to it that no verdict says otherwise; says how many there were.
+    /// Again is harmless.
+    ///
+    /// # Errors
+    /// When Postgres or Redis can't be asked.
+    pub async fn revoke_all(&self, stream: &StreamId) -> Result<usize, RevokeError> {
+        let active = self.table.active(stream).await?;
+        for id in &active {
+            self.revoke_any(stream, id).await?;
+        }
+        let mut after = None;
+        loop {
+            let spoiled = self.table.spoiled(stream, SPOILED, after.as_ref()).await?;
+            self.verdicts.settle(&spoiled.revoked, &spoiled.expiring).await?;
+            after = spoiled.next;
+            if after.is_none() {
+                return Ok(active.len());
+            }
+        }
+    }
+
     /// Whatever its source.
-    pub(super) async fn revoke_any(&self, stream: &StreamId, id: &KeyId) -> Result<(), KeyError> {
+    pub(super) async fn revoke_any(
+        &self,
+        stream: &StreamId,
+        id: &KeyId,
+    ) -> Result<(), DatabaseError> {
         self.table.revoke(id).await?;
+        self.matched.forget(id);
         self.announce(id, || self.verdicts.revoke(id)).await;
         info!(%stream, key = %id, "publish key revoked");
         Ok(())
@@ -153,14 +186,19 @@ impl KeyRing {
         F: Future<Output = Result<(), crate::redis::RedisError>>,
     {
         let (tries, pause) = ANNOUNCE;
-        for left in (0..tries).rev() {
-            match attempt().await {
-                Ok(()) => return,
-                Err(_) if left > 0 => tokio::time::sleep(pause).await,
-                Err(error) => {
-                    warn!(key = %id, "ingest has to find out by itself: {}", report(&error));
+        let all = async {
+            for left in (0..tries).rev() {
+                match attempt().await {
+                    Ok(()) => return,
+                    Err(_) if left > 0 => tokio::time::sleep(pause).await,
+                    Err(error) => {
+                        warn!(key = %id, "ingest has to find out by itself: {}", report(&error));
+                    }
                 }
             }
+        };
+        if tokio::time::timeout(ANNOUNCING, all).await.is_err() {
+            warn!(key = %id, "ingest has to find out by itself: Redis takes too long");
         }
     }
 

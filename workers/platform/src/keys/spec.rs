@@ -5,7 +5,7 @@
 //! the spec's that the Secret doesn't hold is revoked. Keys made by the API are
 //! never touched.
 
-use millrace_media::id::{PublishKey, StreamId};
+use millrace_media::id::{KeyId, PublishKey, StreamId};
 use tracing::info;
 
 use super::{KeyError, KeyRing};
@@ -22,9 +22,26 @@ pub struct SpecKey<'a> {
     pub expires_ms: Option<i64>,
 }
 
+/// What was written to make the rows say what the Secret does; nothing when
+/// they did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Keys whose row was written.
+    pub stored: Vec<KeyId>,
+    /// Keys that were revoked.
+    pub revoked: Vec<KeyId>,
+}
+
+impl Followed {
+    /// Nothing was written.
+    pub fn is_unchanged(&self) -> bool {
+        self.stored.is_empty() && self.revoked.is_empty()
+    }
+}
+
 impl KeyRing {
     /// Makes the rows of a stream say what its Secret does. Writes nothing when
-    /// they do. All that can be done is done, whatever can't.
+    /// they do; bcrypt is asked about a row once in the life of the process. All that can be done is done, whatever can't.
     ///
     /// # Errors
     /// The first that came up: `Conflict` for a key that was revoked before or
@@ -34,22 +51,26 @@ impl KeyRing {
         stream: &StreamId,
         broadcaster: &str,
         wanted: &[SpecKey<'_>],
-    ) -> Result<(), KeyError> {
+    ) -> Result<Followed, KeyError> {
         let stored = self.table.active_of_spec(stream).await?;
         let is_wanted = |row: &&StoredKey| wanted.iter().any(|key| key.key.id() == &row.key.id);
         // Revoking waits for nothing, and one key that can't be written keeps no
         // other from it.
-        let mut done = Ok(());
+        let (mut done, mut followed) = (Ok(()), Followed::default());
         for row in stored.iter().filter(|row| !is_wanted(row)) {
-            done = done.and(self.revoke_any(stream, &row.key.id).await);
+            let revoked = self.revoke_any(stream, &row.key.id).await;
+            followed.revoked.extend(revoked.is_ok().then(|| row.key.id.clone()));
+            done = done.and(revoked.map_err(KeyError::from));
         }
         for key in wanted {
             let row = stored.iter().find(|row| &row.key.id == key.key.id());
             if !self.says_so(broadcaster, key, row).await {
-                done = done.and(self.write(stream, broadcaster, key).await);
+                let written = self.write(stream, broadcaster, key).await;
+                followed.stored.extend(written.is_ok().then(|| key.key.id().clone()));
+                done = done.and(written);
             }
         }
-        done
+        done.map(|()| followed)
     }
 
     async fn says_so(&self, broadcaster: &str, key: &SpecKey<'_>, row: Option<&StoredKey>) -> bool {
@@ -57,8 +78,15 @@ impl KeyRing {
         let same = row.key.name == key.name
             && row.key.broadcaster == broadcaster
             && row.key.expires_ms == key.expires_ms;
+        if !same || self.matched.knows(key.key, &row.key.hash) {
+            return same;
+        }
         // A hash that can't be read is not the key's.
-        same && matches!(self.hasher.verify(key.key, &row.key.hash).await, Ok(true))
+        let is_its = matches!(self.hasher.verify(key.key, &row.key.hash).await, Ok(true));
+        if is_its {
+            self.matched.note(key.key, &row.key.hash);
+        }
+        is_its
     }
 
     async fn write(
@@ -77,6 +105,7 @@ impl KeyRing {
             expires_ms: key.expires_ms,
         };
         self.table.upsert(&row).await?;
+        self.matched.note(key.key, &row.hash);
         // Whatever is cached about it was said of the row before.
         self.announce_changed(&row.id).await;
         info!(%stream, key = %row.id, name = key.name, "publish key stored");

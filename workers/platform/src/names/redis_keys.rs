@@ -96,6 +96,11 @@ impl MediaKeys {
         format!("{}{kind}:{{{}}}", self.prefix, self.stream)
     }
 
+    /// How the names of all keys begin of which a stream has many.
+    pub fn beginnings(&self) -> [String; 4] {
+        ["playlist", "part", "segment", "init"].map(|kind| format!("{}:", self.key(kind)))
+    }
+
     /// The current or last broadcast.
     pub fn broadcast(&self) -> String {
         self.key("broadcast")

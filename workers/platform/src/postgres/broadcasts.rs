@@ -23,6 +23,10 @@ use row::Row;
 
 /// Who tells the life of a broadcast: the events' source.
 const SOURCE: &str = "ingest";
+/// Who tells its end when its LiveStream was deleted.
+const SWEEPER: &str = "operator";
+/// Why it ended then.
+const DELETED: &str = "deleted";
 
 /// Where a broadcast is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +202,30 @@ impl Broadcasts {
         let what = format!("end broadcast {broadcast}");
         let notice = Notice::Ended(end_reason(reason));
         self.notice(transaction, what, broadcast, notice, ended_ms).await
+    }
+
+    /// Its LiveStream was deleted and nobody is left to end it: StreamEnded, or
+    /// StreamFailed when no media came, told by the operator.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such row. Of one that is over nothing
+    /// changes.
+    pub async fn end_deleted(
+        &self,
+        transaction: &mut Transaction,
+        broadcast: BroadcastId,
+        at_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let what = format!("end broadcast {broadcast} of a deleted LiveStream");
+        let row = self.lock(transaction, &what, broadcast).await?;
+        let notice = match row.status {
+            BroadcastStatus::Active => Notice::Ended(DELETED),
+            BroadcastStatus::PendingIngest => Notice::Failed(DELETED),
+            BroadcastStatus::Ended | BroadcastStatus::Error => return Ok(()),
+        };
+        let Some((new, events)) = apply(&row, notice, at_ms) else { return Ok(()) };
+        self.write(transaction, &what, &new).await?;
+        self.outbox.append(transaction, SWEEPER, &events).await.map(drop)
     }
 
     /// A fault ended it: StreamFailed; `reason` is for people and holds no

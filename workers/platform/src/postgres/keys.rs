@@ -199,6 +199,20 @@ impl Keys {
         .map_err(|e| self.database.error(format!("list the spec's keys of {stream}"), e))
     }
 
+    /// The keys of a stream that are not revoked, whatever their source.
+    pub async fn active(&self, stream: &StreamId) -> Result<Vec<KeyId>, DatabaseError> {
+        sqlx::query_scalar!(
+            "SELECT id FROM stream_keys
+             WHERE stream_id = $1 AND installation = $2 AND is_active ORDER BY created_at, id",
+            stream.as_str(),
+            self.installation.as_str(),
+        )
+        .fetch_all(self.database.pool())
+        .await
+        .and_then(|ids| ids.iter().map(|id| id.parse().map_err(super::decode)).collect())
+        .map_err(|e| self.database.error(format!("list the keys of {stream}"), e))
+    }
+
     /// Revokes a key for good, whatever its source; again is harmless. Nobody
     /// is told: [`KeyRing`](crate::keys::KeyRing) does that.
     ///

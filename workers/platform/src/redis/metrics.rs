@@ -8,7 +8,7 @@
 
 mod live;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 use serde::{Deserialize, Serialize};
@@ -213,6 +213,29 @@ impl MetricsStore {
             self.redis.pipeline::<()>(&commands, what).await?;
         }
         Ok(())
+    }
+
+    /// The last second of each of these streams that is live. One that can't be
+    /// read is left out.
+    pub async fn get_snapshots(
+        &self,
+        streams: &[StreamId],
+    ) -> Result<HashMap<StreamId, Snapshot>, RedisError> {
+        let what = || format!("look up the metrics of {} streams", streams.len());
+        let mut found = HashMap::with_capacity(streams.len());
+        for some in streams.chunks(BATCH) {
+            // A GET each: in a cluster they are on different servers.
+            let mut commands = redis::pipe();
+            for stream in some {
+                commands.cmd("GET").arg(redis_keys::snapshot(&self.installation, stream));
+            }
+            let all: Vec<Option<Vec<u8>>> = self.redis.pipeline(&commands, what).await?;
+            for (stream, json) in some.iter().zip(all) {
+                let snapshot = json.and_then(|json| serde_json::from_slice(&json).ok());
+                found.extend(snapshot.map(|snapshot| (stream.clone(), snapshot)));
+            }
+        }
+        Ok(found)
     }
 
     /// A stream's last second; none when it is not live.

@@ -140,7 +140,8 @@ pub struct StreamEnded {
     pub epoch: Epoch,
     /// When the broadcast began, ms since 1970.
     pub started_ms: i64,
-    /// Why: `unpublished`, `reconnectWindow`, `keyRevoked`, `administrator`.
+    /// Why: `unpublished`, `reconnectWindow`, `keyRevoked`, `administrator`,
+    /// `deleted` (the LiveStream was).
     pub reason: String,
 }
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use super::Control;
+use crate::config::KafkaConfig;
+use crate::kafka::{KafkaError, LogReader, Producer, Watermarks};
 use millrace_media::record::Reassembler;
-use millrace_platform::config::KafkaConfig;
-use millrace_platform::kafka::{KafkaError, LogReader, Producer, Watermarks};
-
-use crate::control::Control;
 
 /// Records looked at first. The facts stand before every keyframe, so this is
 /// enough for sources with a keyframe every ten seconds and more.
@@ -39,7 +38,10 @@ impl Tail {
     ///
     /// Frames say nothing here, so of a long stretch only the end is read, and
     /// more of it only if no control record was there.
-    pub(super) async fn read(&self, from: i64, control: &mut Control) -> Result<i64, KafkaError> {
+    ///
+    /// # Errors
+    /// When Kafka can't be asked, or there is no such topic.
+    pub async fn read(&self, from: i64, control: &mut Control) -> Result<i64, KafkaError> {
         let Watermarks { low, high } = self.bounds().await?;
         let from = from.max(low);
         let mut look = FIRST_LOOK;

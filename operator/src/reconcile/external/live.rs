@@ -1,0 +1,170 @@
+//! Who publishes, seen in the logs themselves: neither Postgres nor Redis is
+//! asked.
+//!
+//! Each second one request asks where all frames topics end. Where an end moved
+//! after standing still, or stopped moving, or is seen for the first time, the
+//! log's tail is read for its control records; an idle stream costs nothing
+//! more. While Kafka is away what it last said goes, after a moment: a stream
+//! that can't be seen is not one that is not live.
+
+mod look;
+mod watched;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millrace_media::id::{BroadcastId, Epoch, StreamId};
+use millrace_media::record::EndReason;
+use millrace_platform::kafka::{Ends, Tails};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{External, ExternalError};
+use look::Looking;
+
+/// Changes that wait for whoever reconciles; more wait with the task, each
+/// stream once.
+const CHANGES: usize = 1_024;
+
+/// The last broadcast in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Which.
+    pub id: BroadcastId,
+    /// When it began, ms since 1970.
+    pub started_ms: i64,
+    /// Its last publisher connection.
+    pub epoch: Epoch,
+    /// Whether a picture came.
+    pub pictured: bool,
+    /// When (ms since 1970) and why it ended; none while it is open.
+    pub ended: Option<(i64, EndReason)>,
+}
+
+impl Broadcast {
+    /// It has a publisher, or waits for it to come back.
+    pub fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+}
+
+/// What is seen of one stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// Kafka is away, or was not asked yet.
+    #[default]
+    Unknown,
+    /// This is what the log says.
+    Known {
+        /// The last broadcast; none when there was none as long as the log
+        /// remembers.
+        broadcast: Option<Broadcast>,
+        /// Records come in.
+        moving: bool,
+        /// Since when it is so, ms since 1970.
+        since_ms: i64,
+    },
+}
+
+impl Seen {
+    /// A broadcast is open; none when that is not known.
+    pub fn is_live(&self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Known { broadcast, .. } => Some(broadcast.is_some_and(|b| b.is_open())),
+        }
+    }
+
+    /// Whether there is something to do for a transcoder: a broadcast is open,
+    /// or records come in; none when that is not known.
+    pub fn is_busy(&self) -> Option<bool> {
+        match self {
+            Self::Unknown => None,
+            Self::Known { moving, .. } => Some(*moving || self.is_live() == Some(true)),
+        }
+    }
+
+    /// The same but for the time.
+    fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unknown, Self::Unknown) => true,
+            (
+                Self::Known { broadcast, moving, .. },
+                Self::Known { broadcast: of_other, moving: other, .. },
+            ) => broadcast == of_other && moving == other,
+            _ => false,
+        }
+    }
+}
+
+/// The streams to look at, and what is seen of them. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct LiveView {
+    streams: Arc<Mutex<BTreeSet<StreamId>>>,
+    seen: Arc<Mutex<HashMap<StreamId, Seen>>>,
+}
+
+impl LiveView {
+    /// What is seen of a stream.
+    pub fn get(&self, stream: &StreamId) -> Seen {
+        lock(&self.seen).get(stream).copied().unwrap_or_default()
+    }
+
+    /// Look at this stream too; says whether that is new.
+    pub fn watch(&self, stream: StreamId) -> bool {
+        lock(&self.streams).insert(stream)
+    }
+
+    /// Look at it no more.
+    pub fn unwatch(&self, stream: &StreamId) {
+        lock(&self.streams).remove(stream);
+        lock(&self.seen).remove(stream);
+    }
+
+    /// The streams with an open broadcast.
+    pub fn live(&self) -> Vec<StreamId> {
+        let seen = lock(&self.seen);
+        let live = seen.iter().filter(|(_, seen)| seen.is_live() == Some(true));
+        live.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    fn watched(&self) -> Vec<StreamId> {
+        lock(&self.streams).iter().cloned().collect()
+    }
+
+    /// Says whether it is another than before.
+    fn put(&self, stream: &StreamId, new: Seen) -> bool {
+        // The order of `unwatch`: what is no more looked at comes not back.
+        let streams = lock(&self.streams);
+        if !streams.contains(stream) {
+            return false;
+        }
+        let mut all = lock(&self.seen);
+        let seen = all.entry(stream.clone()).or_default();
+        let changed = !seen.is_as(&new);
+        if changed {
+            *seen = new;
+        }
+        changed
+    }
+}
+
+/// Begins to look. The future is the task: it goes on until `stop`. Streams
+/// whose state changed come out of the channel.
+///
+/// # Errors
+/// When the client can't be made.
+pub fn start(
+    outside: &External,
+    stop: CancellationToken,
+) -> Result<(LiveView, mpsc::Receiver<StreamId>, impl Future<Output = ()> + use<>), ExternalError> {
+    let (ends, tails) = (Ends::open(&outside.kafka)?, Tails::open(&outside.kafka)?);
+    let (changes, changed) = mpsc::channel(CHANGES);
+    let view = LiveView::default();
+    let looking = Looking::new(outside.clone(), view.clone(), (ends, tails), changes);
+    Ok((view, changed, looking.run(stop)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

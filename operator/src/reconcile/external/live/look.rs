@@ -1,0 +1,208 @@
+//! The task: asks Kafka each second and keeps the view.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use millrace_media::id::StreamId;
+use millrace_platform::kafka::{Ends, KafkaError, Stretch, Tails};
+use millrace_platform::log::fold_tails;
+use millrace_platform::names::topics::frames_topic;
+use millrace_platform::report::report;
+use millrace_platform::wall;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::super::External;
+use super::super::topics::forget;
+use super::watched::Watched;
+use super::{LiveView, Seen};
+
+/// How often Kafka is asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// What Kafka said last is believed for so long.
+const BELIEVED: Duration = Duration::from_secs(10);
+/// Records read in one go, over all logs: of frames at most as many megabytes
+/// pass as there are hundreds.
+const RECORDS: i64 = 4_000;
+/// How long that may take.
+const READ: Duration = Duration::from_secs(5);
+/// Goes in one look; the rest is read after the next one.
+const GOES: usize = 4;
+
+pub(super) struct Looking {
+    outside: External,
+    view: LiveView,
+    ends: Ends,
+    tails: Tails,
+    changes: mpsc::Sender<StreamId>,
+    logs: HashMap<StreamId, Watched>,
+    /// Changed, and not told yet.
+    pending: BTreeSet<StreamId>,
+    answered: Instant,
+    away: bool,
+}
+
+impl Looking {
+    pub(super) fn new(
+        outside: External,
+        view: LiveView,
+        (ends, tails): (Ends, Tails),
+        changes: mpsc::Sender<StreamId>,
+    ) -> Self {
+        Self {
+            outside,
+            view,
+            ends,
+            tails,
+            changes,
+            logs: HashMap::new(),
+            pending: BTreeSet::new(),
+            answered: Instant::now(),
+            away: false,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let look = async {
+                ticks.tick().await;
+                self.look().await;
+            };
+            if stop.run_until_cancelled(look).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        let streams = self.view.watched();
+        self.logs.retain(|stream, _| streams.binary_search(stream).is_ok());
+        let topics: Vec<_> = streams.iter().map(|stream| self.topic(stream)).collect();
+        match self.ends.last(topics.clone()).await {
+            Ok(ends) => {
+                self.answered = Instant::now();
+                if std::mem::take(&mut self.away) {
+                    info!("Kafka says again who publishes");
+                }
+                for (stream, topic) in streams.iter().zip(&topics) {
+                    let log = self.logs.entry(stream.clone()).or_default();
+                    let end = ends.get(topic).copied();
+                    if end.is_none() {
+                        // Whoever made it should look again.
+                        forget(&self.outside, stream);
+                    }
+                    log.ends_at(end, self.answered);
+                }
+                if let Err(error) = self.read(&streams).await {
+                    debug!("tails of logs are not read: {}", report(&error));
+                }
+                self.show(&streams);
+            }
+            Err(error) => {
+                if self.answered.elapsed() >= BELIEVED {
+                    if !std::mem::replace(&mut self.away, true) {
+                        warn!("who publishes is not known: {}", report(&error));
+                    }
+                    for stream in &streams {
+                        self.note(stream, Seen::Unknown);
+                    }
+                }
+            }
+        }
+        self.tell();
+    }
+
+    fn topic(&self, stream: &StreamId) -> String {
+        frames_topic(&self.outside.installation, stream)
+    }
+
+    /// Reads what the logs want read, some of it.
+    async fn read(&mut self, streams: &[StreamId]) -> Result<(), KafkaError> {
+        let wanted: Vec<_> = streams
+            .iter()
+            .filter_map(|stream| Some((stream, self.logs.get(stream)?.wants()?)))
+            .collect();
+        let mut rest = wanted.as_slice();
+        for _ in 0..GOES {
+            let mut records = 0_i64;
+            let some = rest.iter().take_while(|(_, (from, to))| {
+                let begins = records == 0;
+                records = records.saturating_add(to.saturating_sub(*from));
+                begins || records <= RECORDS
+            });
+            let (some, later) = rest.split_at(some.count());
+            if some.is_empty() {
+                break;
+            }
+            self.read_some(some).await?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    async fn read_some(&mut self, wanted: &[(&StreamId, (i64, i64))]) -> Result<(), KafkaError> {
+        let topics = wanted.iter().map(|(stream, _)| self.topic(stream)).collect();
+        let firsts = self.ends.first(topics).await?;
+        let mut pieces = Vec::with_capacity(wanted.len());
+        for (stream, (from, to)) in wanted {
+            let topic = self.topic(stream);
+            let Some(log) = self.logs.get_mut(*stream) else { continue };
+            let from = from.max(firsts.get(&topic).unwrap_or(to));
+            if from < to {
+                pieces.push((Stretch { topic, from: *from, to: *to }, log.control()));
+            } else {
+                log.is_void(*to, Instant::now());
+            }
+        }
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let stretches: HashMap<_, _> =
+            pieces.iter().map(|(piece, _)| (piece.topic.clone(), (piece.from, piece.to))).collect();
+        let mut folded = fold_tails(&self.tails, pieces, READ).await?;
+        for (stream, _) in wanted {
+            let topic = self.topic(stream);
+            let (Some(log), Some(said), Some(stretch), Some(first)) = (
+                self.logs.get_mut(*stream),
+                folded.remove(&topic),
+                stretches.get(&topic),
+                firsts.get(&topic),
+            ) else {
+                continue;
+            };
+            log.says(*stretch, *first, said, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, streams: &[StreamId]) {
+        let now_ms = wall::ms();
+        for stream in streams {
+            let seen = self.logs.get(stream).map(|log| log.seen(now_ms)).unwrap_or_default();
+            self.note(stream, seen);
+        }
+    }
+
+    fn note(&mut self, stream: &StreamId, seen: Seen) {
+        if self.view.put(stream, seen) {
+            self.pending.insert(stream.clone());
+        }
+    }
+
+    /// Tells what changed; what there is no room for is told later.
+    fn tell(&mut self) {
+        while let Some(stream) = self.pending.pop_first() {
+            match self.changes.try_send(stream) {
+                Ok(()) => {}
+                Err(TrySendError::Full(stream)) => {
+                    self.pending.insert(stream);
+                    return;
+                }
+                Err(TrySendError::Closed(_)) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Connections to what is outside, and what can go wrong with it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use millrace_media::id::StreamId;
+use millrace_platform::breaker::BreakerMetrics;
+use millrace_platform::config::{
+    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, StoreConfig,
+};
+use millrace_platform::kafka::{Admin, KafkaError};
+use millrace_platform::keys::{Hasher, KeyError, KeyRing, RevokeError, Verdicts};
+use millrace_platform::postgres::broadcasts::Broadcasts;
+use millrace_platform::postgres::keys::Keys;
+use millrace_platform::postgres::outbox::Outbox;
+use millrace_platform::postgres::record::Record;
+use millrace_platform::postgres::registry::{Registration, Registry};
+use millrace_platform::postgres::{Database, DatabaseError};
+use millrace_platform::redis::cleaning::Cleaning;
+use millrace_platform::redis::metrics::MetricsStore;
+use millrace_platform::redis::{Redis, RedisError};
+use millrace_platform::store::{Store, StoreError};
+
+use super::guard::Guard;
+use super::memory::Memory;
+use super::step::{Service, StepError};
+use super::topics::Topics;
+
+/// What can't be made or asked outside.
+#[derive(Debug, thiserror::Error)]
+pub enum ExternalError {
+    /// Settings are missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Postgres.
+    #[error(transparent)]
+    Postgres(#[from] DatabaseError),
+    /// Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    /// Kafka.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    /// The publish keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RevokeError> for ExternalError {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Postgres(error) => Self::Postgres(error),
+            RevokeError::Redis(error) => Self::Redis(error),
+        }
+    }
+}
+
+impl ExternalError {
+    /// Another try may work without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Postgres(error) => error.is_transient(),
+            Self::Redis(error) => error.is_transient(),
+            Self::Kafka(error) => error.is_transient(),
+            Self::Keys(error) => error.is_transient(),
+            Self::Store(error) => !matches!(error, StoreError::Open { .. }),
+            Self::Config(_) => false,
+        }
+    }
+}
+
+/// Connections to what is outside, and what this process knows of it. Clones
+/// share both.
+#[derive(Debug, Clone)]
+pub struct External {
+    pub(super) installation: Installation,
+    pub(super) kafka: KafkaConfig,
+    pub(super) database: Database,
+    pub(super) outbox: Outbox,
+    pub(super) keys: KeyRing,
+    pub(super) broadcasts: Broadcasts,
+    pub(super) record: Record,
+    pub(super) registry: Registry,
+    pub(super) registered: Memory<String, Registration>,
+    pub(super) admin: Admin,
+    pub(super) topics: Topics,
+    pub(super) redis: [Redis; 4],
+    pub(super) redis_seen: Memory<(), ()>,
+    pub(super) metrics: MetricsStore,
+    pub(super) cleaning: Cleaning,
+    store: Option<StoreConfig>,
+    opened: Arc<OnceLock<Store>>,
+    pub(super) guards: Guards,
+    swept: Arc<Mutex<HashSet<StreamId>>>,
+    breakers: BreakerMetrics,
+}
+
+/// One for each service.
+#[derive(Debug, Clone)]
+pub(super) struct Guards {
+    pub(super) kafka: Guard,
+    pub(super) postgres: Guard,
+    pub(super) redis: Guard,
+}
+
+impl External {
+    /// Open them. Asks no server yet. Needs a Tokio runtime.
+    pub fn open(env: &Env) -> Result<Self, ExternalError> {
+        let installation = Installation::read(env);
+        let database = DatabaseConfig::read(env);
+        let redis = RedisConfig::read(env);
+        let kafka = KafkaConfig::read(env);
+        let hasher = Hasher::read(env);
+        let store = env.text("OBJECT_STORE_URL").map(|_| StoreConfig::read(env)).transpose();
+        env.report()?;
+        let installation = installation.map_err(ConfigError::from)?;
+        let database = Database::open(&database.map_err(ConfigError::from)?)?;
+        let redis = redis.map_err(ConfigError::from)?;
+        let redis = [
+            Redis::connect(&redis.keys, "keys")?,
+            Redis::connect(&redis.media, "media")?,
+            Redis::connect(&redis.metrics, "metrics")?,
+            Redis::connect(&redis.viewers, "viewers")?,
+        ];
+        let [verdicts, media, metrics, viewers] = redis.clone();
+        let of = |database: &Database| (database.clone(), installation.clone());
+        let table = Keys::new(database.clone(), installation.clone());
+        let verdicts = Verdicts::new(verdicts, installation.clone());
+        let kafka = kafka.map_err(ConfigError::from)?;
+        let admin = Admin::open(&kafka)?;
+        let breakers = BreakerMetrics::default();
+        let guards = Guards {
+            kafka: Guard::new(Service::Kafka, &breakers),
+            postgres: Guard::new(Service::Postgres, &breakers),
+            redis: Guard::new(Service::Redis, &breakers),
+        };
+        let (outbox, broadcasts) = (of(&database), of(&database));
+        let (record, registry) = (of(&database), of(&database));
+        Ok(Self {
+            keys: KeyRing::new(table, verdicts, hasher.map_err(ConfigError::from)?),
+            outbox: Outbox::new(outbox.0, outbox.1),
+            broadcasts: Broadcasts::new(broadcasts.0, broadcasts.1),
+            record: Record::new(record.0, record.1),
+            registry: Registry::new(registry.0, registry.1),
+            registered: Memory::default(),
+            topics: Topics::new(admin.clone(), guards.kafka.clone()),
+            admin,
+            kafka,
+            database,
+            metrics: MetricsStore::new(metrics.clone(), installation.clone()),
+            cleaning: Cleaning::new(media, metrics, viewers, installation.clone()),
+            redis,
+            redis_seen: Memory::default(),
+            store: store.map_err(ConfigError::from)?,
+            opened: Arc::default(),
+            guards,
+            swept: Arc::default(),
+            breakers,
+            installation,
+        })
+    }
+
+    /// The figures of the breakers, to be registered with the process's.
+    pub fn breakers(&self) -> &BreakerMetrics {
+        &self.breakers
+    }
+
+    /// The object store, if the settings name one. Opened when first needed:
+    /// a directory would be made where nobody looks for it.
+    pub(super) fn store(&self) -> Result<Option<&Store>, ExternalError> {
+        let Some(config) = &self.store else { return Ok(None) };
+        if let Some(store) = self.opened.get() {
+            return Ok(Some(store));
+        }
+        let store = Store::open(config, &self.installation)?;
+        Ok(Some(self.opened.get_or_init(|| store)))
+    }
+
+    /// No step may work on a stream while it is swept: a LiveStream made anew
+    /// waits for the moment that takes.
+    pub(super) fn check_not_swept(&self, stream: &StreamId) -> Result<(), StepError> {
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.contains(stream) { Err(StepError::CleaningUp) } else { Ok(()) }
+    }
+
+    /// From now on, until it is dropped, the stream is swept.
+    pub(super) fn begin_sweep(&self, stream: &StreamId) -> Swept {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.clone());
+        Swept { stream: stream.clone(), all: Arc::clone(&self.swept) }
+    }
+}
+
+/// A stream that is being swept.
+#[derive(Debug)]
+pub(super) struct Swept {
+    stream: StreamId,
+    all: Arc<Mutex<HashSet<StreamId>>>,
+}
+
+impl Drop for Swept {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.stream);
+    }
+}

@@ -1,0 +1,132 @@
+//! Cleans up after LiveStreams that are gone: what has our installation and a
+//! UID that is not found any more.
+//!
+//! What to do is decided without any server ([`decide`]); [`clean`] does it,
+//! in an order in which it can be done again from the beginning at any time.
+//! It is one process's work, the leader's.
+
+mod clean;
+mod decide;
+
+use std::time::Duration;
+
+use millrace_media::id::StreamId;
+use millrace_platform::report::report;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{External, StepError};
+pub use decide::{Action, View, decide};
+
+/// When to sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// For how long a UID must not have been found.
+    pub after: Duration,
+    /// How often to look.
+    pub every: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { after: Duration::from_mins(10), every: Duration::from_secs(30) }
+    }
+}
+
+/// What the watch of LiveStreams shows at this moment.
+pub trait Presence: Send + Sync {
+    /// All LiveStreams; none while they are not all known.
+    fn view(&self) -> Option<View>;
+    /// Whether there is one of this name; yes where that is not known.
+    fn is_there(&self, stream: &StreamId) -> bool;
+    /// Whether its namespace is watched: of others nothing is known.
+    fn covers(&self, stream: &StreamId) -> bool {
+        let _ = stream;
+        true
+    }
+}
+
+/// What one look did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Streams of which nothing is left.
+    pub gone: Vec<StreamId>,
+    /// Streams of which something is left, and why.
+    pub left: Vec<(StreamId, StepError)>,
+}
+
+/// Looks until `stop`.
+pub async fn run(
+    outside: &External,
+    presence: &impl Presence,
+    pace: Pace,
+    stop: &CancellationToken,
+) {
+    while stop.run_until_cancelled(tokio::time::sleep(pace.every)).await.is_some() {
+        let Some(done) = stop.run_until_cancelled(look(outside, presence, pace.after)).await else {
+            return;
+        };
+        match done {
+            Ok(swept) => {
+                for (stream, error) in &swept.left {
+                    warn!(%stream, reason = error.reason().as_str(),
+                        "not swept yet: {}", report(error));
+                }
+            }
+            Err(error) => warn!(reason = error.reason().as_str(), "no sweep: {}", report(&error)),
+        }
+    }
+}
+
+/// Looks once, and sweeps what is due.
+///
+/// # Errors
+/// When Postgres can't be asked; what can't be done for one stream is in
+/// [`Swept::left`].
+pub async fn look(
+    outside: &External,
+    presence: &impl Presence,
+    after: Duration,
+) -> Result<Swept, StepError> {
+    let postgres = &outside.guards.postgres;
+    // The rows first: whoever is registered after that is in no list.
+    let mut rows = postgres.call(outside.registry.all()).await?;
+    rows.retain(|row| presence.covers(&row.livestream.stream));
+    let (mut lost, mut found, mut due) = (Vec::new(), Vec::new(), Vec::new());
+    for action in decide(&rows, presence.view().as_ref(), after) {
+        match action {
+            Action::NoteAbsent(uid) => lost.push(uid),
+            Action::NotePresent(uid) => found.push(uid),
+            Action::Forget(livestream) => due.push((livestream, false)),
+            Action::Sweep(livestream) => due.push((livestream, true)),
+        }
+    }
+    if !lost.is_empty() {
+        info!(?lost, "LiveStreams are gone");
+        postgres.call(outside.registry.note_absent(&lost)).await?;
+    }
+    if !found.is_empty() {
+        postgres.call(outside.registry.note_present(&found)).await?;
+    }
+    let mut swept = Swept::default();
+    for (livestream, whole) in due {
+        let stream = livestream.stream.clone();
+        let _held = outside.begin_sweep(&stream);
+        // One of this name may have come meanwhile. From here on it waits.
+        let whole = whole && !presence.is_there(&stream);
+        let done = if whole { clean::stream(outside, &livestream).await } else { Ok(()) };
+        let done = match done {
+            Ok(()) => clean::forget(outside, &livestream).await,
+            failed => failed,
+        };
+        match done {
+            Ok(()) if whole => {
+                info!(%stream, uid = livestream.uid, keep = ?livestream.keep, "swept");
+                swept.gone.push(stream);
+            }
+            Ok(()) => {}
+            Err(error) => swept.left.push((stream, error)),
+        }
+    }
+    Ok(swept)
+}

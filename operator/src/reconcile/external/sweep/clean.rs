@@ -1,0 +1,78 @@
+//! Cleans up after one stream.
+//!
+//! The order: nobody may publish any more, then what is open is ended, then the
+//! log and the caches go, then what the deletion policy does not keep, and the
+//! row that leads here goes last. Each step may be repeated; a step that fails
+//! ends it, and the next look begins from the front.
+
+use millrace_media::id::StreamId;
+use millrace_platform::names::topics;
+use millrace_platform::postgres::DatabaseError;
+use millrace_platform::postgres::registry::{Keep, Registration};
+use millrace_platform::wall;
+use tracing::warn;
+
+use super::super::topics::forget as forget_topic;
+use super::super::{External, StepError};
+
+/// All but the row.
+pub(super) async fn stream(outside: &External, livestream: &Registration) -> Result<(), StepError> {
+    let stream = &livestream.stream;
+    outside.guards.postgres.call(outside.keys.revoke_all(stream)).await?;
+    end_broadcasts(outside, stream).await?;
+    log(outside, stream).await?;
+    outside.guards.redis.call(outside.cleaning.forget(stream)).await?;
+    match livestream.keep {
+        Keep::Retain => Ok(()),
+        Keep::Delete => {
+            media(outside, stream).await?;
+            // As long as it takes: each of its statements is bounded.
+            Ok(outside.record.delete(stream).await?)
+        }
+    }
+}
+
+/// The row.
+pub(super) async fn forget(outside: &External, livestream: &Registration) -> Result<(), StepError> {
+    outside.registered.forget(livestream.uid.as_str());
+    outside.guards.postgres.call(outside.registry.forget(&livestream.uid)).await
+}
+
+/// No ingest is left to end them.
+async fn end_broadcasts(outside: &External, stream: &StreamId) -> Result<(), StepError> {
+    let open = outside.guards.postgres.call(outside.record.unfinished(stream)).await?;
+    for (broadcast, _) in open {
+        let end = async {
+            let mut transaction = outside.database.begin().await?;
+            let done = outside.broadcasts.end_deleted(&mut transaction, broadcast, wall::ms());
+            match done.await {
+                // Somebody else deleted it.
+                Ok(()) | Err(DatabaseError::NotFound { .. }) => transaction.commit().await,
+                failed => failed,
+            }
+        };
+        outside.guards.postgres.call(end).await?;
+    }
+    Ok(())
+}
+
+/// The checkpoint before the topic: a checkpoint on a topic that is made anew
+/// would be nonsense, a topic without one is only read from its start.
+async fn log(outside: &External, stream: &StreamId) -> Result<(), StepError> {
+    let group = topics::checkpoint_group(&outside.installation, stream);
+    outside.guards.kafka.call(outside.admin.delete_group(&group)).await?;
+    forget_topic(outside, stream);
+    let topic = topics::frames_topic(&outside.installation, stream);
+    outside.guards.kafka.call(outside.admin.delete(&topic)).await
+}
+
+/// Segments, init segments, indexes.
+async fn media(outside: &External, stream: &StreamId) -> Result<(), StepError> {
+    match outside.store()? {
+        Some(store) => {
+            store.delete_below(stream.as_str()).await?;
+        }
+        None => warn!(%stream, "its media stay: OBJECT_STORE_URL is not set"),
+    }
+    Ok(())
+}

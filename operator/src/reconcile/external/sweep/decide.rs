@@ -1,0 +1,119 @@
+//! What is to be swept. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use millrace_media::id::StreamId;
+use millrace_platform::postgres::registry::{Registered, Registration};
+
+/// The LiveStreams there are, from a watch that has seen all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    streams: HashMap<String, StreamId>,
+}
+
+impl View {
+    fn names(&self) -> HashSet<&StreamId> {
+        self.streams.values().collect()
+    }
+}
+
+/// From their UIDs and names.
+impl FromIterator<(String, StreamId)> for View {
+    fn from_iter<I: IntoIterator<Item = (String, StreamId)>>(all: I) -> Self {
+        Self { streams: all.into_iter().collect() }
+    }
+}
+
+/// What to do about one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Note that this UID is not found.
+    NoteAbsent(String),
+    /// Note that this UID is found again.
+    NotePresent(String),
+    /// Only the row goes: another LiveStream has the name, and all that
+    /// belongs to the name.
+    Forget(Registration),
+    /// Everything goes that is not to be kept.
+    Sweep(Registration),
+}
+
+/// What is to be done about these rows. A view that is empty, or not there,
+/// says nothing: who sees no LiveStream at all looks in the wrong place more
+/// often than not.
+pub fn decide(rows: &[Registered], present: Option<&View>, after: Duration) -> Vec<Action> {
+    let Some(view) = present.filter(|view| !view.streams.is_empty()) else { return Vec::new() };
+    let names = view.names();
+    let action = |row: &Registered| {
+        let livestream = &row.livestream;
+        match (view.streams.contains_key(&livestream.uid), row.absent) {
+            (true, None) => None,
+            (true, Some(_)) => Some(Action::NotePresent(livestream.uid.clone())),
+            (false, None) => Some(Action::NoteAbsent(livestream.uid.clone())),
+            (false, Some(absent)) if absent < after => None,
+            (false, Some(_)) if names.contains(&livestream.stream) => {
+                Some(Action::Forget(livestream.clone()))
+            }
+            (false, Some(_)) => Some(Action::Sweep(livestream.clone())),
+        }
+    };
+    rows.iter().filter_map(action).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_platform::postgres::registry::Keep;
+
+    use super::*;
+
+    const AFTER: Duration = Duration::from_mins(10);
+
+    fn row(uid: &str, stream: &str, absent_s: Option<u64>) -> Registered {
+        Registered {
+            livestream: Registration {
+                uid: uid.to_owned(),
+                stream: stream.parse().unwrap(),
+                broadcaster: "acme".to_owned(),
+                keep: Keep::Retain,
+            },
+            absent: absent_s.map(Duration::from_secs),
+        }
+    }
+
+    fn view(all: &[(&str, &str)]) -> View {
+        all.iter().map(|(uid, stream)| ((*uid).to_owned(), stream.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn one_that_is_not_found_is_noted_waited_for_and_swept() {
+        let other = view(&[("b", "a.other")]);
+        let decide = |absent| decide(&[row("a", "a.one", absent)], Some(&other), AFTER);
+        assert_eq!(decide(None), [Action::NoteAbsent("a".to_owned())]);
+        assert_eq!(decide(Some(599)), []);
+        assert_eq!(decide(Some(600)), [Action::Sweep(row("a", "a.one", None).livestream)]);
+    }
+
+    #[test]
+    fn one_that_is_found_again_is_left_alone_however_late() {
+        let there = view(&[("a", "a.one")]);
+        assert_eq!(decide(&[row("a", "a.one", None)], Some(&there), AFTER), []);
+        let late = decide(&[row("a", "a.one", Some(9_999))], Some(&there), AFTER);
+        assert_eq!(late, [Action::NotePresent("a".to_owned())]);
+    }
+
+    #[test]
+    fn an_empty_or_missing_view_says_nothing() {
+        let rows = [row("a", "a.one", Some(9_999)), row("b", "a.two", None)];
+        assert_eq!(decide(&rows, None, AFTER), []);
+        assert_eq!(decide(&rows, Some(&View::default()), AFTER), []);
+    }
+
+    #[test]
+    fn what_belongs_to_a_name_stays_with_the_name() {
+        let again = view(&[("new", "a.one")]);
+        let rows = [row("new", "a.one", None), row("old", "a.one", Some(600))];
+        let old = row("old", "a.one", None).livestream;
+        assert_eq!(decide(&rows, Some(&again), AFTER), [Action::Forget(old)]);
+    }
+}

@@ -1,0 +1,129 @@
+//! Where many logs begin and end, asked in one request to each broker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError as Source;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::context::Context;
+use super::reader::PARTITION;
+use super::{KafkaError, blocking, client_config};
+use crate::config::KafkaConfig;
+
+/// Longest wait for the brokers.
+const ASK: Duration = Duration::from_secs(4);
+
+/// Asks for ends. Clones share the connection.
+#[derive(Clone)]
+pub struct Ends {
+    consumer: Arc<BaseConsumer<Context>>,
+    brokers: String,
+}
+
+impl std::fmt::Debug for Ends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ends({})", self.brokers)
+    }
+}
+
+impl Ends {
+    /// Opens it. Asks no broker.
+    pub fn open(config: &KafkaConfig) -> Result<Self, KafkaError> {
+        let consumer = client_config(config)
+            // Never joined, and nothing is committed here.
+            .set("group.id", "millrace-ends")
+            .set("enable.auto.commit", "false")
+            .set("allow.auto.create.topics", "false")
+            .create_with_context(Context)
+            .map_err(|e| KafkaError::new("open a look at logs".to_owned(), &config.brokers, e))?;
+        Ok(Self { consumer: Arc::new(consumer), brokers: config.brokers.clone() })
+    }
+
+    /// One past the last offset of each of these topics that exists.
+    pub async fn last(&self, topics: Vec<String>) -> Result<HashMap<String, i64>, KafkaError> {
+        self.ask(topics, Offset::End).await
+    }
+
+    /// The first offset of each of these topics that exists.
+    pub async fn first(&self, topics: Vec<String>) -> Result<HashMap<String, i64>, KafkaError> {
+        self.ask(topics, Offset::Beginning).await
+    }
+
+    async fn ask(
+        &self,
+        topics: Vec<String>,
+        which: Offset,
+    ) -> Result<HashMap<String, i64>, KafkaError> {
+        if topics.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let what = format!("ask for the ends of {} logs", topics.len());
+        let this = self.clone();
+        blocking(|| what.clone(), {
+            let what = what.clone();
+            move || this.ask_blocking(topics, which, &what)
+        })
+        .await
+    }
+
+    fn ask_blocking(
+        &self,
+        mut topics: Vec<String>,
+        which: Offset,
+        what: &str,
+    ) -> Result<HashMap<String, i64>, KafkaError> {
+        match self.offsets(&topics, which) {
+            // One topic that was deleted spoils the answer about all, until
+            // the client looks again which there are.
+            Err(source) if is_unknown(&source) => {
+                let there = self.existing().map_err(|e| self.error(what, e))?;
+                topics.retain(|topic| there.contains(topic));
+                if topics.is_empty() {
+                    return Ok(HashMap::new());
+                }
+                match self.offsets(&topics, which) {
+                    Err(source) if is_unknown(&source) => Ok(HashMap::new()),
+                    again => again.map_err(|e| self.error(what, e)),
+                }
+            }
+            done => done.map_err(|e| self.error(what, e)),
+        }
+    }
+
+    fn offsets(&self, topics: &[String], which: Offset) -> Result<HashMap<String, i64>, Source> {
+        let mut list = TopicPartitionList::with_capacity(topics.len());
+        for topic in topics {
+            // In place of a time to look for, the client takes these two.
+            list.add_partition_offset(topic, PARTITION, which)?;
+        }
+        let found = self.consumer.offsets_for_times(list, ASK)?;
+        let known = found.elements().into_iter().filter_map(|found| match found.offset() {
+            Offset::Offset(offset) if found.error().is_ok() => {
+                Some((found.topic().to_owned(), offset))
+            }
+            _ => None,
+        });
+        Ok(known.collect())
+    }
+
+    fn existing(&self) -> Result<std::collections::HashSet<String>, Source> {
+        let all = self.consumer.fetch_metadata(None, ASK)?;
+        let there = all.topics().iter().filter(|topic| topic.error().is_none());
+        Ok(there.map(|topic| topic.name().to_owned()).collect())
+    }
+
+    fn error(&self, what: &str, source: Source) -> KafkaError {
+        KafkaError::new(what.to_owned(), &self.brokers, source)
+    }
+}
+
+fn is_unknown(error: &Source) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic)
+    )
+}

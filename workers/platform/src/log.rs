@@ -1,0 +1,11 @@
+//! What a stream's log says about who publishes, for all who need to know
+//! without following its media: [`Control`] folds the control records,
+//! [`Tail`] reads the end of one log for them, [`fold_tails`] those of many.
+
+mod control;
+mod tail;
+mod tails;
+
+pub use control::{Closed, Control};
+pub use tail::Tail;
+pub use tails::{Folded, fold_tails};
