@@ -11,6 +11,7 @@
 
 pub mod args;
 mod backoff;
+mod certificates;
 mod delivery;
 mod endpoints;
 mod environment;
@@ -25,6 +26,7 @@ mod ready;
 mod settings;
 mod state;
 mod supervise;
+mod volumes;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
-use axum::http::header::USER_AGENT;
 use kube::Client;
 use millrace_platform::config::{ConfigError, Env};
 
@@ -74,8 +72,8 @@ impl Settings {
         config.read_timeout = Some(READ_TIMEOUT);
         config.write_timeout = Some(READ_TIMEOUT);
         // By it the API server's audit log tells our requests from others'.
-        let agent = HeaderValue::from_static(concat!("millrace-operator/", env!("CARGO_PKG_VERSION")));
-        config.headers.push((USER_AGENT, agent));
+        let agent = concat!("millrace-operator/", env!("CARGO_PKG_VERSION"));
+        config.headers.push(("user-agent".parse()?, agent.parse()?));
         Ok(Client::try_from(config)?)
     }
 }
@@ -96,6 +94,7 @@ fn installation(env: &Env) -> Result<Installation, ConfigError> {
         public_url: env.optional("PUBLIC_URL")?,
         default_ingress_class: env.optional("DEFAULT_INGRESS_CLASS")?,
         external_host: env.optional("EXTERNAL_HOST")?,
+        playback_rules: env.or("PLAYBACK_RULES", usual.playback_rules)?,
         log_filter: env.or("WORKER_LOG", usual.log_filter)?,
         log_format: env.or("WORKER_LOG_FORMAT", usual.log_format)?,
         mock_ffmpeg: env.or("MOCK_FFMPEG", usual.mock_ffmpeg)?,

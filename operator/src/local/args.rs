@@ -19,7 +19,8 @@ use crate::api::duration::Duration;
 /// MILLRACE_INSTALLATION, RUST_LOG, LOG_FORMAT, FFMPEG_PATH and MOCK_FFMPEG.
 #[derive(Debug, Clone, Args)]
 pub struct LocalArgs {
-    /// A manifest of LiveStreams; may hold several, may be given several times
+    /// A manifest of LiveStreams and the Secrets with their certificates; may
+    /// hold several, may be given several times. Read once, at start
     #[arg(short = 'f', long = "file", required = true, value_name = "PATH")]
     pub files: Vec<PathBuf>,
 

@@ -34,10 +34,13 @@ pub(super) fn lines(streams: &[Published], plans: &[(&ProcessPlan, Option<u32>)]
                 .iter()
                 .find(|(p, _)| p.stream.as_ref() == Some(&stream.id) && p.component == component)
         };
-        if let Some((ingest, _)) = of("ingest")
-            && let Some(address) = address(ingest, "rtmp")
-        {
-            line("RTMP_URL", format!("rtmp://{address}/live"));
+        if let Some((ingest, _)) = of("ingest") {
+            // It has one of them.
+            for scheme in ["rtmp", "rtmps"] {
+                if let Some(address) = address(ingest, scheme) {
+                    line("RTMP_URL", format!("{scheme}://{address}/live"));
+                }
+            }
         }
         if let Some(key) = &stream.key {
             line("STREAM_KEY", key.reveal());

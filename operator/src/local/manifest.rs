@@ -1,12 +1,15 @@
-//! LiveStreams from YAML files, as `kubectl apply -f` reads them.
+//! LiveStreams from YAML files, as `kubectl apply -f` reads them, and the
+//! Secrets beside them that their specs name.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::{CustomResourceExt, Resource};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::certificates::Certificates;
 use super::state::{StateDir, StateError};
 use crate::api::LiveStream;
 
@@ -21,7 +24,7 @@ pub enum ManifestError {
         /// Why.
         source: std::io::Error,
     },
-    /// One of its documents is no LiveStream.
+    /// One of its documents is no LiveStream and no Secret that is needed.
     #[error("{}: {why}", path.display())]
     Invalid {
         /// Which file.
@@ -45,15 +48,30 @@ pub enum ManifestError {
     State(#[from] StateError),
 }
 
-/// Read all streams of all files, each with a namespace (`default` if none is
-/// given) and a UID of its own.
-pub(super) fn read(paths: &[PathBuf], state: &StateDir) -> Result<Vec<LiveStream>, ManifestError> {
+/// What the files hold.
+#[derive(Debug)]
+pub(super) struct Manifests {
+    /// At least one.
+    pub(super) streams: Vec<LiveStream>,
+    pub(super) certificates: Certificates,
+}
+
+/// Read all files: each stream with a namespace (`default` if none is given)
+/// and a UID of its own.
+pub(super) fn read(paths: &[PathBuf], state: &StateDir) -> Result<Manifests, ManifestError> {
     let mut streams = Vec::new();
+    let mut certificates = Certificates::default();
     let mut ids = BTreeSet::new();
     for path in paths {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ManifestError::Read { path: path.clone(), source })?;
-        for mut stream in parse(path, &text)? {
+        let (found, secrets) = parse(path, &text)?;
+        for secret in secrets {
+            certificates
+                .add(secret)
+                .map_err(|why| ManifestError::Invalid { path: path.clone(), why })?;
+        }
+        for mut stream in found {
             let meta = stream.meta_mut();
             let namespace = meta.namespace.get_or_insert_with(|| "default".to_owned()).clone();
             let name = meta.name.clone().unwrap_or_default();
@@ -71,22 +89,35 @@ pub(super) fn read(paths: &[PathBuf], state: &StateDir) -> Result<Vec<LiveStream
             streams.push(stream);
         }
     }
-    if streams.is_empty() { Err(ManifestError::Empty) } else { Ok(streams) }
+    if streams.is_empty() {
+        return Err(ManifestError::Empty);
+    }
+    Ok(Manifests { streams, certificates })
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<LiveStream>, ManifestError> {
+fn parse(path: &Path, text: &str) -> Result<(Vec<LiveStream>, Vec<Secret>), ManifestError> {
     let invalid = |why: String| ManifestError::Invalid { path: path.to_owned(), why };
-    let mut streams = Vec::new();
+    let (mut streams, mut secrets) = (Vec::new(), Vec::new());
     for document in serde_yaml::Deserializer::from_str(text) {
         let value = Value::deserialize(document).map_err(|error| invalid(error.to_string()))?;
         if value.is_null() {
             continue;
         }
         let word = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+        if (word("apiVersion"), word("kind")) == ("v1", "Secret") {
+            // Without the value: it is a secret.
+            let secret = serde_path_to_error::deserialize(&value)
+                .map_err(|error| invalid(format!("Secret: {} can't be read", error.path())))?;
+            secrets.push(secret);
+            continue;
+        }
         let (api, kind) = (LiveStream::api_version(&()), LiveStream::kind(&()));
         if word("apiVersion") != api || word("kind") != kind {
             let found = format!("{} {}", word("apiVersion"), word("kind"));
-            return Err(invalid(format!("is {:?}, expected {api} {kind}", found.trim())));
+            return Err(invalid(format!(
+                "is {:?}, expected {api} {kind} or v1 Secret",
+                found.trim()
+            )));
         }
         let stream = serde_path_to_error::deserialize(&value)
             .map_err(|error| invalid(format!("{}: {}", error.path(), error.inner())))?;
@@ -95,7 +126,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<LiveStream>, ManifestError> {
         }
         streams.push(stream);
     }
-    Ok(streams)
+    Ok((streams, secrets))
 }
 
 /// The first field the schema doesn't know: a typing error would otherwise
@@ -145,7 +176,7 @@ mod tests {
         let text = format!(
             "{HEAD}metadata: {{name: a}}\nspec: {{broadcaster: x}}\n---\n---\n{HEAD}metadata: {{name: b}}\nspec: {{broadcaster: x}}\n"
         );
-        assert_eq!(parse(Path::new("a.yaml"), &text).unwrap().len(), 2);
+        assert_eq!(parse(Path::new("a.yaml"), &text).unwrap().0.len(), 2);
     }
 
     #[test]

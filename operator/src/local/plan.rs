@@ -8,6 +8,7 @@ use millrace_media::id::InvalidId;
 use millrace_platform::config::{ConfigError, Env};
 
 use super::args::LocalArgs;
+use super::certificates::Certificates;
 use super::delivery;
 use super::endpoints::Published;
 use super::environment::Sources;
@@ -17,6 +18,7 @@ use super::pods::{self, Host, ProcessPlan, Unrunnable};
 use super::ports::Ports;
 use super::settings::Settings;
 use super::state::{StateDir, StateError};
+use super::volumes;
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
 use crate::reconcile::build::{self, CONNECTIONS_SECRET, Circumstances};
 use crate::reconcile::external::{ExternalError, StepError};
@@ -46,6 +48,16 @@ pub enum PlanError {
         stream: String,
         /// The field, and why.
         source: InvalidSpec,
+    },
+    /// A stream's certificate is in none of the files.
+    #[error(
+        "LiveStream {stream}: spec.ingest.tls.secretName: there is no Secret {secret} of type kubernetes.io/tls in the given files"
+    )]
+    NoCertificate {
+        /// Which stream.
+        stream: String,
+        /// `<namespace>/<name>`
+        secret: String,
     },
     /// A key can't be made.
     #[error("can't make a publish key")]
@@ -80,15 +92,18 @@ pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
     let env = Env::from_process();
     let settings = Settings::read(&env, state.path())?;
     let mut streams = Vec::new();
-    for raw in manifest::read(&args.files, &state)? {
+    let manifests = manifest::read(&args.files, &state)?;
+    for raw in manifests.streams {
         let named = |source| PlanError::Invalid {
             stream: raw.metadata.name.clone().unwrap_or_default(),
             source,
         };
         streams.push(validate(&raw).map_err(named)?);
     }
+    let seen = circumstances(&streams, &manifests.certificates)?;
     let keys = publish_keys_of(&streams, &state)?;
-    let processes = processes(args, &settings, &streams)?;
+    let seen = streams.iter().zip(&seen);
+    let processes = processes(args, &settings, &state, seen)?;
     // Last, so that nothing is made for a plan that can't run.
     let made = outside::apply(&env, streams.clone(), &keys, args.ready_timeout.get()).await?;
     let published = streams.into_iter().zip(&keys).map(|(stream, keys)| Published {
@@ -132,10 +147,29 @@ fn publish_keys_of(
         .collect()
 }
 
-fn processes(
+/// What is seen of each stream: its certificate. The rest asks nothing of
+/// plain processes.
+fn circumstances(
+    streams: &[ValidatedStream],
+    certificates: &Certificates,
+) -> Result<Vec<Circumstances>, PlanError> {
+    let of = |stream: &ValidatedStream| {
+        let Some(name) = &stream.ingest.tls_secret else { return Ok(Circumstances::default()) };
+        let namespace = stream.id.namespace();
+        let certificate = certificates.get(namespace, name).cloned().ok_or_else(|| {
+            let (stream, secret) = (stream.id.to_string(), format!("{namespace}/{name}"));
+            PlanError::NoCertificate { stream, secret }
+        })?;
+        Ok(Circumstances { rtmps_certificate: Some(certificate), ..Circumstances::default() })
+    };
+    streams.iter().map(of).collect()
+}
+
+fn processes<'a>(
     args: &LocalArgs,
     settings: &Settings,
-    streams: &[ValidatedStream],
+    state: &StateDir,
+    streams: impl Iterator<Item = (&'a ValidatedStream, &'a Circumstances)>,
 ) -> Result<Vec<ProcessPlan>, PlanError> {
     let bin_dir = match &args.bin_dir {
         Some(dir) => dir.clone(),
@@ -149,19 +183,25 @@ fn processes(
     // can't refer to them.
     let secrets = BTreeMap::from([(CONNECTIONS_SECRET.to_owned(), settings.connections.clone())]);
     let sources = Sources { secrets, ..Sources::default() };
+    // Services, Ingresses and budgets ask nothing of plain processes.
+    let children: Vec<_> = streams
+        .map(|(stream, seen)| (&stream.id, build::children(stream, &settings.installation, seen)))
+        .collect();
+    // Their names differ between streams.
+    let secrets = children.iter().filter_map(|(_, of)| of.rtmps_certificate.clone());
     let host = Host {
         bin_dir: &bin_dir,
         listen: args.listen,
         essentials: &settings.essentials,
         sources: &sources,
+        secrets: &volumes::files(secrets),
+        state,
     };
     let mut ports = Ports::new(args.listen, args.ports, rand::random(), args.prefer_ports);
     let mut plans = Vec::new();
-    for stream in streams {
-        // Services, Ingresses and budgets ask nothing of plain processes.
-        let children = build::children(stream, &settings.installation, &Circumstances::default());
+    for (stream, children) in &children {
         for deployment in [&children.ingest, &children.transcode].into_iter().flatten() {
-            plans.extend(pods::processes(deployment, Some(&stream.id), &host, &mut ports)?);
+            plans.extend(pods::processes(deployment, Some(stream), &host, &mut ports)?);
         }
     }
     if !args.no_delivery {

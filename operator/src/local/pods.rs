@@ -16,6 +16,8 @@ use serde_json::Value;
 use super::environment::{self, Entries, Sources, Unresolved};
 use super::ports::{NoFreePort, Ports};
 use super::probe::Probe;
+use super::state::{StateDir, StateError};
+use super::volumes::{Files, Mounts};
 
 /// One process: what a container of a pod becomes.
 #[derive(Clone)]
@@ -57,6 +59,22 @@ pub enum Unrunnable {
         /// Which variable and why.
         source: Unresolved,
     },
+    /// A volume's Secret isn't there.
+    #[error("{process}: there is no Secret {name} for a volume")]
+    NoSecret {
+        /// The process.
+        process: String,
+        /// The Secret's name.
+        name: String,
+    },
+    /// A volume's folder can't be made.
+    #[error("{process}")]
+    Volume {
+        /// The process.
+        process: String,
+        /// Why.
+        source: StateError,
+    },
     /// No port is left.
     #[error("{name}")]
     Port {
@@ -85,10 +103,14 @@ pub(super) struct Host<'a> {
     pub(super) essentials: &'a Entries,
     /// Where references point to.
     pub(super) sources: &'a Sources,
+    /// What volumes hold.
+    pub(super) secrets: &'a Files,
+    /// Where volumes are.
+    pub(super) state: &'a StateDir,
 }
 
 /// Fields of a pod that ask nothing of a plain process, or that local honours.
-const POD_FIELDS: [&str; 11] = [
+const POD_FIELDS: [&str; 12] = [
     "automountServiceAccountToken",
     "containers",
     "enableServiceLinks",
@@ -100,10 +122,11 @@ const POD_FIELDS: [&str; 11] = [
     "terminationGracePeriodSeconds",
     "tolerations",
     "topologySpreadConstraints",
+    "volumes",
 ];
 
 /// The same of a container.
-const CONTAINER_FIELDS: [&str; 12] = [
+const CONTAINER_FIELDS: [&str; 13] = [
     "args",
     "command",
     "env",
@@ -116,6 +139,7 @@ const CONTAINER_FIELDS: [&str; 12] = [
     "resources",
     "securityContext",
     "startupProbe",
+    "volumeMounts",
 ];
 
 /// The processes of a Deployment: one per container and replica.
@@ -149,7 +173,8 @@ pub(super) fn processes(
                 ),
                 ("status.podIP".to_owned(), host.listen.to_string()),
             ]);
-            plans.push(process(name, stream, container, &sources, host, ports)?);
+            let mounts = Mounts::make(&name, pod, container, host.secrets, host.state)?;
+            plans.push(process(name, stream, container, &mounts, &sources, host, ports)?);
         }
     }
     Ok(plans)
@@ -159,14 +184,17 @@ fn process(
     name: String,
     stream: Option<&StreamId>,
     container: &Container,
+    mounts: &Mounts,
     sources: &Sources,
     host: &Host<'_>,
     ports: &mut Ports,
 ) -> Result<ProcessPlan, Unrunnable> {
     let named = named_ports(&name, container, ports)?;
+    mounts.check(&name, container)?;
+    let env = mounts.rewrite(&name, container.env.as_deref().unwrap_or_default())?;
     let mut environment = host.essentials.clone();
     environment.extend(
-        environment::resolve(container.env.as_deref().unwrap_or_default(), sources)
+        environment::resolve(&env, sources)
             .map_err(|source| Unrunnable::Environment { name: name.clone(), source })?,
     );
     environment.insert("LISTEN_ADDRESS".to_owned(), host.listen.to_string());
@@ -247,7 +275,7 @@ fn ready_probe(
 }
 
 /// Refuse the first field that is set and not known.
-fn known_fields(
+pub(super) fn known_fields(
     name: &str,
     path: &str,
     object: &impl serde::Serialize,

@@ -4,9 +4,11 @@
 //! ```text
 //! <state>/streams/<namespace>.<name>/uid
 //! <state>/streams/<namespace>.<name>/publish-keys.yaml   (mode 0600)
+//! <state>/volumes/<process>/<volume>/…                   (mode 0600, of the last run)
 //! <state>/media/                                          (without OBJECT_STORE_URL)
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -79,6 +81,27 @@ impl StateDir {
         let text =
             serde_yaml::to_string(secret).map_err(|source| error("can't write", &path, source))?;
         write_private(&path, text.as_bytes())
+    }
+
+    /// The folder that is a process's volume, with these files and no others.
+    pub(super) fn volume(
+        &self,
+        process: &Path,
+        name: &str,
+        files: &BTreeMap<String, Vec<u8>>,
+    ) -> Result<PathBuf, StateError> {
+        let path = self.0.join("volumes").join(process).join(name);
+        match fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(error("can't empty", &path, source));
+            }
+            _ => {}
+        }
+        make_private(&path).map_err(|source| error("can't make the volume", &path, source))?;
+        for (name, bytes) in files {
+            write_private(&path.join(name), bytes)?;
+        }
+        Ok(path)
     }
 
     fn stream(&self, namespace: &str, name: &str) -> Result<PathBuf, StateError> {

@@ -1,7 +1,7 @@
 //! Which publish keys a stream should have, given the spec and what its
 //! Secret holds. Pure: time and randomness are arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_media::id::InvalidId;
 use millrace_platform::keys::generate;
@@ -40,7 +40,28 @@ pub fn desired(
         };
         keys.insert(key.name.clone(), named);
     }
+    tell_apart(&mut keys, rng)?;
     Ok(StreamKeys(keys))
+}
+
+/// One key is one row: of a key that stands twice in a Secret that somebody
+/// edited, the first name keeps it; a previous one that is in use again is
+/// previous no more.
+fn tell_apart(
+    keys: &mut BTreeMap<String, NamedKey>,
+    rng: &mut impl CryptoRng,
+) -> Result<(), InvalidId> {
+    let mut used = BTreeSet::new();
+    for named in keys.values_mut() {
+        if !used.insert(named.current.id().clone()) {
+            named.current = generate(rng)?;
+            used.insert(named.current.id().clone());
+        }
+    }
+    for named in keys.values_mut() {
+        named.previous = named.previous.take().filter(|p| used.insert(p.key.id().clone()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -74,6 +95,22 @@ mod tests {
         let later = desired(&spec(1), &rotated, 3_600, &mut rng).unwrap();
         assert_eq!(later.0["main"].previous, None);
         assert_eq!(later.0["main"].current, main.current);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_in_the_secret_is_one_names_only() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let named = |name: &str| ValidatedKey { name: name.to_owned(), ..spec(0).remove(0) };
+        let both = [named("main"), named("other")];
+        let mut held = desired(&both, &StreamKeys::default(), 0, &mut rng).unwrap();
+        let key = held.0["main"].current.clone();
+        held.0.get_mut("other").unwrap().current = key.clone();
+        held.0.get_mut("main").unwrap().previous = Some(PreviousKey { key: key.clone(), until: 9 });
+        let apart = desired(&both, &held, 0, &mut rng).unwrap();
+        assert_eq!(apart.0["main"].current, key);
+        assert_eq!(apart.0["main"].previous, None);
+        assert_ne!(apart.0["other"].current, key);
+        assert_eq!(desired(&both, &apart, 0, &mut rng).unwrap(), apart, "and so it stays");
     }
 
     #[test]

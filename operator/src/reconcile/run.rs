@@ -109,7 +109,7 @@ pub async fn reconcile(
     let found = dereference(&context, &valid).await?;
     let circumstances = circumstances(&context, &stream, &valid, &found);
     let mut built = build::children(&valid, &context.installation, &circumstances.facts);
-    let mut pass = Pass { context: &context, valid: &valid, found: &found, failures: Vec::new() };
+    let mut pass = Pass { context: &context, stream: &stream, valid: &valid, found: &found, failures: Vec::new() };
 
     let keys = pass.keys().await?;
     let outside = match &keys {
@@ -234,9 +234,16 @@ fn rolling(stream: &LiveStream, log: &LogView) -> Rolling {
 /// The stages that write, and what failed in them.
 struct Pass<'a> {
     context: &'a Context,
+    stream: &'a LiveStream,
     valid: &'a ValidatedStream,
     found: &'a Found,
     failures: Vec<String>,
+}
+
+fn had_keys(stream: &LiveStream) -> bool {
+    let conditions = stream.status.iter().flat_map(|status| &status.conditions);
+    let mut keys = conditions.filter(|condition| condition.type_ == table::KEYS_READY.condition);
+    keys.any(|condition| condition.status == table::KEYS_READY.status)
 }
 
 /// The parts of a stream that the API server refused, with its words.
@@ -261,7 +268,12 @@ impl Pass<'_> {
         let prepared = Prepared::typed(Kind::Secret, &secret)?;
         let applier = &self.context.applier;
         match applier.apply_unwatched(&prepared, self.found.keys_secret.as_ref()).await {
-            Ok(_) => Ok(Ok(keys)),
+            Ok(_) => {
+                if self.found.keys_secret.is_none() && had_keys(self.stream) {
+                    status::events::secret_lost(self.context, self.stream).await;
+                }
+                Ok(Ok(keys))
+            }
             Err(error) => {
                 let why = chain(&error);
                 self.failures.push(why.clone());

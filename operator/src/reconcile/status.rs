@@ -1,7 +1,7 @@
 //! The last stage: what was found and done becomes the LiveStream's status.
 //! Pure, but for the write at the end; nothing is written when nothing changed.
 
-mod events;
+pub mod events;
 pub mod findings;
 pub mod table;
 

@@ -7,6 +7,8 @@ mod run;
 mod servers;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -151,6 +153,34 @@ fn a_stream_with_every_field_set_runs() {
     assert_eq!(run.environment("transcode")["THREADS"], "4");
     // One ingest, two transcoders, one delivery.
     assert_eq!(run.lines()["METRICS_URLS"].split(',').count(), 4);
+}
+
+#[test]
+fn a_certificate_in_the_same_file_reaches_ingest_as_private_files() {
+    let place = run::Place::new("rtmps");
+    fs::write(place.manifest(), include_str!("every-field.yaml")).unwrap();
+    let run = Run::start_in(place, &[]);
+    let ingest = run.environment("ingest");
+    let url = format!("rtmps://127.0.0.1:{}/live", ingest["RTMPS_PORT"]);
+    assert_eq!(run.lines()["RTMP_URL"], url);
+    assert!(!ingest.contains_key("RTMP_PORT"), "{ingest:?}");
+    for (variable, text) in [("RTMPS_CERT_FILE", "the chain"), ("RTMPS_KEY_FILE", "the key")] {
+        let file = Path::new(&ingest[variable]);
+        assert_eq!(fs::read_to_string(file).unwrap(), text);
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert!(!run.log().contains("the key\n"), "{}", run.log());
+}
+
+#[test]
+fn a_certificate_that_is_in_no_file_is_named() {
+    let place = run::Place::new("no-certificate");
+    let (stream, _) = include_str!("every-field.yaml").split_once("---").unwrap();
+    fs::write(place.manifest(), stream).unwrap();
+    let output = place.command(&[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(said.contains("there is no Secret events/keynote-rtmps"), "{said}");
 }
 
 #[test]

@@ -44,8 +44,7 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"))
 }
 
-/// Made and migrated by the first test that asks, by the program that people
-/// use for it.
+/// Made and migrated by the first test that asks.
 fn database() -> &'static str {
     static DATABASE: OnceLock<String> = OnceLock::new();
     DATABASE.get_or_init(|| {
@@ -58,14 +57,19 @@ fn database() -> &'static str {
         });
         let (base, _) = server.rsplit_once('/').unwrap();
         let url = format!("{base}/{name}");
-        let output = Command::new(env!("CARGO_BIN_EXE_millrace-operator"))
-            .arg("migrate")
-            .env("DATABASE_URL", &url)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        migrate(&url);
         url
     })
+}
+
+/// Brings a database's schema up, by the program that people use for it.
+pub(crate) fn migrate(url: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_millrace-operator"))
+        .arg("migrate")
+        .env("DATABASE_URL", url)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn run(work: impl Future<Output = ()>) {

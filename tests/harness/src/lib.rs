@@ -4,6 +4,7 @@
 //! Everything here works through public doors: scripts, command lines, environment variables,
 //! RTMP and HTTP. It knows no inside of the programs it starts.
 
+pub mod certificate;
 pub mod clip;
 pub mod cluster;
 pub mod counter;

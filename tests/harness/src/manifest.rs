@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::certificate::Certificate;
+
 /// A manifest; its [`Display`](fmt::Display) is YAML.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -13,6 +15,8 @@ pub struct Manifest {
     pub ladder: Vec<(&'static str, u32, u32)>,
     /// `spec.ingest.reconnectWindow` in seconds.
     pub reconnect_window: u32,
+    /// With one, publishers speak RTMPS.
+    pub certificate: Option<Certificate>,
 }
 
 impl Manifest {
@@ -23,6 +27,7 @@ impl Manifest {
             name: name.to_owned(),
             ladder: vec![("480p", 480, 1_000), ("720p", 720, 2_000)],
             reconnect_window: 60,
+            certificate: None,
         }
     }
 
@@ -41,11 +46,27 @@ impl fmt::Display for Manifest {
         writeln!(f, "  namespace: {}", self.namespace)?;
         writeln!(f, "spec:")?;
         writeln!(f, "  broadcaster: tests")?;
-        writeln!(f, "  ingest: {{ reconnectWindow: {}s }}", self.reconnect_window)?;
+        writeln!(f, "  ingest:")?;
+        writeln!(f, "    reconnectWindow: {}s", self.reconnect_window)?;
+        if self.certificate.is_some() {
+            writeln!(f, "    protocol: RTMPS")?;
+            writeln!(f, "    tls: {{ secretName: rtmps }}")?;
+        }
         writeln!(f, "  transcode: {{ preset: ultrafast, threads: 1 }}")?;
         writeln!(f, "  ladder:")?;
         for (name, height, kbps) in &self.ladder {
             writeln!(f, "    - {{ name: {name}, height: {height}, bitrateKbps: {kbps} }}")?;
+        }
+        if let Some(certificate) = &self.certificate {
+            writeln!(f, "---")?;
+            writeln!(f, "apiVersion: v1")?;
+            writeln!(f, "kind: Secret")?;
+            writeln!(f, "metadata: {{ name: rtmps, namespace: {} }}", self.namespace)?;
+            writeln!(f, "type: kubernetes.io/tls")?;
+            writeln!(f, "stringData:")?;
+            // A YAML double-quoted text may hold what a Rust one holds here.
+            writeln!(f, "  tls.crt: {:?}", certificate.certificate)?;
+            writeln!(f, "  tls.key: {:?}", certificate.key)?;
         }
         Ok(())
     }

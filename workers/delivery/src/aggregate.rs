@@ -107,13 +107,10 @@ impl Aggregator {
     }
 
     /// Sums the seconds that are over, from `next` on; says which is the next.
-    async fn catch_up(&self, mut next: u64) -> u64 {
+    async fn catch_up(&self, next: u64) -> u64 {
         let now = wall::second();
-        let first = now.saturating_sub(REACH);
-        if next < first {
-            self.metrics.seconds_missed.inc_by(first - next);
-            next = first;
-        }
+        let (mut next, missed) = within_reach(next, now);
+        self.metrics.seconds_missed.inc_by(missed);
         while next.saturating_add(DELAY) <= now {
             match self.breaker.call(self.second(next)).await {
                 Ok(()) => next += 1,
@@ -148,6 +145,13 @@ impl Aggregator {
     }
 }
 
+/// The next second to sum, and how many before it are out of reach. Where the
+/// clock stepped back it begins anew: a second summed twice is one row.
+fn within_reach(next: u64, now: u64) -> (u64, u64) {
+    let first = now.saturating_sub(REACH);
+    if next > now + 1 { (first, 0) } else { (next.max(first), first.saturating_sub(next)) }
+}
+
 async fn is_lost(held: Option<&Held>) {
     match held {
         Some(held) => held.lost().await,
@@ -159,5 +163,22 @@ async fn regained(lost: Option<&mut (Instant, Waiting<'_>)>) -> Held {
     match lost {
         Some((_, waiting)) => waiting.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summing_goes_on_after_a_pause_and_after_a_clock_that_steps_back() {
+        for (next, now, expected) in [
+            (999, 1_000, (999, 0)),
+            (1_001, 1_000, (1_001, 0)),
+            (990, 1_000, (1_000 - REACH, 10 - REACH)),
+            (4_600, 1_000, (1_000 - REACH, 0)),
+        ] {
+            assert_eq!(within_reach(next, now), expected, "{next} at {now}");
+        }
     }
 }

@@ -11,6 +11,7 @@
 pub mod entry;
 pub mod flush;
 pub mod guess;
+pub mod proxies;
 pub mod record;
 pub mod sighting;
 pub mod table;
@@ -25,7 +26,7 @@ use millrace_platform::wall;
 use crate::metrics::Metrics;
 use guess::Client;
 use sighting::Sighting;
-use table::Table;
+use table::{Bounds, Table};
 
 /// Viewers this replica keeps at most; more are not counted.
 pub const MAX_VIEWERS: usize = 200_000;
@@ -38,9 +39,10 @@ pub struct Audience {
 }
 
 impl Audience {
-    /// Nobody watches yet.
-    pub fn new(metrics: Metrics) -> Self {
-        Self { table: Arc::new(Mutex::new(Table::new(MAX_VIEWERS))), metrics }
+    /// Nobody watches yet; at most so many `arrivals` of one address a minute.
+    pub fn new(arrivals: u32, metrics: Metrics) -> Self {
+        let bounds = Bounds { viewers: MAX_VIEWERS, arrivals };
+        Self { table: Arc::new(Mutex::new(Table::new(bounds))), metrics }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -58,8 +58,9 @@ impl Server {
             streams,
             archive: Archive::new(origin.clone()),
             fetch: Fetch::new(origin.clone(), metrics.clone(), limits.cache_bytes),
-            audience: Audience::new(metrics.clone()),
+            audience: Audience::new(limits.arrivals, metrics.clone()),
             waiters: Arc::new(Semaphore::new(limits.max_waiters)),
+            proxies: settings.proxies.clone(),
             origin,
             metrics,
         };

@@ -8,6 +8,8 @@ use millrace_platform::config::{
     TelemetryConfig,
 };
 
+use crate::audience::proxies::Proxies;
+
 /// All settings of the process.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -31,6 +33,8 @@ pub struct Settings {
     pub telemetry: TelemetryConfig,
     /// What one replica takes on.
     pub limits: Limits,
+    /// Whose X-Forwarded-For is believed (`DELIVERY_TRUSTED_PROXIES`).
+    pub proxies: Proxies,
 }
 
 impl Settings {
@@ -46,6 +50,7 @@ impl Settings {
         let installation = Installation::read(env);
         let telemetry = TelemetryConfig::read(env);
         let limits = Limits::read(env);
+        let proxies = env.or("DELIVERY_TRUSTED_PROXIES", Proxies::default());
         env.report()?;
         Ok(Self {
             viewers: viewers?,
@@ -58,6 +63,7 @@ impl Settings {
             installation: installation?,
             telemetry: telemetry?,
             limits: limits?,
+            proxies: proxies?,
         })
     }
 }
@@ -91,6 +97,9 @@ pub struct Limits {
     pub max_waiters: usize,
     /// Viewers' connections (`DELIVERY_MAX_CONNECTIONS`).
     pub max_connections: usize,
+    /// New viewers of one address, or IPv6 /64, in a minute
+    /// (`DELIVERY_NEW_VIEWERS_PER_MINUTE`); more are not counted.
+    pub arrivals: u32,
 }
 
 impl Limits {
@@ -102,11 +111,14 @@ impl Limits {
         let max_waiters = env.within("DELIVERY_MAX_WAITERS", default.max_waiters, 1..=1_000_000);
         let max_connections =
             env.within("DELIVERY_MAX_CONNECTIONS", default.max_connections, 1..=1_000_000);
+        let arrivals =
+            env.within("DELIVERY_NEW_VIEWERS_PER_MINUTE", default.arrivals, 1..=1_000_000);
         Ok(Self {
             cache_bytes: cache_megabytes? * MEGABYTE,
             max_streams: max_streams?,
             max_waiters: max_waiters?,
             max_connections: max_connections?,
+            arrivals: arrivals?,
         })
     }
 }
@@ -120,6 +132,7 @@ impl Default for Limits {
             max_streams: 512,
             max_waiters: 20_000,
             max_connections: 20_000,
+            arrivals: 600,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! Ingest's settings.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_media::id::StreamId;
 use millrace_platform::config::{
-    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, Setting,
+    ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, Problem, RedisConfig, Setting,
     TelemetryConfig,
 };
 
 use crate::seat::Takeover;
+use crate::tls::TlsFiles;
 
 /// What one stream's publishers may do.
 #[derive(Debug, Clone)]
@@ -26,6 +28,42 @@ pub struct StreamSettings {
     pub ring_bytes: usize,
 }
 
+/// The one listener for publishers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entrance {
+    /// `RTMP_PORT`.
+    Rtmp(SocketAddr),
+    /// `RTMPS_PORT`, and nothing on `RTMP_PORT`: nobody's key must cross the
+    /// network in the clear by mistake.
+    Rtmps(SocketAddr, TlsFiles),
+}
+
+impl Entrance {
+    fn read(env: &Env) -> Result<Self, Problem> {
+        let (cert, key) = ("RTMPS_CERT_FILE", "RTMPS_KEY_FILE");
+        let files = (env.optional::<PathBuf>(cert)?, env.optional::<PathBuf>(key)?);
+        let alone = |set: &str, unset: &str| {
+            env.note(unset, "not set", format!("a path, as {set} is set (both or neither)"))
+        };
+        match files {
+            (None, None) => env.listen("rtmp", 1935).map(Self::Rtmp),
+            (Some(certificate), Some(key)) => {
+                let address = env.listen("rtmps", 1936)?;
+                Ok(Self::Rtmps(address, TlsFiles { certificate, key }))
+            }
+            (Some(_), None) => Err(alone(cert, key)),
+            (None, Some(_)) => Err(alone(key, cert)),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        match self {
+            Self::Rtmp(address) | Self::Rtmps(address, _) => *address,
+        }
+    }
+}
+
 /// All settings of the process.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -33,8 +71,8 @@ pub struct Config {
     pub installation: Installation,
     /// The stream.
     pub stream: StreamSettings,
-    /// Where RTMP listens.
-    pub rtmp: SocketAddr,
+    /// Where publishers connect.
+    pub entrance: Entrance,
     /// Where health and metrics listen.
     pub health: SocketAddr,
     /// Postgres.
@@ -66,7 +104,7 @@ impl Config {
         let max_bitrate_kbps = env.within("MAX_BITRATE_KBPS", 0, 0..=1_000_000);
         let takeover = env.or("TAKEOVER", Takeover::default());
         let ring = env.within("RING_MEGABYTES", 64, 1..=4_096);
-        let rtmp = env.listen("rtmp", 1935);
+        let entrance = Entrance::read(env);
         let health = env.listen("health", 8090);
         let database = DatabaseConfig::read(env);
         let redis = RedisConfig::read(env);
@@ -83,12 +121,34 @@ impl Config {
                 takeover: takeover?,
                 ring_bytes: usize::try_from(ring_megabytes).unwrap_or(usize::MAX) * 1024 * 1024,
             },
-            rtmp: rtmp?,
+            entrance: entrance?,
             health: health?,
             database: database?,
             redis: redis?,
             kafka: kafka?,
             telemetry: telemetry?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entrance(pairs: &[(&str, &str)]) -> Result<Entrance, Problem> {
+        Entrance::read(&Env::from_pairs(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_make_it_rtmps_and_one_alone_names_both() {
+        let (cert, key) = (("RTMPS_CERT_FILE", "/c"), ("RTMPS_KEY_FILE", "/k"));
+        assert_eq!(entrance(&[]).unwrap(), Entrance::Rtmp(([0, 0, 0, 0], 1935).into()));
+        let files = TlsFiles { certificate: "/c".into(), key: "/k".into() };
+        let both = entrance(&[cert, key, ("RTMPS_PORT", "7")]).unwrap();
+        assert_eq!(both, Entrance::Rtmps(([0, 0, 0, 0], 7).into(), files));
+        for alone in [cert, key] {
+            let problem = entrance(&[alone]).unwrap_err().to_string();
+            assert!(problem.contains(cert.0) && problem.contains(key.0), "{problem}");
+        }
     }
 }

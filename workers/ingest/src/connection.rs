@@ -1,4 +1,4 @@
-//! One peer: bytes from its socket through the RTMP session, what follows from
+//! One peer: bytes from its socket, behind TLS or not, through the RTMP session, what follows from
 //! its events, and bytes back.
 
 use std::future::pending;
@@ -10,8 +10,7 @@ use std::time::Duration;
 use millrace_media::record::EndReason;
 use millrace_media::rtmp::session::SessionConfig;
 use millrace_media::rtmp::{Event, RtmpError, ServerSession, StreamName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -47,8 +46,8 @@ enum Closed {
 }
 
 /// Serves a peer until its connection is over.
-pub(crate) async fn serve(
-    socket: TcpStream,
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
     peer: SocketAddr,
     stream: Arc<Stream>,
     stranger: Stranger,
@@ -63,8 +62,8 @@ pub(crate) async fn serve(
     connection.close(&closed).await;
 }
 
-struct Connection {
-    socket: TcpStream,
+struct Connection<S> {
+    socket: S,
     peer: SocketAddr,
     session: ServerSession,
     stream: Arc<Stream>,
@@ -74,7 +73,7 @@ struct Connection {
     publisher: Option<Publisher>,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn run(
         &mut self,
         shutdown: &CancellationToken,
@@ -184,7 +183,12 @@ impl Connection {
         if output.is_empty() {
             return Ok(());
         }
-        let written = timeout(WRITE_TIMEOUT, self.socket.write_all(&output)).await;
+        let write = async {
+            self.socket.write_all(&output).await?;
+            // TLS may hold back the end of it.
+            self.socket.flush().await
+        };
+        let written = timeout(WRITE_TIMEOUT, write).await;
         Ok(written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
     }
 
@@ -225,10 +229,10 @@ impl Connection {
         }
         // Somebody waits for this place.
         if !matches!(closed, Closed::Crowded) && self.flush().await.is_ok() {
-            // Lets the reason arrive before the reset that unread input makes.
-            let _ = self.socket.shutdown().await;
             let stranger = self.stranger.take();
+            // Lets the reason arrive before the reset that unread input makes.
             let linger = async {
+                let _ = self.socket.shutdown().await;
                 while self.socket.read(&mut self.buffer).await.is_ok_and(|length| length > 0) {}
             };
             tokio::select! {

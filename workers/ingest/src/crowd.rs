@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::network::network;
+use millrace_platform::network::network;
 
 /// Time to come from connecting to a publish: some round trips.
 const GRACE: Duration = Duration::from_secs(1);

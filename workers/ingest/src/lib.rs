@@ -1,6 +1,7 @@
 //! Ingest: RTMP to the log, one process per stream.
 //!
-//! A peer's bytes become events ([`connection`]); a publisher with a good key
+//! A peer's bytes, behind TLS where there is a certificate ([`tls`]), become
+//! events ([`connection`]); a publisher with a good key
 //! ([`keys`]) takes the one seat ([`seat`]) and opens an epoch in the log
 //! ([`log`]); its messages become records ([`frames`]) that wait in a bounded
 //! ring ([`ring`]) for Kafka. A broadcast without a publisher ends after a
@@ -18,7 +19,6 @@ pub mod keys;
 mod live;
 pub mod log;
 pub mod metrics;
-mod network;
 pub mod process;
 mod publisher;
 pub mod refusal;
@@ -27,6 +27,7 @@ pub mod rows;
 pub mod seat;
 pub mod server;
 pub mod stream;
+pub mod tls;
 pub mod watch;
 pub mod window;
 

@@ -17,16 +17,17 @@ use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::supervise::{SuperviseError, Supervisor};
 use millrace_platform::telemetry;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{field, info, warn};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Entrance};
 use crate::keys::Keys;
 use crate::log::{Log, writer};
 use crate::metrics::Metrics;
 use crate::rows::Rows;
 use crate::seat::Seat;
 use crate::stream::Stream;
+use crate::tls::{Tls, TlsError, TlsMetrics};
 use crate::window::Window;
 use crate::{live, server, window};
 use millrace_platform::report::report;
@@ -45,6 +46,9 @@ pub enum RunError {
     /// No RTMP.
     #[error(transparent)]
     Rtmp(#[from] server::ListenError),
+    /// No certificate for RTMPS.
+    #[error("RTMPS_CERT_FILE, RTMPS_KEY_FILE")]
+    Tls(#[from] TlsError),
     /// No health and metrics.
     #[error(transparent)]
     Health(#[from] health::ListenError),
@@ -70,17 +74,20 @@ pub enum RunError {
 /// # Errors
 /// When a listener can't be had, a setting can't be used, or a task is lost.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError> {
-    let listener = server::bind(config.rtmp)?;
-    let health_listener = health::bind(config.health).await?;
-    info!(
-        stream = %config.stream.stream,
-        rtmp = %listener.local_addr()?,
-        health = %health_listener.local_addr()?,
-        "listening"
-    );
     let (health, registry, metrics) =
         (Health::default(), telemetry::Metrics::default(), Metrics::default());
     registry.with(|registry| metrics.register(registry));
+    let tls = tls(&config, &registry)?;
+    let listener = server::bind(&config.entrance)?;
+    let health_listener = health::bind(config.health).await?;
+    let address = listener.local_addr()?;
+    info!(
+        stream = %config.stream.stream,
+        rtmp = tls.is_none().then(|| field::display(address)),
+        rtmps = tls.is_some().then(|| field::display(address)),
+        health = %health_listener.local_addr()?,
+        "listening"
+    );
 
     let redis = Redis::connect(&config.redis.keys, "keys")?;
     let announcements = Announcements::new(redis.clone(), &config.installation);
@@ -111,16 +118,27 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     tasks.spawn("kafka probe", done(probe_log(Arc::clone(&stream), check, stop.clone())));
     let serving = health::serve(health_listener, health, registry, stop.clone());
     tasks.spawn("health", serving);
+    if let Some(tls) = tls.clone() {
+        tasks.spawn("certificate", done(tls.watch(stop.clone())));
+    }
     tasks.spawn(
         "rtmp",
         done(async move {
-            server::accept(listener, stream, stop).await;
+            server::accept(listener, tls, stream, stop).await;
             after.cancel();
         }),
     );
     tasks.run(FAREWELL).await?;
     info!("stopped");
     Ok(())
+}
+
+/// The certificate, where one is set.
+fn tls(config: &Config, registry: &telemetry::Metrics) -> Result<Option<Arc<Tls>>, TlsError> {
+    let Entrance::Rtmps(_, files) = &config.entrance else { return Ok(None) };
+    let metrics = TlsMetrics::default();
+    registry.with(|registry| metrics.register(registry));
+    Ok(Some(Arc::new(Tls::open(files.clone(), metrics)?)))
 }
 
 fn shared(

@@ -1,4 +1,5 @@
-//! The RTMP listener: at most so many peers, each in a task of its own.
+//! The listener for RTMP or RTMPS: at most so many peers, each in a task of its
+//! own. A TLS handshake takes a place like everything else a stranger does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::config::Entrance;
 use crate::connection::serve;
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Stranger};
 use crate::stream::Stream;
+use crate::tls::Tls;
 
 /// Open connections at once. One publishes; the rest are strangers and those
 /// about to take over.
@@ -29,9 +32,10 @@ const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 
 /// A listener that can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen on {address} (LISTEN_ADDRESS, RTMP_PORT) for RTMP")]
+#[error("can't listen on {address} (LISTEN_ADDRESS, {port}) for publishers")]
 pub struct ListenError {
     address: SocketAddr,
+    port: &'static str,
     #[source]
     source: io::Error,
 }
@@ -40,8 +44,12 @@ pub struct ListenError {
 ///
 /// # Errors
 /// When the address can't be had.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    listen(address).map_err(|source| ListenError { address, source })
+pub fn bind(entrance: &Entrance) -> Result<TcpListener, ListenError> {
+    let (address, port) = match entrance {
+        Entrance::Rtmp(address) => (*address, "RTMP_PORT"),
+        Entrance::Rtmps(address, _) => (*address, "RTMPS_PORT"),
+    };
+    listen(address).map_err(|source| ListenError { address, port, source })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -52,7 +60,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts peers until `stop`, then waits for them to be told.
-pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: CancellationToken) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    stream: Arc<Stream>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let waiting = Arc::new(Semaphore::new(MAX_WAITING));
     let crowd = Arc::new(Crowd::default());
@@ -72,7 +85,7 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
             }
         };
         let (stream, stop) = (Arc::clone(&stream), stop.clone());
-        let (places, crowd) = (Arc::clone(&places), Arc::clone(&crowd));
+        let (places, crowd, tls) = (Arc::clone(&places), Arc::clone(&crowd), tls.clone());
         peers.spawn(async move {
             let Some(place) = place(&places, &crowd, &stream).await else {
                 debug!(%peer, "no place");
@@ -84,7 +97,10 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
                 debug!(%peer, "socket options: {error}");
             }
             stream.metrics.connections.inc();
-            serve(socket, peer, Arc::clone(&stream), stranger, stop).await;
+            match tls {
+                None => serve(socket, peer, Arc::clone(&stream), stranger, stop).await,
+                Some(tls) => serve_tls(&tls, socket, peer, &stream, stranger, stop).await,
+            }
             stream.metrics.connections.dec();
             drop(place);
         });
@@ -92,6 +108,32 @@ pub(crate) async fn accept(listener: TcpListener, stream: Arc<Stream>, stop: Can
     drop(listener);
     peers.close();
     peers.wait().await;
+}
+
+/// Serves a peer behind TLS, if it comes so far.
+async fn serve_tls(
+    tls: &Tls,
+    socket: TcpStream,
+    peer: SocketAddr,
+    stream: &Arc<Stream>,
+    stranger: Stranger,
+    stop: CancellationToken,
+) {
+    let secured = tokio::select! {
+        secured = tls.secure(socket, &stranger) => secured,
+        () = stranger.pushed_out() => {
+            debug!(%peer, "others wait, and this connection is inside its TLS handshake");
+            return;
+        }
+        () = stop.cancelled() => return,
+    };
+    match secured {
+        Ok(socket) => serve(socket, peer, Arc::clone(stream), stranger, stop).await,
+        Err(error) => {
+            stream.metrics.fault(error.reason());
+            tls.tell(peer, &error);
+        }
+    }
 }
 
 /// The next peer, once it may wait for a place: the others stay in the backlog.

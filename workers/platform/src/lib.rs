@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod keys;
 pub mod log;
 pub mod names;
+pub mod network;
 pub mod postgres;
 pub mod redis;
 pub mod report;

@@ -11,22 +11,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub};
+use redis::aio::{ConnectionManagerConfig, MultiplexedConnection, PubSub};
+use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation,
-    TlsCertificates,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, Script,
+    ScriptInvocation, TlsCertificates,
 };
 use serde::Serialize;
 
 use crate::config::{RedisServer, ServiceUrl};
+use connection::Connection;
 
 pub mod cleaning;
+mod connection;
 pub mod media;
 pub mod metrics;
 pub mod viewers;
 
 /// Longest wait for an answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The kernel gives up a connection whose other end acknowledges nothing for
+/// this long.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -83,7 +89,7 @@ impl RedisError {
 #[derive(Clone)]
 pub struct Redis {
     inner: Arc<Inner>,
-    manager: ConnectionManager,
+    connection: Connection,
 }
 
 struct Inner {
@@ -113,13 +119,17 @@ impl Redis {
             server: url.to_string(),
             source,
         };
+        let info = url.expose().into_connection_info().map_err(|e| refused("read the URL", e))?;
+        let info = info.set_tcp_settings(
+            TcpSettings::default().set_nodelay(true).set_user_timeout(UNACKNOWLEDGED),
+        );
         let client = match ca_file.as_deref().filter(|_| url.scheme() == "rediss") {
-            None => Client::open(url.expose()),
+            None => Client::open(info),
             Some(path) => {
                 let root_cert = std::fs::read(path)
                     .map_err(|e| refused("read the certificates of REDIS_CA_FILE", e.into()))?;
                 let trust = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
-                Client::build_with_tls(url.expose(), trust)
+                Client::build_with_tls(info, trust)
             }
         };
         let client = client.map_err(|e| refused("read the URL", e))?;
@@ -130,9 +140,9 @@ impl Redis {
             .set_max_delay(Duration::from_secs(1))
             // Callers retry; a command must not hang on a server that is away.
             .set_number_of_retries(1);
-        let manager =
-            client.get_connection_manager_lazy(config).map_err(|e| refused("read the URL", e))?;
-        Ok(Self { inner: Arc::new(Inner { name, url: url.clone(), client }), manager })
+        let connection = Connection::new(client.clone(), config);
+        let connection = connection.map_err(|e| refused("read the URL", e))?;
+        Ok(Self { inner: Arc::new(Inner { name, url: url.clone(), client }), connection })
     }
 
     /// Asks the server for nothing.
@@ -145,8 +155,8 @@ impl Redis {
         &self.inner.url
     }
 
-    pub(crate) fn manager(&self) -> ConnectionManager {
-        self.manager.clone()
+    pub(crate) fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 
     /// One command.
@@ -155,7 +165,7 @@ impl Redis {
         command: &Cmd,
         what: impl Fn() -> String,
     ) -> Result<T, RedisError> {
-        command.query_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+        command.query_async(&mut self.connection()).await.map_err(|e| self.error(what(), e))
     }
 
     /// Several commands in one round trip.
@@ -164,7 +174,7 @@ impl Redis {
         commands: &Pipeline,
         what: impl Fn() -> String,
     ) -> Result<T, RedisError> {
-        commands.query_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+        commands.query_async(&mut self.connection()).await.map_err(|e| self.error(what(), e))
     }
 
     /// One script.
@@ -173,7 +183,7 @@ impl Redis {
         call: &ScriptInvocation<'_>,
         what: impl Fn() -> String,
     ) -> Result<T, RedisError> {
-        call.invoke_async(&mut self.manager()).await.map_err(|e| self.error(what(), e))
+        call.invoke_async(&mut self.connection()).await.map_err(|e| self.error(what(), e))
     }
 
     /// Calls of one script in one round trip, each with its keys and arguments;
@@ -188,13 +198,13 @@ impl Redis {
         for (keys, args) in calls {
             commands.cmd("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys).arg(args);
         }
-        let mut manager = self.manager();
-        match commands.query_async(&mut manager).await {
+        let mut connection = self.connection();
+        match commands.query_async(&mut connection).await {
             Err(error)
                 if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) =>
             {
-                script.load_async(&mut manager).await.map_err(|e| self.error(what(), e))?;
-                commands.query_async(&mut manager).await
+                script.load_async(&mut connection).await.map_err(|e| self.error(what(), e))?;
+                commands.query_async(&mut connection).await
             }
             answers => answers,
         }

@@ -1,12 +1,20 @@
 //! Which host names, Ingress classes and Gateways a namespace may use. The
 //! chart says so; without a rule no stream has a host name of its own.
 
+use millrace_platform::config::Setting;
 use serde::{Deserialize, Serialize};
 
 /// The rules of an installation. What any one of them allows is allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlaybackRules(pub Vec<PlaybackRule>);
+
+impl Setting for PlaybackRules {
+    const EXPECTED: &'static str = "a JSON list of {\"namespaces\",\"hostSuffixes\",\"ingressClasses\",\"gateways\"}";
+    fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
 
 /// What the streams of some namespaces may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,9 @@
 //! CPU and memory of the workers' containers where the spec gives none: the
 //! table that was measured (docs/resources.md).
 //!
-//! Requests are what a container needs; memory is bounded by the same amount,
-//! CPU by none: a transcoder that is throttled falls behind, while one that is
-//! only short of its request's surplus takes what is free.
+//! A request is what a container needs. Memory is limited to the same amount,
+//! CPU is not: a transcoder that is throttled falls behind, and one that has to
+//! catch up takes what is free.
 
 use std::collections::BTreeMap;
 
@@ -64,19 +64,36 @@ fn requirements(requests: &Amounts, limits: &Amounts) -> ResourceRequirements {
 }
 
 /// A transcoder that only packages.
-const COPYING: (MilliCores, Bytes) = (MilliCores::new(100), Bytes::mebi(256));
+const COPYING: (MilliCores, Bytes) = (MilliCores::new(100), Bytes::mebi(WORKER_MEBI));
 /// Reading the log, decoding, packaging: before the first rung.
 const BASE_MILLICORES: u64 = 150;
 /// The frame rate that is reckoned with.
 const FRAMES_PER_SECOND: u64 = 30;
+/// The worker itself: 32, segments that wait for the object store at most 160,
+/// a GOP that is being read at most 64.
+const WORKER_MEBI: u64 = 256;
+/// ffmpeg with its decoder, before the first rung.
+const FFMPEG_MEBI: u64 = 70;
 
 /// What a ladder needs: it grows with the pixels of all rungs.
 fn encoding(stream: &ValidatedStream) -> (MilliCores, Bytes) {
-    let (preset, tune) = (stream.transcode.preset, stream.transcode.tune);
+    let transcode = &stream.transcode;
+    let cost = cost(transcode.preset);
     let pixels: u64 = stream.ladder.iter().map(pixels).sum();
-    let microcores = pixels * FRAMES_PER_SECOND * per_megapixel(preset, tune) / 1_000_000;
+    let percent = match transcode.tune {
+        Tune::ZeroLatency => 100,
+        Tune::Film => 120,
+        Tune::Animation => 140,
+    };
+    let microcores = pixels * FRAMES_PER_SECOND * cost.microcores / 1_000_000 * percent / 100;
     let millicores = (BASE_MILLICORES + microcores / 1_000).next_multiple_of(50);
-    (MilliCores::new(millicores), Bytes::mebi(512))
+    // A tune that looks ahead keeps the frames it looks at.
+    let per_megapixel = match transcode.tune {
+        Tune::ZeroLatency => ZERO_LATENCY_MEBI,
+        Tune::Film | Tune::Animation => cost.look_ahead_mebi,
+    };
+    let mebi = WORKER_MEBI + FFMPEG_MEBI + pixels * per_megapixel / 1_000_000;
+    (MilliCores::new(millicores), Bytes::mebi(mebi.next_multiple_of(64)))
 }
 
 /// Of a picture of 16 to 9.
@@ -85,15 +102,29 @@ fn pixels(rung: &Rung) -> u64 {
     height * height * 16 / 9
 }
 
-/// Microcores for a megapixel a second.
-fn per_megapixel(preset: Preset, _tune: Tune) -> u64 {
-    match preset {
-        Preset::Ultrafast => 5_000,
-        Preset::Superfast => 8_200,
-        Preset::Veryfast => 12_400,
-        Preset::Faster => 22_000,
-        Preset::Fast => 30_400,
-        Preset::Medium => 40_000,
-        Preset::Slow => 70_000,
-    }
+/// Memory for a megapixel of rungs without look-ahead.
+const ZERO_LATENCY_MEBI: u64 = 50;
+
+/// What a preset costs.
+struct Cost {
+    /// Microcores for a megapixel a second.
+    microcores: u64,
+    /// Memory for a megapixel of rungs with look-ahead.
+    look_ahead_mebi: u64,
 }
+
+fn cost(preset: Preset) -> Cost {
+    let (microcores, look_ahead_mebi) = match preset {
+        Preset::Ultrafast => (5_000, 50),
+        Preset::Superfast => (8_200, 50),
+        Preset::Veryfast => (12_400, 80),
+        Preset::Faster => (19_000, 120),
+        Preset::Fast => (31_000, 160),
+        Preset::Medium => (38_000, 200),
+        Preset::Slow => (67_000, 270),
+    };
+    Cost { microcores, look_ahead_mebi }
+}
+
+#[cfg(test)]
+mod tests;

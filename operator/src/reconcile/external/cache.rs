@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 
+use millrace_platform::redis::Redis;
+
 use super::{External, StepError};
 
 /// What was seen is not asked again for so long.
@@ -17,7 +19,7 @@ pub async fn check(outside: &External) -> Result<(), StepError> {
     if outside.redis_seen.holds(&(), &(), LIFE, Instant::now()) {
         return Ok(());
     }
-    let all = try_join_all(outside.redis.iter().map(|redis| redis.ping()));
+    let all = try_join_all(outside.redis.iter().map(Redis::ping));
     let done = outside.guards.redis.call(all).await;
     match &done {
         Ok(_) => outside.redis_seen.note((), (), Instant::now()),

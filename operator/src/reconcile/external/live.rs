@@ -159,10 +159,10 @@ pub fn start(
     stop: CancellationToken,
 ) -> Result<(LiveView, mpsc::Receiver<StreamId>, impl Future<Output = ()> + use<>), ExternalError> {
     let (ends, tails) = (Ends::open(&outside.kafka)?, Tails::open(&outside.kafka)?);
-    let (changes, changed) = mpsc::channel(CHANGES);
+    let (changes, told) = mpsc::channel(CHANGES);
     let view = LiveView::default();
     let looking = Looking::new(outside.clone(), view.clone(), (ends, tails), changes);
-    Ok((view, changed, looking.run(stop)))
+    Ok((view, told, looking.run(stop)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

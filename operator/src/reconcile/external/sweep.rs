@@ -63,7 +63,8 @@ pub async fn run(
     stop: &CancellationToken,
 ) {
     while stop.run_until_cancelled(tokio::time::sleep(pace.every)).await.is_some() {
-        let Some(done) = stop.run_until_cancelled(look(outside, presence, pace.after)).await else {
+        let look = Box::pin(look(outside, presence, pace.after));
+        let Some(done) = stop.run_until_cancelled(look).await else {
             return;
         };
         match done {
@@ -112,14 +113,18 @@ pub async fn look(
     for (livestream, whole) in due {
         let stream = livestream.stream.clone();
         let _held = outside.begin_sweep(&stream);
-        // One of this name may have come meanwhile. From here on it waits.
-        let whole = whole && !presence.is_there(&stream);
-        let done = if whole { clean::stream(outside, &livestream).await } else { Ok(()) };
-        let done = match done {
-            Ok(()) => clean::forget(outside, &livestream).await,
-            failed => failed,
+        // One of this name may have come meanwhile: then it is for the next look.
+        // From here on it waits.
+        if whole && presence.is_there(&stream) {
+            continue;
+        }
+        let done = async {
+            if whole {
+                clean::stream(outside, &livestream).await?;
+            }
+            clean::forget(outside, &livestream).await
         };
-        match done {
+        match done.await {
             Ok(()) if whole => {
                 info!(%stream, uid = livestream.uid, keep = ?livestream.keep, "swept");
                 swept.gone.push(stream);

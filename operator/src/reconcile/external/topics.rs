@@ -128,7 +128,9 @@ impl Topics {
                     }
                 }
                 Err(error) => {
-                    answers.into_iter().for_each(|all| tell(all, &Err(error.clone())));
+                    for all in answers {
+                        tell(all, &Err(error.clone()));
+                    }
                 }
             }
         }

@@ -44,6 +44,25 @@ pub(super) async fn tell(context: &Context, stream: &LiveStream, after: &LiveStr
     }
 }
 
+/// Tell that the publish keys' Secret was lost: those who had a key need the
+/// new one.
+pub async fn secret_lost(context: &Context, stream: &LiveStream) {
+    let event = Event {
+        type_: EventType::Warning,
+        reason: "KeysSecretLost".to_owned(),
+        note: Some(
+            "The Secret with the publish keys was gone. New keys are in it; the old ones are \
+             revoked."
+                .to_owned(),
+        ),
+        action: "KeysReady".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &stream.object_ref(&())).await {
+        warn!(%error, reason = event.reason, "can't write an Event");
+    }
+}
+
 fn news<'a>(
     before: &'a [Condition],
     after: &'a [Condition],

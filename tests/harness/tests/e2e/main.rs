@@ -17,4 +17,5 @@ mod loss;
 mod reconnect;
 mod refusal;
 mod renditions;
+mod rtmps;
 mod stage;

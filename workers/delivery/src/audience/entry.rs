@@ -4,7 +4,7 @@ use std::cmp::max;
 
 use millrace_media::id::{BroadcastId, RenditionName};
 use millrace_platform::postgres::sessions::SessionSource;
-use millrace_platform::redis::viewers::{Report, Sign, Viewer, Visit};
+use millrace_platform::redis::viewers::{Report, Settled, Sign, Viewer, Visit};
 
 use super::sighting::Sighting;
 
@@ -14,8 +14,8 @@ const REPORT: i64 = 9_500;
 /// A guess is a viewer when it asked over this time, ms: one look is none, and
 /// a player that is known by name has said so by then.
 const GUESS: i64 = 10_000;
-/// What a player's word for its figures is worth: stalls and dropped frames
-/// grow by at most so many a second, and this many seconds are given.
+/// What a player's word for its figures is worth: of a whole visit at most so
+/// many stalls and dropped frames a second, and this many seconds are given.
 const STALLS: u64 = 1;
 const DROPPED: u64 = 120;
 const GIVEN: u64 = 15;
@@ -33,9 +33,17 @@ pub(super) struct Entry {
     more_stalls: u32,
     dropped_frames: u64,
     watch_ms: Option<u64>,
+    /// Something else was heard of it than that it left.
+    watched: bool,
     /// Not reported yet.
     sign: Option<Sign>,
     reported: Option<Reported>,
+    /// What all knew when a report was last taken.
+    settled: Settled,
+    /// A report since then may have been taken or not.
+    in_doubt: bool,
+    /// Last sign of it and whether it left, as last told as [`Known`].
+    noted: Option<(i64, bool)>,
 }
 
 /// When and on which rung a viewer was reported last.
@@ -75,19 +83,22 @@ impl Entry {
             more_stalls: 0,
             dropped_frames: 0,
             watch_ms: None,
+            watched: false,
             sign: None,
             reported: None,
+            settled: Settled::default(),
+            in_doubt: false,
+            noted: None,
         };
         entry.update(sighting, now);
         entry
     }
 
     pub(super) fn update(&mut self, sighting: Sighting, now: i64) {
-        let seconds = GIVEN + elapsed(self.seen_ms, now) / 1_000;
-        let stalls = u64::from(self.stalls) + STALLS * seconds;
-        let stalls = sighting.stalls.min(u32::try_from(stalls).unwrap_or(u32::MAX));
-        let dropped = self.dropped_frames.saturating_add(DROPPED * seconds);
-        self.stalls = max(self.stalls, stalls);
+        let seconds = GIVEN + elapsed(self.joined_ms, now) / 1_000;
+        let stalls = u32::try_from(STALLS * seconds).unwrap_or(u32::MAX);
+        let dropped = DROPPED * seconds;
+        self.stalls = max(self.stalls, sighting.stalls.min(stalls));
         self.dropped_frames = max(self.dropped_frames, sighting.dropped_frames.min(dropped));
         // Told with many requests, an empty buffer is one all the same.
         self.more_stalls = max(self.more_stalls, sighting.more_stalls.min(1));
@@ -95,7 +106,9 @@ impl Entry {
         self.covers = sighting.covers.or(self.covers.take());
         self.rendition = sighting.rendition.or(self.rendition.take());
         self.seen_ms = now;
-        self.sign = Some(sighting.sign);
+        self.watched |= !sighting.sign.leaves();
+        let gone = sighting.sign == Sign::Left && !self.watched;
+        self.sign = Some(if gone { Sign::Gone } else { sighting.sign });
     }
 
     /// What is to be reported now, if anything.
@@ -104,12 +117,12 @@ impl Entry {
         if sign == Sign::Guessed && self.seen_ms.saturating_sub(self.joined_ms) < GUESS {
             return None;
         }
-        let news = sign == Sign::Left
+        let news = sign.leaves()
             || self.more_stalls > 0
             || self.reported.as_ref().is_none_or(|last| {
                 // A guess may stand for several, each on its own rung.
                 let moved = sign == Sign::Seen && last.rendition != self.rendition;
-                moved || now.saturating_sub(last.at) >= REPORT
+                moved || is_due(last.at, now)
             });
         if !news {
             return None;
@@ -127,51 +140,75 @@ impl Entry {
             stalls: self.stalls,
             more_stalls: std::mem::take(&mut self.more_stalls),
             dropped_frames: self.dropped_frames,
+            settled: self.settled.clone(),
         })
     }
 
     /// It left, and nothing was heard of it since that was reported.
     pub(super) fn is_over(&self, report: &Report) -> bool {
-        report.sign == Sign::Left && self.sign.is_none()
+        report.sign.leaves() && self.sign.is_none()
     }
 
-    /// A report was taken, and this is what all know.
-    pub(super) fn settle(&mut self, report: &Report, visit: Visit) -> Known {
+    /// A report was taken, and this is what all know. When one before it may
+    /// have been taken too, what is new is what this replica did not know.
+    pub(super) fn settle(&mut self, report: &Report, mut visit: Visit) -> Known {
+        let before = std::mem::replace(&mut self.settled, visit.settled());
+        if std::mem::take(&mut self.in_doubt) {
+            visit.new_stalls = visit.stalls.saturating_sub(before.stalls);
+            visit.new_dropped_frames = visit.dropped_frames.saturating_sub(before.dropped_frames);
+            visit.rendition_before = before.rendition;
+        }
         self.joined_ms = visit.joined_ms;
         self.known(report, visit)
     }
 
-    /// A report was not taken: it is made again. What is known here alone;
-    /// none of a guess, which somebody else may know by name.
+    /// A report was not taken: it is made again. What is known here alone, as
+    /// often as it would be reported; none of a guess, which somebody else may
+    /// know by name, and of one who was never seen.
     pub(super) fn put_back(&mut self, report: &Report) -> Option<Known> {
         self.more_stalls = max(self.more_stalls, report.more_stalls);
         self.sign.get_or_insert(report.sign);
         self.reported = None;
+        self.in_doubt = true;
+        let left = report.sign.leaves();
+        let is_news = self
+            .noted
+            .is_none_or(|(seen_ms, as_left)| as_left != left || is_due(seen_ms, self.seen_ms));
+        if matches!(report.sign, Sign::Guessed | Sign::Gone) || !is_news {
+            return None;
+        }
         let visit = Visit {
             joined_ms: self.joined_ms,
             broadcast: self.broadcast,
             rendition: report.rendition.clone(),
-            rung_changes: 0,
-            stalls: report.stalls.saturating_add(report.more_stalls),
-            dropped_frames: report.dropped_frames,
+            rung_changes: self.settled.rung_changes,
+            stalls: max(self.settled.stalls, report.stalls).saturating_add(report.more_stalls),
+            dropped_frames: max(self.settled.dropped_frames, report.dropped_frames),
             rendition_before: None,
             new_stalls: 0,
             new_dropped_frames: 0,
         };
-        (report.sign != Sign::Guessed).then(|| self.known(report, visit))
+        Some(self.known(report, visit))
     }
 
-    fn known(&self, report: &Report, visit: Visit) -> Known {
+    fn known(&mut self, report: &Report, visit: Visit) -> Known {
+        let left = report.sign.leaves();
+        self.noted = Some((self.seen_ms, left));
         let since = elapsed(visit.joined_ms, self.seen_ms);
         Known {
             viewer: report.viewer.clone(),
             source: self.source,
-            left: report.sign == Sign::Left,
+            left,
             seen_ms: max(self.seen_ms, visit.joined_ms),
             watch_ms: self.watch_ms.map_or(since, |told| told.min(since + GIVEN * 1_000)),
             visit,
         }
     }
+}
+
+/// It is long enough after `last`; or before it, on a clock that stepped back.
+fn is_due(last: i64, now: i64) -> bool {
+    !(0..REPORT).contains(&now.saturating_sub(last))
 }
 
 /// Milliseconds from one time to a later one.

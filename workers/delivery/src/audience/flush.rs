@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use millrace_media::id::StreamId;
-use millrace_platform::breaker::Breaker;
+use millrace_platform::breaker::{Breaker, BreakerError};
 use millrace_platform::redis::metrics::MetricsStore;
 use millrace_platform::redis::viewers::{Report, Viewers};
 use millrace_platform::report::report;
@@ -25,6 +26,8 @@ use crate::origin::Origin;
 const FAILURES: u32 = 3;
 /// How long.
 const COOL_DOWN: Duration = Duration::from_secs(2);
+/// Streams reported at a time.
+const AT_ONCE: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -64,20 +67,25 @@ impl Flush {
     /// After every whole second until the shutdown, and once more then.
     pub async fn run(self, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(wall::next_second()).await.is_some() {
-            self.once().await;
+            let now = wall::ms();
+            self.audience.table().forget(now);
+            // First: whoever sums the second waits for nobody.
+            self.count(seconds(now).saturating_sub(1)).await;
+            self.report_all(now).await;
+            self.salt(now).await;
         }
-        self.once().await;
+        let now = wall::ms();
+        self.report_all(now).await;
+        // The second before is written, and this one will not be by anybody.
+        self.count(seconds(now)).await;
     }
 
-    async fn once(&self) {
-        let now = wall::ms();
-        self.audience.table().forget(now);
+    async fn report_all(&self, now: i64) {
         let due = self.audience.table().due(now);
-        for (stream, reports) in due {
+        let report = async |(stream, reports): (StreamId, Vec<Report>)| {
             self.report(&stream, &reports, now).await;
-        }
-        self.count(now).await;
-        self.salt(now).await;
+        };
+        futures::stream::iter(due).for_each_concurrent(AT_ONCE, report).await;
         let kept = i64::try_from(self.audience.table().viewers()).unwrap_or(i64::MAX);
         self.metrics.viewers.set(kept);
     }
@@ -104,15 +112,22 @@ impl Flush {
         }
     }
 
-    /// Writes what was counted in the second that is over.
-    async fn count(&self, now: i64) {
+    /// Writes what was counted in a second.
+    async fn count(&self, second: u64) {
         let counted = self.audience.table().take_counted();
         if counted.is_empty() {
             return;
         }
-        let second = seconds(now).saturating_sub(1);
-        let written = self.counters.put_counters(&self.source, second, &counted);
-        if let Err(error) = self.counters_breaker.call(written).await {
+        let write = async || {
+            let written = self.counters.put_counters(&self.source, second, &counted);
+            self.counters_breaker.call(written).await
+        };
+        let mut written = write().await;
+        if matches!(written, Err(BreakerError::Failed(_))) {
+            // It may be there: the same again is no more.
+            written = write().await;
+        }
+        if let Err(error) = written {
             tracing::debug!(error = report(&error), "what was counted is not told");
             self.audience.table().count_again(counted);
         }

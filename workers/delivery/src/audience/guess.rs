@@ -6,8 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
+use millrace_platform::network::network;
 use millrace_platform::redis::viewers::Viewer;
 use sha2::{Digest, Sha256};
+
+use super::proxies::Proxies;
 
 /// The other end of a connection; an extension of every request.
 #[derive(Debug, Clone, Copy)]
@@ -21,11 +24,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// Of a request. Behind a proxy it is the proxy's address, and viewers
-    /// with one agent are one.
-    pub fn of(peer: Peer, headers: &HeaderMap) -> Self {
+    /// Of a request. Behind a proxy that is none of `proxies` it is the
+    /// proxy's address, and viewers with one agent are one.
+    pub fn of(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes().to_vec());
-        Self { address: peer.0.ip().to_canonical(), agent: agent.unwrap_or_default() }
+        let address = proxies.client(peer.0.ip(), headers);
+        Self { address, agent: agent.unwrap_or_default() }
+    }
+
+    /// Where it is, as one is counted.
+    pub fn network(&self) -> IpAddr {
+        network(self.address)
     }
 
     /// Its name.
@@ -48,7 +57,9 @@ mod tests {
     fn a_name_depends_on_address_agent_and_salt_and_not_on_the_port() {
         let name = |peer: &str, agent: &str, salt: &str| {
             let headers = HeaderMap::from_iter([(USER_AGENT, agent.parse().unwrap())]);
-            Client::of(Peer(peer.parse().unwrap()), &headers).name(salt).unwrap()
+            Client::of(Peer(peer.parse().unwrap()), &headers, &Proxies::default())
+                .name(salt)
+                .unwrap()
         };
         let one = name("10.0.0.1:1000", "player", "salt");
         assert_eq!(one, name("[::ffff:10.0.0.1]:2000", "player", "salt"));

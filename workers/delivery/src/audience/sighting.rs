@@ -1,5 +1,7 @@
 //! One sign of a viewer.
 
+use std::net::IpAddr;
+
 use millrace_media::cmcd::{Cmcd, ObjectType};
 use millrace_media::id::{BroadcastId, RenditionName};
 use millrace_platform::postgres::sessions::SessionSource;
@@ -11,6 +13,8 @@ use sha2::{Digest, Sha256};
 pub struct Sighting {
     /// Who.
     pub viewer: Viewer,
+    /// Where it is, as one is counted; none where that is not known.
+    pub network: Option<IpAddr>,
     /// How that is known.
     pub source: SessionSource,
     /// Watching or gone.
@@ -32,7 +36,8 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// Of a request for media or a playlist; none if nothing tells who asks.
+    /// Of a request for media or a playlist, from wherever; none if nothing
+    /// tells who asks.
     /// `guess` is the name its client has without CMCD.
     pub fn of_request(
         cmcd: Option<&Cmcd>,
@@ -54,6 +59,7 @@ impl Sighting {
         };
         Some(Self {
             viewer,
+            network: None,
             source,
             sign,
             covers,

@@ -2,6 +2,7 @@
 //! passed in, ms since 1970.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use millrace_media::id::{RenditionName, StreamId};
@@ -13,6 +14,8 @@ use super::sighting::Sighting;
 
 /// What was not asked for in this time is forgotten here, ms.
 const IDLE: i64 = 60_000;
+/// Viewers that are new are counted by address over this time, ms.
+const ARRIVALS: i64 = 60_000;
 /// A salt is asked for again after this time, ms: it changes once a day.
 const SALT: i64 = 60_000;
 
@@ -29,13 +32,24 @@ struct Stream {
 pub struct Table {
     streams: HashMap<StreamId, Stream>,
     viewers: usize,
-    max_viewers: usize,
+    bounds: Bounds,
+    /// New viewers since a moment, by the network they come from.
+    arrivals: (i64, HashMap<IpAddr, u32>),
+}
+
+/// What a table holds at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Viewers.
+    pub viewers: usize,
+    /// New viewers of one address (in IPv6, of one /64) in a minute.
+    pub arrivals: u32,
 }
 
 impl Table {
-    /// Empty, and never more than `max_viewers`.
-    pub fn new(max_viewers: usize) -> Self {
-        Self { streams: HashMap::new(), viewers: 0, max_viewers }
+    /// Empty, and never more than this.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { streams: HashMap::new(), viewers: 0, bounds, arrivals: (0, HashMap::new()) }
     }
 
     /// Viewers kept.
@@ -57,7 +71,12 @@ impl Table {
 
     /// Takes a sign of a viewer; false if there is no place for another one.
     pub fn see(&mut self, stream: &StreamId, sighting: Sighting, now: i64) -> bool {
-        let full = self.viewers >= self.max_viewers;
+        let known = self.streams.get(stream).map(|stream| &stream.viewers);
+        if !known.is_some_and(|viewers| viewers.contains_key(&sighting.viewer))
+            && (self.viewers >= self.bounds.viewers || !self.may_arrive(sighting.network, now))
+        {
+            return false;
+        }
         let viewers = &mut self.stream(stream, now).viewers;
         match viewers.get_mut(&sighting.viewer) {
             // Another broadcast is another visit.
@@ -65,13 +84,26 @@ impl Table {
                 *entry = Entry::new(sighting, now);
             }
             Some(entry) => entry.update(sighting, now),
-            None if full => return false,
             None => {
                 viewers.insert(sighting.viewer.clone(), Entry::new(sighting, now));
                 self.viewers += 1;
             }
         }
         true
+    }
+
+    /// Counts a new viewer; false if too many come from there.
+    fn may_arrive(&mut self, network: Option<IpAddr>, now: i64) -> bool {
+        let (since, counted) = &mut self.arrivals;
+        if !(0..ARRIVALS).contains(&now.saturating_sub(*since)) {
+            *since = now;
+            counted.clear();
+        }
+        let Some(network) = network else { return true };
+        let count = counted.entry(network).or_default();
+        let may = *count < self.bounds.arrivals;
+        *count += u32::from(may);
+        may
     }
 
     /// Bytes were sent.
@@ -127,17 +159,19 @@ impl Table {
         visit: Option<Visit>,
     ) -> Option<Known> {
         let stream = self.streams.get_mut(stream)?;
-        let visit = visit?;
-        let counted = &mut stream.counted;
-        counted.buffering_events += u64::from(visit.new_stalls);
-        counted.dropped_frames = counted.dropped_frames.saturating_add(visit.new_dropped_frames);
         let entry = stream.viewers.get_mut(&report.viewer)?;
-        let known = entry.settle(report, visit);
+        let known = visit.map(|visit| entry.settle(report, visit));
+        if let Some(Known { visit, .. }) = &known {
+            let counted = &mut stream.counted;
+            counted.buffering_events += u64::from(visit.new_stalls);
+            counted.dropped_frames =
+                counted.dropped_frames.saturating_add(visit.new_dropped_frames);
+        }
         if entry.is_over(report) {
             stream.viewers.remove(&report.viewer);
             self.viewers = self.viewers.saturating_sub(1);
         }
-        Some(known)
+        known
     }
 
     /// A report was not taken: it is made again. What this replica knows alone.

@@ -1,6 +1,7 @@
 //! Who asks for media or a playlist: an extractor that never refuses.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -21,13 +22,13 @@ pub struct Asker {
     cmcd: Result<Option<Cmcd>, InvalidCmcd>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Asker {
+impl FromRequestParts<Shared> for Asker {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<Peer>();
         Ok(Self {
-            client: peer.map(|peer| Client::of(*peer, &parts.headers)),
+            client: peer.map(|peer| Client::of(*peer, &parts.headers, &shared.proxies)),
             cmcd: Cmcd::of_query(parts.uri.query().unwrap_or_default()),
         })
     }
@@ -37,6 +38,11 @@ impl Asker {
     /// The name by which a guess knows it.
     pub fn guess(&self, shared: &Shared, stream: &StreamId) -> Option<Viewer> {
         shared.audience.guess(stream, self.client.as_ref()?)
+    }
+
+    /// Where it is, as one is counted.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.client.as_ref().map(Client::network)
     }
 
     /// It watches this rendition, if the broadcast is not over.
@@ -52,7 +58,7 @@ impl Asker {
         let rung = rung(view, name);
         let seen = Sighting::of_request(cmcd.as_ref(), guess, view.broadcast(), rung);
         if let Some(seen) = seen {
-            shared.audience.see(stream, seen);
+            shared.audience.see(stream, Sighting { network: self.network(), ..seen });
         }
     }
 }

@@ -73,6 +73,7 @@ pub async fn take(
     }
     let seen = Sighting {
         viewer,
+        network: asker.network(),
         source: SessionSource::Beacon,
         sign: if left { Sign::Left } else { Sign::Seen },
         covers: asker.guess(&shared, &stream),

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use super::problem::Problem;
 use crate::archive::Archive;
 use crate::audience::Audience;
+use crate::audience::proxies::Proxies;
 use crate::fetch::{Fetch, NoMedia};
 use crate::live::snapshot::Snapshot;
 use crate::live::streams::{Followed, NotFollowed, Streams};
@@ -34,6 +35,8 @@ pub struct Shared {
     pub fetch: Fetch,
     /// Who watches.
     pub audience: Audience,
+    /// Whose word for a client's address is believed.
+    pub proxies: Proxies,
     /// What is counted.
     pub metrics: Metrics,
     /// Places for blocked requests.

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use millrace_delivery::settings::Settings;
 use millrace_media::id::RenditionName;
+use millrace_platform::config::Env;
 use millrace_platform::postgres::sessions::{Session, SessionSource};
 use millrace_platform::redis::viewers::Audience;
 use serde_json::{Value, json};
@@ -185,6 +187,27 @@ async fn a_player_that_says_nothing_is_a_viewer_after_ten_seconds_unless_known_b
 }
 
 #[tokio::test]
+async fn one_address_brings_only_so_many_viewers_a_minute() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let mut variables = world.variables(world.redis_url());
+    variables.push(("DELIVERY_NEW_VIEWERS_PER_MINUTE", "2".to_owned()));
+    variables.push(("DELIVERY_TRUSTED_PROXIES", "127.0.0.0/8".to_owned()));
+    let replica = world.replica_with(Settings::read(&Env::from_pairs(variables)).unwrap()).await;
+    let url = format!("http://{}{}/beacon", replica.viewers, feed.stream_path());
+    for (viewer, address) in
+        [('a', "192.0.2.1"), ('b', "192.0.2.1"), ('c', "192.0.2.1"), ('d', "192.0.2.2")]
+    {
+        let body = json!({"viewer": viewer.to_string().repeat(32), "rendition": "720p"});
+        let beacon = replica.client.post(&url).header("x-forwarded-for", address);
+        assert_eq!(answer(beacon.body(body.to_string())).await.status, 204);
+    }
+    until_watched(&world, 3, &[("720p", 3)]).await;
+    assert_eq!(replica.metrics.viewers_untracked.get(), 1);
+}
+
+#[tokio::test]
 async fn who_goes_without_a_word_is_given_up_once() {
     let world = World::with_postgres().await;
     let mut feed = world.feed().await;
@@ -224,6 +247,26 @@ async fn viewers_are_counted_again_when_redis_is_back_and_recorded_meanwhile() {
     wire.mend();
     until_watched(&world, 2, &[("480p", 1), ("720p", 1)]).await;
     assert_eq!(tables.sessions().await.len(), 2);
+}
+
+#[tokio::test]
+async fn viewers_are_counted_again_after_redis_vanished_without_a_word() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let wire = Wire::to(world.redis_address()).await;
+    let replica = world.replica_with(world.settings(&format!("redis://{}", wire.address))).await;
+    beacon(&replica, &feed, json!({"event": "join", "rendition": "720p"}), 'a').await;
+    until_watched(&world, 1, &[("720p", 1)]).await;
+
+    wire.hush();
+    beacon(&replica, &feed, json!({"event": "join", "rendition": "480p"}), 'b').await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(audience(&world).await.viewers, 1);
+
+    // The connections that fell silent stay so.
+    wire.mend();
+    until_watched(&world, 2, &[("480p", 1), ("720p", 1)]).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use millrace_media::id::KeyId;
 
-use crate::network::network;
+use millrace_platform::network::network;
 
 /// Wrong keys that are nothing special within [`WINDOW`].
 const BUDGET: u32 = 10;

@@ -14,5 +14,7 @@ mod keys;
 mod publishing;
 mod record;
 mod refusals;
+mod rtmps;
+mod settings;
 mod support;
 mod two;

@@ -3,6 +3,7 @@
 
 pub(crate) mod gate;
 pub(crate) mod publisher;
+pub(crate) mod tls;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -82,6 +83,7 @@ impl World {
             ("STREAM_ID", "events.keynote"),
             ("LISTEN_ADDRESS", "127.0.0.1"),
             ("RTMP_PORT", "0"),
+            ("RTMPS_PORT", "0"),
             ("HEALTH_PORT", "0"),
             ("RECONNECT_WINDOW_SECONDS", "60"),
             ("RUST_LOG", "info,millrace_ingest=debug"),
@@ -228,6 +230,7 @@ pub(crate) struct Ingest {
     child: Child,
     lines: Receiver<String>,
     log: Arc<Mutex<String>>,
+    /// Where publishers connect, behind TLS or not.
     pub(crate) rtmp: String,
     pub(crate) health: String,
 }
@@ -257,10 +260,11 @@ impl Ingest {
         let mut ingest = Self { child, lines, log, rtmp: String::new(), health: String::new() };
         let line = ingest.line("listening");
         let address = |name: &str| {
-            let (_, rest) = line.split_once(&format!("{name}=")).unwrap();
-            rest.split_whitespace().next().unwrap().to_owned()
+            let (_, rest) = line.split_once(&format!("{name}="))?;
+            rest.split_whitespace().next().map(str::to_owned)
         };
-        (ingest.rtmp, ingest.health) = (address("rtmp"), address("health"));
+        ingest.rtmp = address("rtmp").or_else(|| address("rtmps")).unwrap();
+        ingest.health = address("health").unwrap();
         ingest
     }
 

@@ -1,4 +1,4 @@
-//! Where many logs begin and end, asked in one request to each broker.
+//! Where many logs begin and end, a thousand in one request to each broker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use super::reader::PARTITION;
 use super::{KafkaError, blocking, client_config};
 use crate::config::KafkaConfig;
 
+/// Topics in one request: the client looks for each among all others.
+const BATCH: usize = 1_000;
 /// Longest wait for the brokers.
 const ASK: Duration = Duration::from_secs(4);
 
@@ -65,7 +67,13 @@ impl Ends {
         let this = self.clone();
         blocking(|| what.clone(), {
             let what = what.clone();
-            move || this.ask_blocking(topics, which, &what)
+            move || {
+                let mut found = HashMap::with_capacity(topics.len());
+                for some in topics.chunks(BATCH) {
+                    found.extend(this.ask_blocking(some.to_vec(), which, &what)?);
+                }
+                Ok(found)
+            }
         })
         .await
     }

@@ -100,7 +100,8 @@ impl Tails {
             let from = Offset::Offset(stretch.from);
             list.add_partition_offset(&stretch.topic, PARTITION, from).map_err(error)?;
         }
-        consumer.assign(&list).map_err(error)?;
+        // A log that was read before is still paused.
+        consumer.assign(&list).and_then(|()| consumer.resume(&list)).map_err(error)?;
         let mut open: HashMap<String, i64> =
             stretches.into_iter().map(|s| (s.topic, s.to)).collect();
         let (until, mut failure) = (Instant::now() + patience, None);

@@ -178,7 +178,7 @@ impl Verdicts {
         let text = self.redis.to_json(&verdict.to_stored(), what)?;
         let mut put = PUT.key(redis_keys::verdict(&self.installation, id));
         put.arg(text).arg(life.as_secs());
-        let stored: Result<i64, _> = put.invoke_async(&mut self.redis.manager()).await;
+        let stored: Result<i64, _> = put.invoke_async(&mut self.redis.connection()).await;
         stored.map(drop).map_err(|e| self.redis.error(what(), e))
     }
 

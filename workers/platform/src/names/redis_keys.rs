@@ -68,6 +68,11 @@ impl ViewerKeys {
         self.key("covered")
     }
 
+    /// Who left a short while ago: a sorted set by when.
+    pub fn left(&self) -> String {
+        self.key("left")
+    }
+
     /// What guesses are hashed with.
     pub fn salt(&self) -> String {
         self.key("salt")

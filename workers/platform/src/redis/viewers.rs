@@ -18,7 +18,7 @@ use super::{Redis, RedisError};
 use crate::config::Installation;
 use crate::names::redis_keys::ViewerKeys;
 
-pub use report::{InvalidViewer, Report, Sign, Viewer, Visit};
+pub use report::{InvalidViewer, Report, Settled, Sign, Viewer, Visit};
 
 /// A viewer not seen for this long is gone.
 pub const IDLE: Duration = Duration::from_secs(30);
@@ -64,11 +64,12 @@ impl Viewers {
 
     fn script_keys(&self, stream: &StreamId) -> Vec<String> {
         let keys = self.keys(stream);
-        vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered()]
+        vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered(), keys.left()]
     }
 
     /// Notes viewers of a stream; says what is known of each visit then, none
-    /// for a guess that is unnecessary. Forgets who is gone now.
+    /// for a guess that is unnecessary, for a sign from before it left, which
+    /// comes late, and for the leave of nobody. Forgets who is gone now.
     pub async fn report(
         &self,
         stream: &StreamId,

@@ -6,7 +6,7 @@ use millrace_platform::config::{Env, Installation, RedisConfig};
 use millrace_platform::keys::{Announcements, Heard, Verdict, Verdicts};
 use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{Counters, MetricsData, MetricsStore, Snapshot};
-use millrace_platform::redis::viewers::Viewers;
+use millrace_platform::redis::viewers::{Report, Sign, Viewers};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::tls;
 use uuid::Uuid;
@@ -54,7 +54,8 @@ async fn run_a_stream_through(config: &RedisConfig, installation: &Installation)
     let viewers = Viewers::new(open(&config.viewers, "viewers"), installation.clone());
     let mut seen = report("somebody", broadcast, Some("720p"));
     seen.covers = Some("somebody-guessed".parse().unwrap());
-    viewers.report(&stream(), &[seen], 1_000).await.unwrap();
+    let left = Report { sign: Sign::Left, ..report("who-left", broadcast, None) };
+    viewers.report(&stream(), &[seen, left], 1_000).await.unwrap();
     viewers.salt(&stream(), "salt").await.unwrap();
 }
 
@@ -76,7 +77,7 @@ async fn every_key_has_the_prefix_the_streams_tag_and_a_time_to_live() {
                 (1, "part" | "segment") => 600,
                 (2, "metrics") => 5,
                 (2, "metrics-live") => 10,
-                (3, "viewers" | "visits" | "rungs" | "covered") => 60,
+                (3, "viewers" | "visits" | "rungs" | "covered" | "left") => 60,
                 other => panic!("{key}: {other:?} is not in docs/architecture.md"),
             };
             assert!((1..=longest).contains(&life), "{key} lives {life} s");
@@ -92,6 +93,7 @@ async fn every_key_has_the_prefix_the_streams_tag_and_a_time_to_live() {
         "covered",
         "init",
         "key",
+        "left",
         "metrics",
         "metrics-live",
         "part",

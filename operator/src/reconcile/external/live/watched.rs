@@ -12,7 +12,7 @@ use super::{Broadcast, Seen};
 const STILL: Duration = Duration::from_secs(3);
 /// While a log moves its tail is read this often: a broadcast may end and
 /// another begin without a pause.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 /// Records looked at first. The facts stand before every keyframe; this is some
 /// four seconds of video and audio.
 const FIRST_LOOK: i64 = 250;

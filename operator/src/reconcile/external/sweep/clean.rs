@@ -68,11 +68,10 @@ async fn log(outside: &External, stream: &StreamId) -> Result<(), StepError> {
 
 /// Segments, init segments, indexes.
 async fn media(outside: &External, stream: &StreamId) -> Result<(), StepError> {
-    match outside.store()? {
-        Some(store) => {
-            store.delete_below(stream.as_str()).await?;
-        }
-        None => warn!(%stream, "its media stay: OBJECT_STORE_URL is not set"),
+    if let Some(store) = outside.store()? {
+        store.delete_below(stream.as_str()).await?;
+    } else {
+        warn!(%stream, "its media stay: OBJECT_STORE_URL is not set");
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use millrace_platform::postgres::{Database, migrate};
 use millrace_platform::redis::Redis;
 use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{MetricsData, Snapshot};
-use millrace_platform::redis::viewers::{Report, Sign};
+use millrace_platform::redis::viewers::{Report, Settled, Sign};
 use millrace_platform::wall;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -145,6 +145,7 @@ impl Lookups {
                 stalls: 0,
                 more_stalls: 0,
                 dropped_frames: 0,
+                settled: Settled::default(),
             })
         };
         let reports = (0..VIEWERS).map(report).collect::<Result<Vec<_>>>()?;

@@ -14,7 +14,7 @@ use millrace_harness::process::Child;
 use millrace_media::id::{BroadcastId, StreamId};
 use millrace_platform::config::Env;
 use millrace_platform::redis::metrics::Counters;
-use millrace_platform::redis::viewers::{Report, Sign};
+use millrace_platform::redis::viewers::{Report, Settled, Sign};
 use millrace_platform::wall;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
@@ -127,5 +127,6 @@ fn report(n: u32, broadcast: BroadcastId) -> Result<Report> {
         stalls: 0,
         more_stalls: 0,
         dropped_frames: 0,
+        settled: Settled::default(),
     })
 }

@@ -1,4 +1,4 @@
-//! A wire to a server that can be cut and mended.
+//! A wire to a server that can be cut, fall silent, and be mended.
 
 use std::net::SocketAddr;
 
@@ -6,10 +6,17 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes connections on to a server until it is cut.
+/// Passes connections on to a server until something happens to it.
 pub(crate) struct Wire {
     pub address: SocketAddr,
-    whole: watch::Sender<bool>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    Cut,
+    Silent,
 }
 
 impl Wire {
@@ -17,34 +24,41 @@ impl Wire {
     pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (whole, is_whole) = watch::channel(true);
+        let (state, now) = watch::channel(State::Whole);
         let server = server.to_owned();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(pass(near, server.clone(), is_whole.clone()));
+                tokio::spawn(pass(near, server.clone(), now.clone()));
             }
         });
-        Self { address, whole }
+        Self { address, state }
     }
 
     /// Ends all connections, and new ones as soon as they are made.
     pub(crate) fn cut(&self) {
-        self.whole.send_replace(false);
+        self.state.send_replace(State::Cut);
+    }
+
+    /// As if the server's machine vanished: connections stay open, these and
+    /// new ones, and carry nothing ever again.
+    pub(crate) fn hush(&self) {
+        self.state.send_replace(State::Silent);
     }
 
     /// Passes new connections on again.
     pub(crate) fn mend(&self) {
-        self.whole.send_replace(true);
+        self.state.send_replace(State::Whole);
     }
 }
 
-async fn pass(mut near: TcpStream, server: String, mut is_whole: watch::Receiver<bool>) {
-    if !*is_whole.borrow() {
-        return;
-    }
+async fn pass(mut near: TcpStream, server: String, mut now: watch::Receiver<State>) {
     let mut far = TcpStream::connect(server).await.unwrap();
-    tokio::select! {
-        _ = copy_bidirectional(&mut near, &mut far) => {}
-        _ = is_whole.wait_for(|whole| !whole) => {}
+    let state = tokio::select! {
+        biased;
+        state = now.wait_for(|state| *state != State::Whole) => state.map_or(State::Cut, |s| *s),
+        _ = copy_bidirectional(&mut near, &mut far) => State::Cut,
+    };
+    if state == State::Silent {
+        std::future::pending::<()>().await;
     }
 }

@@ -8,7 +8,7 @@ use rml_rtmp::sessions::{
     ClientSession, ClientSessionConfig, ClientSessionEvent, ClientSessionResult, PublishRequestType,
 };
 use rml_rtmp::time::RtmpTimestamp;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// An AVCDecoderConfigurationRecord in a tag body; its content is of no
@@ -23,9 +23,13 @@ pub(crate) const VIDEO_CONFIG: &[u8] = &[
 /// AAC-LC, 44.1 kHz, stereo.
 pub(crate) const AUDIO_CONFIG: &[u8] = &[0xaf, 0, 0x12, 0x10];
 
+/// What RTMP is spoken over.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
 /// A connected client.
 pub(crate) struct Publisher {
-    socket: TcpStream,
+    socket: Box<dyn Socket>,
     session: ClientSession,
     events: Vec<ClientSessionEvent>,
 }
@@ -48,7 +52,12 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Connects to an application and asks to publish.
     pub(crate) async fn ask(address: &str, app: &str, name: &str) -> Answer {
-        let mut client = Self::shake_hands(address).await;
+        Self::ask_over(TcpStream::connect(address).await.unwrap(), app, name).await
+    }
+
+    /// The same, over a connection there is.
+    pub(crate) async fn ask_over(socket: impl Socket + 'static, app: &str, name: &str) -> Answer {
+        let mut client = Self::shake_hands(Box::new(socket)).await;
         let connect = client.session.request_connection(app.to_owned()).unwrap();
         client.send(vec![connect]).await;
         match client.event().await {
@@ -76,8 +85,7 @@ impl Publisher {
         }
     }
 
-    async fn shake_hands(address: &str) -> Self {
-        let mut socket = TcpStream::connect(address).await.unwrap();
+    async fn shake_hands(mut socket: Box<dyn Socket>) -> Self {
         let mut handshake = Handshake::new(PeerType::Client);
         socket.write_all(&handshake.generate_outbound_p0_and_p1().unwrap()).await.unwrap();
         let mut buffer = [0; 4096];
@@ -107,6 +115,8 @@ impl Publisher {
                 ClientSessionResult::OutboundResponse(packet) => {
                     // The server may have said goodbye; reading tells how.
                     let _ = self.socket.write_all(&packet.bytes).await;
+                    // TLS may hold back the end of it.
+                    let _ = self.socket.flush().await;
                 }
                 ClientSessionResult::RaisedEvent(event) => self.events.push(event),
                 ClientSessionResult::UnhandleableMessageReceived(_) => {}

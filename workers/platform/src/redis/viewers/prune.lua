@@ -1,6 +1,7 @@
 -- In front of the other scripts: forgets who was not seen for too long.
 --
--- KEYS: 1 viewers (by last seen), 2 visits, 3 viewers by rung, 4 covered guesses
+-- KEYS: 1 viewers (by last seen), 2 visits, 3 viewers by rung, 4 covered guesses,
+--       5 who left (by when)
 -- ARGV: 1 who was last seen before this is gone (unix s)
 -- A visit is "joined broadcast rung changes stalls dropped"; rung "-" is none.
 local function visit_of(viewer)
@@ -20,7 +21,9 @@ local function forget(viewer)
   redis.call('HDEL', KEYS[2], viewer)
   redis.call('ZREM', KEYS[1], viewer)
 end
-for _, viewer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, 1000)) do
+-- So many at most that the server is not busy long: about 50 ms.
+for _, viewer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[1], 'LIMIT', 0, 5000)) do
   forget(viewer)
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', '(' .. ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', '(' .. ARGV[1])

@@ -51,6 +51,8 @@ pub enum Sign {
     Guessed,
     /// It left.
     Left,
+    /// It left, and was never seen here: no visit begins with that.
+    Gone,
 }
 
 impl Sign {
@@ -59,7 +61,13 @@ impl Sign {
             Self::Seen => "seen",
             Self::Guessed => "guess",
             Self::Left => "left",
+            Self::Gone => "gone",
         }
+    }
+
+    /// It watches no more.
+    pub fn leaves(self) -> bool {
+        matches!(self, Self::Left | Self::Gone)
     }
 }
 
@@ -87,6 +95,22 @@ pub struct Report {
     pub more_stalls: u32,
     /// Frames its decoder dropped in all, as the player counts them.
     pub dropped_frames: u64,
+    /// What all knew of the visit when this replica last heard; a visit that
+    /// Redis has forgotten goes on from there.
+    pub settled: Settled,
+}
+
+/// A visit's rung and figures, as all knew them; by default nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Its rung.
+    pub rendition: Option<RenditionName>,
+    /// How often it changed rungs.
+    pub rung_changes: u32,
+    /// Stalls in all.
+    pub stalls: u32,
+    /// Frames its decoder dropped in all.
+    pub dropped_frames: u64,
 }
 
 impl Report {
@@ -96,16 +120,24 @@ impl Report {
             .arg(self.covers.as_ref().map_or("", Viewer::as_str))
             .arg(self.joined_ms)
             .arg(self.broadcast.to_string())
-            .arg(self.rendition.as_ref().map_or(NONE, RenditionName::as_str))
+            .arg(rung(self.rendition.as_ref()))
             .arg(self.stalls)
             .arg(self.more_stalls)
             .arg(self.dropped_frames)
-            .arg(self.seen_s);
+            .arg(self.seen_s)
+            .arg(rung(self.settled.rendition.as_ref()))
+            .arg(self.settled.rung_changes)
+            .arg(self.settled.stalls)
+            .arg(self.settled.dropped_frames);
     }
 }
 
 /// A rung that is not known, in arguments and answers.
 const NONE: &str = "-";
+
+fn rung(name: Option<&RenditionName>) -> &str {
+    name.map_or(NONE, RenditionName::as_str)
+}
 
 /// A viewer's visit, as all replicas know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +163,17 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// From the script's answer; none if the guess is unnecessary. Says what
+    /// What all know now.
+    pub fn settled(&self) -> Settled {
+        Settled {
+            rendition: self.rendition.clone(),
+            rung_changes: self.rung_changes,
+            stalls: self.stalls,
+            dropped_frames: self.dropped_frames,
+        }
+    }
+
+    /// From the script's answer; none if the report changes nothing. Says what
     /// is wrong with an answer that can't be read.
     pub(super) fn read(answer: &[String]) -> Result<Option<Self>, String> {
         fn number<T: FromStr>(text: &str) -> Option<T> {

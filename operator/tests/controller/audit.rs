@@ -1,0 +1,1 @@
+//! What the operator asks of the API server, by the server's own log.

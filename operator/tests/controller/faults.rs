@@ -1,0 +1,1 @@
+//! Services that are away, and an API server that misbehaves.

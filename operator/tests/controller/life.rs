@@ -1,0 +1,173 @@
+//! A stream from its making to its end.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Secret, Service};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use millrace_operator::api::status::Phase;
+use serde_json::json;
+
+use super::support::{World, condition};
+
+#[tokio::test]
+async fn a_stream_is_wired_becomes_ready_and_leaves_nothing() {
+    let Some(world) = World::shared().await else { return };
+    let operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    let status = world.ready("keynote").await;
+    for needed in ["Accepted", "KeysReady", "TopicsReady", "IngestReady", "TranscodeReady", "Ready"]
+    {
+        assert_eq!(format!("{:?}", condition(&status, needed).status), "True", "{needed}");
+    }
+    assert_eq!(condition(&status, "Live").reason, "NoBroadcast");
+    let rtmp = status.endpoints.unwrap().rtmp.unwrap();
+    let local = format!("rtmp://keynote-rtmp.{}.svc.cluster.local:1935/live", world.streams.name());
+    assert_eq!(rtmp, local);
+    assert_eq!(world.keys("keynote").await.len(), 1);
+    let children = world.children().await;
+    assert_eq!(children.len(), 6, "{children:?}");
+
+    let listed = world.cluster.kubectl(&["get", "ls", "-n", world.streams.name()]).await.unwrap();
+    assert!(listed.contains("PHASE") && listed.contains("Ready"), "{listed}");
+
+    world.delete("keynote").await;
+    world.eventually("without children", || async { world.children().await.is_empty() }).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn what_people_change_of_ours_is_put_back_and_what_they_add_stays() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let deployments: Api<Deployment> = Api::namespaced(world.client(), world.workers.name());
+    let ingest = deployments.list(&ListParams::default()).await.unwrap().items;
+    let ingest = ingest.iter().filter_map(|d| d.metadata.name.clone());
+    let ingest = ingest.filter(|name| name.ends_with("ingest")).collect::<Vec<_>>().pop().unwrap();
+
+    let merge = |patch| Patch::Merge(patch);
+    let parameters = PatchParams::default();
+    let theirs = json!({
+        "metadata": { "labels": { "team": "video" } },
+        "spec": { "replicas": 4, "template": { "spec": { "terminationGracePeriodSeconds": 1 } } },
+    });
+    deployments.patch(&ingest, &parameters, &merge(&theirs)).await.unwrap();
+    world
+        .eventually("put back", || async {
+            let spec = deployments.get(&ingest).await.unwrap().spec.unwrap();
+            let grace = spec.template.spec.unwrap().termination_grace_period_seconds;
+            spec.replicas == Some(1) && grace != Some(1)
+        })
+        .await;
+    let labels = deployments.get(&ingest).await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels.get("team").map(String::as_str), Some("video"));
+
+    let services: Api<Service> = Api::namespaced(world.client(), world.streams.name());
+    services.delete("keynote-rtmp", &DeleteParams::default()).await.unwrap();
+    world
+        .eventually("there again", || async {
+            services.get_opt("keynote-rtmp").await.unwrap().is_some()
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_lost_secret_means_new_keys_and_a_rotation_keeps_the_old_one_for_a_while() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let first = world.keys("keynote").await["main"].clone();
+
+    let keys = json!({ "spec": { "keys": [{ "name": "main", "rotation": 1, "overlap": "10m" }] } });
+    world.patch("keynote", keys).await;
+    world.eventually("rotated", || async { world.keys("keynote").await.len() == 2 }).await;
+    let rotated = world.keys("keynote").await;
+    assert_eq!(rotated["main.previous"], first);
+    assert_ne!(rotated["main"], first);
+
+    let secrets: Api<Secret> = Api::namespaced(world.client(), world.streams.name());
+    secrets.delete("keynote-publish-keys", &DeleteParams::default()).await.unwrap();
+    // Secrets are not watched: whoever can't wait ten minutes touches the stream.
+    world.patch("keynote", json!({ "metadata": { "annotations": { "look": "again" } } })).await;
+    world
+        .eventually("there again", || async {
+            secrets.get_opt("keynote-publish-keys").await.unwrap().is_some()
+        })
+        .await;
+    let new = world.keys("keynote").await;
+    assert!(new["main"] != first && new["main"] != rotated["main"], "a lost key may be known");
+    let events: Api<Event> = Api::namespaced(world.client(), world.streams.name());
+    world
+        .eventually("told", || async {
+            let all = events.list(&ListParams::default()).await.unwrap();
+            all.items.iter().any(|event| event.reason.as_deref() == Some("KeysSecretLost"))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_suspended_stream_keeps_its_addresses_and_nothing_that_runs() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let key = world.keys("keynote").await;
+
+    world.patch("keynote", json!({ "spec": { "suspend": true } })).await;
+    let status = world.until_phase("keynote", Phase::Suspended).await;
+    assert_eq!(condition(&status, "IngestReady").reason, "Suspended");
+    world
+        .eventually("without Deployments", || async {
+            let left = world.children().await;
+            left.len() == 3 && left.iter().all(|c| !c.starts_with("Deployment"))
+        })
+        .await;
+
+    world.patch("keynote", json!({ "spec": { "suspend": false } })).await;
+    world.ready("keynote").await;
+    assert_eq!(world.keys("keynote").await, key);
+}
+
+#[tokio::test]
+async fn a_spec_that_cannot_be_met_is_said_and_leaves_what_runs() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let before = world.children().await;
+
+    // Two rungs of one height pass the schema.
+    let ladder = json!([
+        { "name": "a", "height": 480, "bitrateKbps": 900 },
+        { "name": "b", "height": 480, "bitrateKbps": 900 },
+    ]);
+    world.patch("keynote", json!({ "spec": { "ladder": ladder } })).await;
+    let status = world.until_phase("keynote", Phase::Failed).await;
+    let accepted = condition(&status, "Accepted");
+    assert_eq!(accepted.reason, "InvalidSpec");
+    assert!(accepted.message.contains("spec.ladder[1].height"), "{}", accepted.message);
+    assert_eq!(world.children().await, before);
+}
+
+#[tokio::test]
+async fn the_first_to_ask_has_the_host_and_the_next_gets_it_when_it_goes() {
+    let Some(world) = World::shared().await else { return };
+    let rules = json!([{ "namespaces": [world.streams.name()], "hostSuffixes": ["example.org"] }]);
+    let operator = world.start(&[("PLAYBACK_RULES", &rules.to_string())]).await;
+    operator.wait_ready(&world.log()).await;
+    let spec = |host: &str| json!({ "broadcaster": "acme", "playback": { "hostname": host } });
+    world.create("first", spec("live.example.org")).await;
+    world.ready("first").await;
+    // Creation times have whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world.create("second", spec("live.example.org")).await;
+    world.create("third", spec("live.example.com")).await;
+    let reason =
+        |reason: &'static str| move |status: &_| condition(status, "Accepted").reason == reason;
+    world.until("second", "refused", reason("HostTaken")).await;
+    world.until("third", "refused", reason("HostNotAllowed")).await;
+
+    world.delete("first").await;
+    world.until("second", "accepted", reason("Accepted")).await;
+}

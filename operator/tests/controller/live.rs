@@ -1,0 +1,1 @@
+//! A broadcast, as the log shows it.

@@ -1,0 +1,18 @@
+//! The operator as a process of its own, under its own account, against a real
+//! API server and the real Postgres, Redis and Kafka. No pod runs: who is ready
+//! is said in the place of a kubelet.
+
+#[cfg(test)]
+#[path = "../servers/mod.rs"]
+mod servers;
+#[cfg(test)]
+mod support;
+
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod live;

@@ -1,0 +1,307 @@
+//! One operator and its namespaces.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use millrace_harness::cluster::{Account, Cluster, Namespace};
+use millrace_harness::ports;
+use millrace_harness::process::Child;
+use millrace_operator::api::LiveStream;
+use millrace_operator::api::status::{Condition, LiveStreamStatus, Phase};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use super::servers::Servers;
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One installation in the cluster: a namespace for workers, one for streams.
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) workers: Namespace,
+    pub(crate) streams: Namespace,
+    pub(crate) account: Account,
+    pub(crate) servers: Servers,
+    folder: TempDir,
+}
+
+/// A running operator.
+pub(crate) struct Operator {
+    process: Child,
+    health: String,
+}
+
+impl World {
+    /// None where the API server was left out.
+    pub(crate) async fn shared() -> Option<Self> {
+        Some(Self::on(Cluster::shared().await.unwrap()?).await)
+    }
+
+    /// With an API server of its own, to be disturbed.
+    pub(crate) async fn own() -> Option<Self> {
+        Some(Self::on(Cluster::start().await.unwrap()?).await)
+    }
+
+    async fn on(cluster: Cluster) -> Self {
+        cluster.install_crd().await.unwrap();
+        let workers = cluster.namespace("workers").await.unwrap();
+        let streams = cluster.namespace("streams").await.unwrap();
+        let account = cluster.operator_account(workers.name(), workers.name()).await.unwrap();
+        // The chart makes it.
+        let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), workers.name());
+        let name = Some("millrace-worker".to_owned());
+        let worker = ServiceAccount {
+            metadata: ObjectMeta { name, ..ObjectMeta::default() },
+            ..ServiceAccount::default()
+        };
+        accounts.create(&PostParams::default(), &worker).await.unwrap();
+        let (servers, folder) = (Servers::new(), TempDir::new().unwrap());
+        Self { cluster, workers, streams, account, servers, folder }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.cluster.client()
+    }
+
+    /// Where the operator writes what it logs.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("operator.log")
+    }
+
+    /// Start an operator, and wait until it works.
+    pub(crate) async fn operator(&self) -> Operator {
+        let operator = self.start(&[]).await;
+        operator.wait_ready(&self.log()).await;
+        operator
+    }
+
+    /// Start one with more settings.
+    pub(crate) async fn start(&self, more: &[(&str, &str)]) -> Operator {
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        if !kubeconfig.exists() {
+            self.account.write_kubeconfig(&kubeconfig, None).unwrap();
+        }
+        let port = ports::free().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-operator"));
+        command
+            .arg("run")
+            .env("KUBECONFIG", kubeconfig)
+            .env("POD_NAMESPACE", self.workers.name())
+            .env("WATCH_NAMESPACES", self.streams.name())
+            .env("LISTEN_ADDRESS", "127.0.0.1")
+            .env("HEALTH_PORT", port.to_string())
+            .env("RUST_LOG", "info,millrace_operator=debug")
+            .envs(self.servers.pairs())
+            .envs(more.iter().copied());
+        let process = Child::spawn("operator", &mut command, &self.log()).unwrap();
+        Operator { process, health: format!("http://127.0.0.1:{port}") }
+    }
+
+    pub(crate) fn livestreams(&self) -> Api<LiveStream> {
+        Api::namespaced(self.client(), self.streams.name())
+    }
+
+    /// Make a stream.
+    pub(crate) async fn create(&self, name: &str, spec: Value) -> LiveStream {
+        let stream = manifest(name, spec);
+        self.livestreams().create(&PostParams::default(), &stream).await.unwrap()
+    }
+
+    /// Change its spec, by a merge patch.
+    pub(crate) async fn patch(&self, name: &str, patch: Value) {
+        let parameters = PatchParams::default();
+        self.livestreams().patch(name, &parameters, &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    /// Its status now.
+    pub(crate) async fn status(&self, name: &str) -> LiveStreamStatus {
+        self.livestreams().get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Wait until its status is as wanted.
+    pub(crate) async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&LiveStreamStatus) -> bool,
+    ) -> LiveStreamStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stream = self.livestreams().get(name).await.unwrap();
+            let generation = stream.metadata.generation;
+            if let Some(status) = stream.status
+                && status.observed_generation == generation
+                && wanted(&status)
+            {
+                return status;
+            }
+            if Instant::now() > deadline {
+                let status = self.status(name).await;
+                panic!("{name} is not {what}: {status:#?}\n{}", self.log_tail());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn until_phase(&self, name: &str, phase: Phase) -> LiveStreamStatus {
+        self.until(name, &format!("{phase:?}"), |status| status.phase == Some(phase)).await
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        millrace_harness::process::tail(&self.log(), 40)
+    }
+
+    /// Everything the operator has made for streams, by kind and name.
+    pub(crate) async fn children(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let ours = ListParams::default().labels("app.kubernetes.io/managed-by=millrace-operator");
+        for namespace in [self.workers.name(), self.streams.name()] {
+            let client = self.client();
+            all.extend(names::<Deployment>(client.clone(), namespace, &ours, "Deployment").await);
+            all.extend(names::<Service>(client.clone(), namespace, &ours, "Service").await);
+            all.extend(names::<Secret>(client.clone(), namespace, &ours, "Secret").await);
+            all.extend(names::<PodDisruptionBudget>(client, namespace, &ours, "PDB").await);
+        }
+        all.sort();
+        all
+    }
+
+    /// Say of all pods that they are ready, as a kubelet would. Returns how
+    /// many there are.
+    pub(crate) async fn pods_ready(&self) -> usize {
+        let pods: Api<Pod> = Api::namespaced(self.client(), self.workers.name());
+        let all = pods.list(&ListParams::default()).await.unwrap().items;
+        for pod in &all {
+            let status = json!({ "status": { "phase": "Running", "conditions": [
+                { "type": "Ready", "status": "True" },
+                { "type": "PodScheduled", "status": "True" },
+            ]}});
+            // It may be gone by now.
+            let _ = pods
+                .patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status))
+                .await;
+        }
+        all.len()
+    }
+
+    /// Wait until a stream is Ready, its pods being said to be.
+    pub(crate) async fn ready(&self, name: &str) -> LiveStreamStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.pods_ready().await;
+            let status = self.status(name).await;
+            if status.phase == Some(Phase::Ready) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{name}: {status:#?}\n{}", self.log_tail());
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Wait until something is so.
+    pub(crate) async fn eventually<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        so: impl Fn() -> F,
+    ) {
+        let deadline = Instant::now() + PATIENCE;
+        while !so().await {
+            assert!(Instant::now() < deadline, "not {what}\n{}", self.log_tail());
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Delete a stream and wait until it is gone.
+    pub(crate) async fn delete(&self, name: &str) {
+        self.livestreams().delete(name, &Default::default()).await.unwrap();
+        let api = &self.livestreams();
+        self.eventually("gone", || async { api.get_opt(name).await.unwrap().is_none() }).await;
+    }
+
+    /// The publish keys in a stream's Secret.
+    pub(crate) async fn keys(&self, name: &str) -> BTreeMap<String, String> {
+        let secrets: Api<Secret> = Api::namespaced(self.client(), self.streams.name());
+        let secret = secrets.get(&format!("{name}-publish-keys")).await.unwrap();
+        let data = secret.data.unwrap_or_default().into_iter();
+        data.map(|(name, value)| (name, String::from_utf8(value.0).unwrap())).collect()
+    }
+}
+
+async fn names<K>(client: Client, namespace: &str, which: &ListParams, kind: &str) -> Vec<String>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client, namespace);
+    let all = api.list(which).await.unwrap();
+    all.items.iter().map(|object| format!("{kind} {}", object.name_any())).collect()
+}
+
+/// A stream's manifest.
+pub(crate) fn manifest(name: &str, spec: Value) -> LiveStream {
+    let mut stream = LiveStream::new(name, serde_json::from_value(spec).unwrap());
+    // What a person leaves out the API server fills in.
+    stream.metadata.managed_fields = None;
+    stream
+}
+
+/// One condition of a status.
+pub(crate) fn condition<'a>(status: &'a LiveStreamStatus, type_: &str) -> &'a Condition {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_);
+    found.unwrap_or_else(|| panic!("no {type_} in {status:#?}"))
+}
+
+impl Operator {
+    /// Wait until it says that it is ready.
+    pub(crate) async fn wait_ready(&self, log: &std::path::Path) {
+        let deadline = Instant::now() + PATIENCE;
+        let http = millrace_harness::http::Http::new().unwrap();
+        loop {
+            let ready = http.get(&format!("{}/health/ready", self.health)).await;
+            if ready.is_ok_and(|(status, _)| status.is_success()) {
+                return;
+            }
+            let tail = millrace_harness::process::tail(log, 20);
+            assert!(Instant::now() < deadline, "the operator is not ready\n{tail}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// One of its metrics, summed over its labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let http = millrace_harness::http::Http::new().unwrap();
+        let text = http.text(&format!("{}/metrics", self.health)).await.unwrap();
+        let lines = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    /// End it as Kubernetes does.
+    pub(crate) async fn stop(mut self) {
+        let status = self.process.stop(Duration::from_secs(20)).await;
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    }
+
+    /// End it as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.process.kill_now();
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+}

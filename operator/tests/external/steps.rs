@@ -1,0 +1,147 @@
+//! The steps of a reconcile: done once, and cheap to do again.
+
+use futures::future::join_all;
+use millrace_operator::reconcile::build::publish_keys_secret::StreamKeys;
+use millrace_operator::reconcile::external::figures::{Figures, figures};
+use millrace_operator::reconcile::external::{self, Done, cache, registry, topics};
+use millrace_platform::names::topics::frames_topic;
+use millrace_platform::postgres::outbox::Outbox;
+use millrace_platform::redis::Redis;
+use millrace_platform::redis::metrics::{MetricsData, MetricsStore, Snapshot};
+
+use crate::support::{UID, World, key, named, one, stream};
+
+#[tokio::test]
+async fn a_provisioned_stream_is_told_once_however_often_it_is_said() {
+    let world = World::new();
+    let stream = stream("{ broadcaster: acme }");
+    for _ in 0..2 {
+        external::events::provisioned(&world.outside, &stream).await.unwrap();
+    }
+    let outbox = Outbox::new(world.database(), world.installation.clone());
+    let told = outbox.fetch(10).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].source.as_str(), &told[0].stream), ("operator", &stream.id));
+    let data: serde_json::Value = serde_json::from_str(&told[0].data).unwrap();
+    millrace_harness::events::check("dev.millrace.StreamProvisioned", &data).unwrap();
+    assert_eq!(data["uid"], UID);
+    assert_eq!(data["ladder"][2]["bitrateKbps"], 5_000);
+}
+
+#[tokio::test]
+async fn the_frames_topic_follows_the_replay_window() {
+    let world = World::new();
+    let admin = world.admin();
+    for (window, retention) in [("15m", "900000"), ("1h", "3600000")] {
+        let stream =
+            stream(&format!("{{ broadcaster: acme, ingest: {{ replayWindow: {window} }} }}"));
+        assert_eq!(topics::ensure(&world.outside, &stream).await.unwrap(), Done::Written);
+        let name = frames_topic(&world.installation, &stream.id);
+        let config = admin.describe(&name).await.unwrap().unwrap();
+        assert_eq!(config["retention.ms"], retention);
+        assert_eq!(config["message.timestamp.type"], "LogAppendTime");
+        for outside in [world.outside.clone(), world.restarted()] {
+            assert_eq!(topics::ensure(&outside, &stream).await.unwrap(), Done::Unchanged);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_somebody_changed_is_set_right_by_a_process_that_looks() {
+    let world = World::new();
+    let (hour, minutes) =
+        ("{ broadcaster: a, ingest: { replayWindow: 1h } }", "{ broadcaster: a }");
+    topics::ensure(&world.outside, &stream(minutes)).await.unwrap();
+    let other = world.restarted();
+    assert_eq!(topics::ensure(&other, &stream(hour)).await.unwrap(), Done::Written);
+    assert_eq!(topics::ensure(&world.restarted(), &stream(minutes)).await.unwrap(), Done::Written);
+    assert_eq!(
+        topics::ensure(&world.restarted(), &stream(minutes)).await.unwrap(),
+        Done::Unchanged
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_streams_at_once_are_all_made_and_found_by_the_next_process() {
+    let world = World::new();
+    let streams: Vec<_> = (0..120)
+        .map(|n| named(&format!("s{n}"), &format!("uid-{n}"), "{ broadcaster: acme }"))
+        .collect();
+    for (outside, expected) in
+        [(world.outside.clone(), Done::Written), (world.restarted(), Done::Unchanged)]
+    {
+        let begun = std::time::Instant::now();
+        let all = streams.iter().map(async |stream| {
+            let registered = registry::register(&outside, stream).await.unwrap();
+            let topics = topics::ensure(&outside, stream).await.unwrap();
+            cache::check(&outside).await.unwrap();
+            (registered, topics)
+        });
+        for (n, done) in join_all(all).await.into_iter().enumerate() {
+            assert_eq!(done, (expected, expected), "{n}");
+        }
+        println!("{expected:?} in {:?}", begun.elapsed());
+    }
+    let admin = world.admin();
+    for stream in &streams {
+        let topic = frames_topic(&world.installation, &stream.id);
+        assert!(admin.describe(&topic).await.unwrap().is_some(), "{topic}");
+        admin.delete(&topic).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_registered_once_and_again_when_its_policy_changes() {
+    let world = World::new();
+    let retain = stream("{ broadcaster: acme }");
+    let delete = stream("{ broadcaster: acme, deletionPolicy: Delete }");
+    let outside = &world.outside;
+    assert_eq!(registry::register(outside, &retain).await.unwrap(), Done::Written);
+    let written = world.written().await;
+    for outside in [outside.clone(), world.restarted()] {
+        assert_eq!(registry::register(&outside, &retain).await.unwrap(), Done::Unchanged);
+    }
+    assert_eq!(world.written().await, written);
+    assert_eq!(registry::register(outside, &delete).await.unwrap(), Done::Written);
+    let rows = world
+        .texts(&format!(
+            "SELECT concat_ws(' ', uid, stream_id, broadcaster_id, deletion_policy)
+             FROM livestreams WHERE installation = '{}'",
+            world.installation
+        ))
+        .await;
+    assert_eq!(rows, [format!("{UID} events.keynote acme Delete")]);
+}
+
+#[tokio::test]
+async fn local_makes_topics_and_keys_and_registers_nothing() {
+    let world = World::new();
+    let stream = stream("{ broadcaster: acme }");
+    external::apply(&world.outside, &stream, &one(&key())).await.unwrap();
+    external::apply(&world.outside, &stream, &StreamKeys::default()).await.unwrap();
+    assert_eq!(world.rows().await.len(), 1);
+    let registered =
+        format!("SELECT uid FROM livestreams WHERE installation = '{}'", world.installation);
+    assert_eq!(world.texts(&registered).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn figures_are_those_of_the_streams_that_are_live() {
+    let world = World::new();
+    let redis = Redis::connect(&world.redis().metrics, "metrics").unwrap();
+    let store = MetricsStore::new(redis, world.installation.clone());
+    let [live, idle] = ["events.live", "events.idle"].map(|id| id.parse().unwrap());
+    let data = MetricsData {
+        stream_id: millrace_media::id::StreamId::clone(&live),
+        concurrent_viewers: 42,
+        ingress_bitrate_mbps: 2.5006,
+        egress_bitrate_mbps: 0.0,
+        quality_distribution: [].into(),
+        dropped_frames: 0,
+        buffering_events: 0,
+    };
+    store.put_snapshots(&[Snapshot { second: 1, broadcast: None, data }]).await.unwrap();
+    let found = figures(&world.outside, &[live.clone(), idle]).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[&live], Figures { viewers: 42, ingress_kbps: 2_501 });
+}
