@@ -1,6 +1,7 @@
 //! The CRD: what the types print, and what a real API server makes of it.
 
 mod admission;
+mod children;
 mod live;
 mod people;
 mod schema;
