@@ -14,7 +14,7 @@ pub(crate) async fn quiet() -> Turn {
     PLACES.acquire().await.unwrap()
 }
 
-/// Beside one other at most.
+/// Beside a few others.
 pub(crate) async fn busy() -> Turn {
-    PLACES.acquire_many(11).await.unwrap()
+    PLACES.acquire_many(9).await.unwrap()
 }
