@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench cluster-lean cluster-lean-down
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench dev cluster-lean cluster-lean-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: install web ## every test: unit, real servers, the stream end to end, the 
 unit: install web ## build everything; the tests of the pure parts
 	@tests/with-target.sh cargo build --locked --workspace --bins
 	@tests/with-target.sh cargo test --locked -p millrace-media -p millrace-transcode --lib
+
+dev: install ## the operator from source against KUBECONFIG (or its own API server), with reload
+	@exec tests/dev.sh
 
 cluster-lean: ## a real API server without a node, in target/cluster; prints its KUBECONFIG
 	@tests/cluster/lean.sh up target/cluster >/dev/null

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::Duration;
-use super::schema::{SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, duration_between, rules};
+use super::schema::{
+    SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, duration_between, rules, seconds_between,
+};
 
 /// How a publisher reaches the stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +32,7 @@ pub struct Ingest {
     pub tls: Option<TlsSecret>,
     /// How long a broadcast waits for its publisher to come back, in whole
     /// seconds: 1s to 1h.
-    #[schemars(extend("x-kubernetes-validations" = duration_between("1s", "1h")))]
+    #[schemars(extend("x-kubernetes-validations" = seconds_between("1s", "1h")))]
     pub reconnect_window: Duration,
     /// How far back frames can be replayed after a fault: 1m to 24h. The log
     /// takes about bitrate × replayWindow of disk, per replica.

@@ -11,6 +11,7 @@ use super::keys::{self, KeySpec};
 use super::ladder::{self, RungSpec};
 use super::packaging::Packaging;
 use super::playback::Playback;
+use super::schema::rules;
 use super::status::LiveStreamStatus;
 use super::transcode::Transcode;
 
@@ -60,7 +61,14 @@ pub struct LiveStreamSpec {
     #[serde(default = "ladder::default_ladder")]
     #[schemars(
         length(min = 1, max = 8),
-        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["name"],
+            "x-kubernetes-validations" = rules(&[(
+                "self.all(a, self.exists_one(b, a.height == b.height))",
+                "two rungs have the same height",
+            )])
+        )
     )]
     pub ladder: Vec<RungSpec>,
     /// How the source is encoded.

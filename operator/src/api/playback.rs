@@ -33,6 +33,9 @@ pub struct Playback {
     pub tls: Option<TlsSecret>,
     /// Who may watch: everybody, or who has a signed token, which this version
     /// refuses.
+    #[schemars(extend("x-kubernetes-validations" = rules(&[
+        ("self != 'Token'", "access Token is not supported by this version"),
+    ])))]
     pub access: Access,
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{LABEL_LENGTH, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, rules};
+use super::schema::{
+    KEY_PATTERN, LABEL_LENGTH, SUBDOMAIN_LENGTH, SUBDOMAIN_PATTERN, VALUE_PATTERN, rules,
+};
 
 /// How the source is encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +122,10 @@ pub enum Idle {
 /// CPU and memory of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules(&[
+    (&within_limit("cpu"), "requests.cpu must not be above limits.cpu"),
+    (&within_limit("memory"), "requests.memory must not be above limits.memory"),
+])))]
 pub struct Resources {
     /// What the scheduler sets aside.
     pub requests: ResourceAmounts,
@@ -137,8 +143,21 @@ pub struct ResourceAmounts {
     pub cpu: Option<String>,
     /// Bytes: `512Mi`, `2Gi`, `1G`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16), regex(pattern = MEMORY_PATTERN))]
+    #[schemars(
+        length(max = 16),
+        regex(pattern = MEMORY_PATTERN),
+        extend("x-kubernetes-validations" = rules(&[
+            ("quantity(self).isInteger()", "is more than any machine has"),
+        ]))
+    )]
     pub memory: Option<String>,
+}
+
+fn within_limit(name: &str) -> String {
+    format!(
+        "!has(self.requests.{name}) || !has(self.limits.{name}) || \
+         quantity(self.requests.{name}).compareTo(quantity(self.limits.{name})) <= 0"
+    )
 }
 
 const CPU_PATTERN: &str = r"^[0-9]+(\.[0-9]{1,3})?$|^[0-9]+m$";
@@ -153,8 +172,12 @@ pub struct Scheduling {
     #[schemars(
         extend("maxProperties" = 16),
         extend("additionalProperties" = serde_json::json!({
-            "type": "string", "maxLength": LABEL_LENGTH
-        }))
+            "type": "string", "maxLength": LABEL_LENGTH, "pattern": VALUE_PATTERN,
+        })),
+        extend("x-kubernetes-validations" = rules(&[(
+            &format!("self.all(key, key != '' && key.matches(r'{KEY_PATTERN}'))"),
+            "each key must be the key of a label",
+        )]))
     )]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that are put up with.
@@ -176,12 +199,12 @@ pub struct Scheduling {
 ])))]
 pub struct TolerationSpec {
     /// The taint's key; empty with `Exists` is every taint.
-    #[schemars(length(max = 316))]
+    #[schemars(length(max = 316), regex(pattern = KEY_PATTERN))]
     pub key: String,
     /// How the value is compared.
     pub operator: TolerationOperator,
     /// The taint's value, for `Equal`.
-    #[schemars(length(max = LABEL_LENGTH))]
+    #[schemars(length(max = LABEL_LENGTH), regex(pattern = VALUE_PATTERN))]
     pub value: String,
     /// The taint's effect; none is every effect.
     #[serde(skip_serializing_if = "Option::is_none")]

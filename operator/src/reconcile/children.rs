@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use millrace_media::id::StreamId;
 
-use super::build::certificate_secret::{self, Purpose};
+use super::build::certificate_secret::Purpose;
 use super::build::{Children, Installation, names};
 use super::kind::Kind;
 use super::prepared::{ChildRef, Prepared, Unprepared};
@@ -43,19 +43,14 @@ pub fn possible(stream: &StreamId, installation: &Installation) -> Vec<ChildRef>
         namespace: installation.workers_namespace.clone(),
         name: names::child(stream, role),
     };
-    let copy = |purpose| ChildRef {
-        kind: Kind::Secret,
-        namespace: installation.workers_namespace.clone(),
-        name: certificate_secret::name(stream, purpose),
-    };
     let own = |kind, name| ChildRef { kind, namespace: stream.namespace().to_owned(), name };
     vec![
         worker(Kind::Deployment, "ingest"),
         worker(Kind::Deployment, "transcode"),
         worker(Kind::PodDisruptionBudget, "ingest"),
         worker(Kind::Service, "ingest"),
-        copy(Purpose::Rtmps),
-        copy(Purpose::Playback),
+        worker(Kind::Secret, Purpose::Rtmps.component()),
+        worker(Kind::Secret, Purpose::Playback.component()),
         worker(Kind::Ingress, "playback"),
         worker(Kind::HttpRoute, "playback"),
         own(Kind::Service, names::local_name(stream)),

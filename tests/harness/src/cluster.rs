@@ -68,7 +68,7 @@ impl Cluster {
         let folder = place.join("clusters").join(format!("{pid}-{count}"));
         let mut up = script();
         up.arg("up").arg(&folder).env("OWNER", pid.to_string());
-        finish(up).await.context("the API server did not start")?;
+        finish(&mut up).await.context("the API server did not start")?;
         Self::open(folder, true).await.map(Some)
     }
 
@@ -128,16 +128,32 @@ impl Cluster {
     /// # Errors
     /// When the API server refuses it.
     pub async fn install_crd(&self) -> Result<()> {
-        let path = repo::root().join("crds/livestreams.millrace.dev.yaml");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("reading {}", path.display()))?;
+        self.install(&repo::root().join("crds/livestreams.millrace.dev.yaml")).await
+    }
+
+    /// Installs the Gateway API's HTTPRoute. For an own cluster: an operator behaves differently
+    /// where it is.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or the API server refuses it.
+    pub async fn install_http_routes(&self) -> Result<()> {
+        let mut script = Command::new(repo::root().join("tests/cluster/gateway-api.sh"));
+        let path = finish(script.stdin(Stdio::null())).await?;
+        self.install(Path::new(path.trim())).await
+    }
+
+    async fn install(&self, path: &Path) -> Result<()> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         let crd: CustomResourceDefinition = serde_yaml::from_str(&text)?;
         let name = crd.name_any();
         let api: Api<CustomResourceDefinition> = Api::all(self.client());
         let params = PatchParams::apply("millrace-tests").force();
-        api.patch(&name, &params, &Patch::Apply(&crd)).await.context("installing the CRD")?;
+        let applied = api.patch(&name, &params, &Patch::Apply(&crd)).await;
+        applied.with_context(|| format!("installing {name}"))?;
         let established = await_condition(api, &name, conditions::is_crd_established());
-        timeout(Duration::from_secs(30), established).await.context("the CRD is not served")??;
+        let served = timeout(Duration::from_secs(30), established).await;
+        served.with_context(|| format!("{name} is not served"))??;
         Ok(())
     }
 
@@ -180,7 +196,7 @@ impl Cluster {
         }
         let mut command = script();
         command.arg(what).arg(&self.folder).arg(program);
-        finish(command).await
+        finish(&mut command).await.map(drop)
     }
 }
 
@@ -210,12 +226,15 @@ fn script() -> Command {
     command
 }
 
-async fn finish(mut command: Command) -> Result<()> {
-    let output = command.output().await.context("running tests/cluster/lean.sh")?;
+/// What it printed.
+async fn finish(command: &mut Command) -> Result<String> {
+    let program = command.as_std().get_program().to_owned();
+    let output =
+        command.output().await.with_context(|| format!("running {}", program.display()))?;
     if !output.status.success() {
-        bail!("tests/cluster/lean.sh: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn client(kubeconfig: &Kubeconfig) -> Result<Client> {

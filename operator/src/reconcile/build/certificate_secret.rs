@@ -21,7 +21,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn component(self) -> &'static str {
+    pub(crate) fn component(self) -> &'static str {
         match self {
             Self::Rtmps => "rtmps-tls",
             Self::Playback => "play-tls",

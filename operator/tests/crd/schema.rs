@@ -20,7 +20,7 @@ fn the_committed_reference_is_what_the_types_print() {
 
 #[test]
 fn the_example_is_a_valid_stream() {
-    let text = include_str!("../../examples/keynote.yaml");
+    let text = include_str!("../../../examples/keynote.yaml");
     let mut stream: millrace_operator::api::LiveStream = serde_yaml::from_str(text).unwrap();
     stream.metadata.uid = Some("6f1c1a52-8a0f-4c1e-9d5e-0c6a2f6f7a11".to_owned());
     millrace_operator::reconcile::validate::validate(&stream).unwrap();
