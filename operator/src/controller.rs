@@ -71,6 +71,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     };
     let seen = SeenStore::default();
     let watches = Watches {
+        routes: watches::has_routes(&client).await?,
         client: client.clone(),
         namespaces: settings.namespaces.clone(),
         workers_namespace: settings.installation.workers_namespace.clone(),

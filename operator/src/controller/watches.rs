@@ -30,6 +30,7 @@ use tracing::warn;
 use super::metrics::ControllerMetrics;
 use crate::api::LiveStream;
 use crate::reconcile::apply::Mark;
+use crate::reconcile::build::HTTPRoute;
 use crate::reconcile::build::labels::{MANAGED_BY, MANAGER, NAME, NAMESPACE, UID};
 use crate::reconcile::context::SeenStore;
 use crate::reconcile::kind::Kind;
@@ -42,6 +43,16 @@ const WATCH_SECONDS: u32 = 290;
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
+/// Whether the cluster has HTTPRoutes. Where the Gateway API is installed
+/// later, the operator is to be started again.
+pub async fn has_routes(client: &Client) -> Result<bool, kube::Error> {
+    match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
+        Ok(resources) => Ok(resources.resources.iter().any(|one| one.kind == "HTTPRoute")),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What the watches need.
 pub struct Watches {
     /// The API server.
@@ -50,6 +61,8 @@ pub struct Watches {
     pub namespaces: Option<Vec<String>>,
     /// Where workers run.
     pub workers_namespace: String,
+    /// The cluster has HTTPRoutes.
+    pub routes: bool,
     /// Where facts go.
     pub seen: SeenStore,
     /// Where streams go that have news.
@@ -186,6 +199,7 @@ observe! {
     Service, Kind::Service, "services", |object| Facts::from(object);
     PodDisruptionBudget, Kind::PodDisruptionBudget, "poddisruptionbudgets", |_| Facts::None;
     Ingress, Kind::Ingress, "ingresses", |_| Facts::None;
+    HTTPRoute, Kind::HttpRoute, "httproutes", |_| Facts::None;
 }
 
 impl Observe for Pod {
@@ -219,6 +233,9 @@ impl Watches {
         self.watch::<Pod>(Some(&workers), supervisor, health, &mut synced);
         self.watch::<PodDisruptionBudget>(Some(&workers), supervisor, health, &mut synced);
         self.watch::<Ingress>(Some(&workers), supervisor, health, &mut synced);
+        if self.routes {
+            self.watch::<HTTPRoute>(Some(&workers), supervisor, health, &mut synced);
+        }
         let mut all = self.namespaces.clone();
         if let Some(list) = &mut all
             && !list.contains(&self.workers_namespace)

@@ -109,7 +109,13 @@ pub async fn reconcile(
     let found = dereference(&context, &valid).await?;
     let circumstances = circumstances(&context, &stream, &valid, &found);
     let mut built = build::children(&valid, &context.installation, &circumstances.facts);
-    let mut pass = Pass { context: &context, stream: &stream, valid: &valid, found: &found, failures: Vec::new() };
+    let mut pass = Pass {
+        context: &context,
+        stream: &stream,
+        valid: &valid,
+        found: &found,
+        failures: Vec::new(),
+    };
 
     let keys = pass.keys().await?;
     let outside = match &keys {

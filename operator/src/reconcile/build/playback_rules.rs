@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct PlaybackRules(pub Vec<PlaybackRule>);
 
 impl Setting for PlaybackRules {
-    const EXPECTED: &'static str = "a JSON list of {\"namespaces\",\"hostSuffixes\",\"ingressClasses\",\"gateways\"}";
+    const EXPECTED: &'static str =
+        "a JSON list of {\"namespaces\",\"hostSuffixes\",\"ingressClasses\",\"gateways\"}";
     fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
