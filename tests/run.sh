@@ -62,6 +62,8 @@ if [ -n "$builder" ]; then
   variables=$(tests/cluster/lean.sh up "$PWD/$run/cluster") || exit 1
   eval "$variables"
 fi
+host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+export "CARGO_TARGET_${host}_RUNNER=$PWD/tests/runner.sh"
 MILLRACE_TEST_RUN=$PWD/$run cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 

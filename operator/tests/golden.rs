@@ -177,6 +177,15 @@ fn a_stream_under_a_gateway_in_the_workers_namespace() {
 }
 
 #[test]
+fn what_is_logged_of_children_holds_no_key() {
+    let built = children(&stream(FULL), &full_installation(), &certificates());
+    let said = format!("{built:?} {:?}", certificates());
+    assert!(said.contains("Secret keynote-45d33c86-rtmps-tls"), "{said}");
+    let bytes = format!("{:?}", b"the key for publishers");
+    assert!(!said.contains("the key") && !said.contains(&bytes[1..20]), "{said}");
+}
+
+#[test]
 fn transcoders_sleep_only_where_the_spec_lets_them() {
     let seen = Circumstances { transcoders: Transcoders::Asleep, ..Circumstances::default() };
     for (idle, replicas) in [("AlwaysOn", 1), ("ScaleToZero", 0)] {

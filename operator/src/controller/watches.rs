@@ -263,8 +263,11 @@ impl Watches {
                 check: health.needed(K::WATCH),
             };
             let config = config().labels(&format!("{MANAGED_BY}={MANAGER},{UID}"));
-            supervisor
-                .spawn(K::WATCH, observer.run(watcher(scope.api, config), scope.namespace, sender));
+            let stop = supervisor.stop().clone();
+            let watch = observer.run(watcher(scope.api, config), scope.namespace, sender);
+            supervisor.spawn(K::WATCH, async move {
+                stop.run_until_cancelled_owned(watch).await.unwrap_or(Ok(()))
+            });
         }
     }
 

@@ -32,6 +32,8 @@ mod resources;
 pub mod transcode_deployment;
 pub(crate) mod viewer_paths;
 
+use std::fmt;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -50,7 +52,7 @@ pub use installation::Installation;
 ///
 /// The publish-key Secret is apart ([`publish_keys_secret`]): it holds what no
 /// spec says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Children {
     /// Accepts the publisher.
     pub ingest: Option<Deployment>,
@@ -70,6 +72,27 @@ pub struct Children {
     pub ingress: Option<Ingress>,
     /// The same, under a Gateway.
     pub http_route: Option<HTTPRoute>,
+}
+
+/// Names only: certificates hold keys.
+impl fmt::Debug for Children {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            self.ingest.as_ref().map(|one| ("Deployment", &one.metadata)),
+            self.transcode.as_ref().map(|one| ("Deployment", &one.metadata)),
+            Some(("Service", &self.ingest_service.metadata)),
+            self.ingest_budget.as_ref().map(|one| ("PodDisruptionBudget", &one.metadata)),
+            Some(("Service", &self.local_name.metadata)),
+            self.rtmps_certificate.as_ref().map(|one| ("Secret", &one.metadata)),
+            self.playback_certificate.as_ref().map(|one| ("Secret", &one.metadata)),
+            self.ingress.as_ref().map(|one| ("Ingress", &one.metadata)),
+            self.http_route.as_ref().map(|one| ("HTTPRoute", &one.metadata)),
+        ];
+        let names = names.into_iter().flatten();
+        let names =
+            names.map(|(kind, meta)| format!("{kind} {}", meta.name.as_deref().unwrap_or("")));
+        f.debug_set().entries(names).finish()
+    }
 }
 
 /// Build all that a stream has. A suspended one has nothing that runs; its

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use millrace_media::id::StreamId;
 
+use super::build::certificate_secret::Purpose;
 use super::build::{Children, Installation, names};
 use super::kind::Kind;
 use super::prepared::{ChildRef, Prepared, Unprepared};
@@ -48,9 +49,10 @@ pub fn possible(stream: &StreamId, installation: &Installation) -> Vec<ChildRef>
         worker(Kind::Deployment, "transcode"),
         worker(Kind::PodDisruptionBudget, "ingest"),
         worker(Kind::Service, "ingest"),
-        worker(Kind::Secret, "rtmps"),
-        worker(Kind::Secret, "playback"),
+        worker(Kind::Secret, Purpose::Rtmps.component()),
+        worker(Kind::Secret, Purpose::Playback.component()),
         worker(Kind::Ingress, "playback"),
+        worker(Kind::HttpRoute, "playback"),
         own(Kind::Service, names::local_name(stream)),
         own(Kind::Secret, names::publish_keys(stream)),
     ]

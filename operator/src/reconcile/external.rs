@@ -3,7 +3,7 @@
 //! ([`keys`]); whether its caches can be had ([`cache`]); what is told of it
 //! ([`events`]). Each is a step of its own with a [`StepError`] of its own.
 //! Idempotent: a second run finds everything as it should be and writes
-//! nothing.
+//! nothing. [`make`] is all of them.
 //!
 //! [`sweep`] cleans up after LiveStreams that are gone, [`live`] sees in the
 //! logs who publishes, [`figures`] reads who watches.
@@ -19,6 +19,7 @@ pub mod keys;
 pub mod live;
 mod memory;
 mod open;
+mod outcomes;
 pub mod outside;
 pub mod registry;
 mod step;
@@ -30,6 +31,7 @@ use super::validated::ValidatedStream;
 
 pub use guard::BOUND;
 pub use open::{External, ExternalError};
+pub use outcomes::{Outcomes, make};
 pub use step::{Done, Reason, Service, StepError};
 
 /// Make one stream's things so, for `local`: nothing is swept there, so nothing

@@ -123,7 +123,7 @@ fn allowed(claim: &HostClaim, installation: &Installation) -> Result<(), HostPro
     };
     let hostname = "spec.playback.hostname";
     // The shared host has every stream.
-    if installation.public_host().is_some_and(|shared| shared == claim.host) {
+    if installation.public_host().is_some_and(|shared| shared.eq_ignore_ascii_case(&claim.host)) {
         return Err(refused(hostname, &claim.host));
     }
     // What one rule gives is not mixed with what another gives.
@@ -160,8 +160,9 @@ impl PlaybackRule {
 
     fn covers(&self, host: &str) -> bool {
         self.host_suffixes.iter().any(|suffix| {
-            let rest = host.strip_suffix(suffix.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            let domain = suffix.trim_start_matches("*.").trim_start_matches('.');
+            let rest = host.strip_suffix(domain);
+            suffix == "*" || rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
     }
 }

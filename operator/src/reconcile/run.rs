@@ -257,10 +257,12 @@ fn had_keys(stream: &LiveStream) -> bool {
 struct Refused(Vec<ApplyError>);
 
 impl Refused {
-    /// What concerns one component.
-    fn of(&self, component: &str) -> Option<String> {
-        let error = self.0.iter().find(|error| error.child.name.ends_with(component))?;
-        Some(chain(error))
+    /// What concerns children whose names end in one of these.
+    fn of(&self, roles: &[&str]) -> Option<String> {
+        let concerns = |error: &&ApplyError| {
+            roles.iter().any(|role| error.child.name.ends_with(&format!("-{role}")))
+        };
+        self.0.iter().find(concerns).map(|error| chain(error))
     }
 }
 
@@ -342,13 +344,13 @@ impl Pass<'_> {
             let child = children::find(prepared, Kind::Deployment, component)?;
             seen.deployment(&child)
         };
-        findings.ingest = match refused.of("ingest") {
+        findings.ingest = match refused.of(&["ingest", "rtmp", "rtmps-tls"]) {
             Some(why) => Verdict::of(&table::INGEST_NOT_APPLIED, why),
             None if self.valid.suspended => Verdict::plain(&table::INGEST_SUSPENDED),
             None if endpoints.rtmp.is_none() => Verdict::plain(&table::INGEST_NO_ADDRESS),
             None => INGEST.verdict(deployment("ingest"), seen),
         };
-        findings.transcode = match refused.of("transcode") {
+        findings.transcode = match refused.of(&["transcode"]) {
             Some(why) => Verdict::of(&table::TRANSCODE_NOT_APPLIED, why),
             None if self.valid.suspended => Verdict::plain(&table::TRANSCODE_SUSPENDED),
             None => match deployment("transcode") {
@@ -356,7 +358,7 @@ impl Pass<'_> {
                 facts => TRANSCODE.verdict(facts, seen),
             },
         };
-        findings.playback = match refused.of("playback") {
+        findings.playback = match refused.of(&["playback", "play-tls"]) {
             Some(why) => Verdict::of(&table::PLAYBACK_NOT_APPLIED, why),
             None => Verdict::plain(&table::PLAYBACK_READY),
         };

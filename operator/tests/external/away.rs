@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use millrace_harness::server::{Kind, Server};
 use millrace_operator::reconcile::external::{
-    External, Reason, StepError, cache, keys, registry, topics,
+    Done, External, Reason, StepError, cache, keys, make, registry, topics,
 };
 use millrace_operator::reconcile::validated::ValidatedStream;
+use millrace_platform::names::topics::frames_topic;
 
 use crate::servers::{Servers, migrate};
 use crate::support::{World, key, named, one, until};
@@ -28,19 +29,31 @@ async fn postgres() {
     migrate(&server.address());
     let world = World::on(Servers { database: server.address(), ..Servers::new() });
     let [one_stream, two] = streams();
-    registry::register(&world.outside, &one_stream).await.unwrap();
+    let keys_of = one(&key());
+    let all = make(&world.outside, &one_stream, &keys_of).await;
+    assert!(all.wrote() && all.errors().count() == 0, "{all:?}");
     server.stop().unwrap();
+    let outside = world.restarted();
+    // What is there is found; nothing is made that no sweep would find.
+    let known = make(&outside, &one_stream, &keys_of).await;
+    assert_eq!(known.topics.unwrap(), Done::Unchanged);
+    assert_eq!(known.cache.unwrap(), ());
+    let new = make(&outside, &two, &keys_of).await;
+    assert_eq!(new.topics.unwrap_err().reason(), Reason::PostgresUnavailable);
+    let topic = frames_topic(&world.installation, &two.id);
+    assert!(world.admin().describe(&topic).await.unwrap().is_none());
+
     let outside = world.restarted();
     let first = registry::register(&outside, &one_stream).await.unwrap_err();
     assert_eq!(first.reason(), Reason::PostgresUnavailable, "{first:?}");
     is_left_alone(&keys::follow(&outside, &two, &one(&key())).await.unwrap_err());
     // Nobody else's business.
-    topics::ensure(&outside, &two).await.unwrap();
     cache::check(&outside).await.unwrap();
     server.start().unwrap();
     until("Postgres is asked again", async || registry::register(&outside, &two).await.is_ok())
         .await;
-    keys::follow(&outside, &two, &one(&key())).await.unwrap();
+    let back = make(&outside, &two, &one(&key())).await;
+    assert!(back.wrote() && back.errors().count() == 0, "{back:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

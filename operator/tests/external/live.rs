@@ -60,8 +60,12 @@ struct Publisher<'a> {
 
 impl<'a> Publisher<'a> {
     fn to(world: &World, stream: &'a StreamId) -> Self {
+        Self::by(&producer(world), world, stream)
+    }
+
+    fn by(producer: &Producer, world: &World, stream: &'a StreamId) -> Self {
         Self {
-            producer: Producer::open(&world.kafka(), ProducerLimits::default()).unwrap(),
+            producer: producer.clone(),
             topic: frames_topic(&world.installation, stream),
             stream,
             broadcast: BroadcastId(Uuid::now_v7()),
@@ -113,6 +117,10 @@ impl<'a> Publisher<'a> {
     async fn end(&self, reason: EndReason) {
         self.append(Body::End(End { broadcast: self.broadcast, reason })).await;
     }
+}
+
+fn producer(world: &World) -> Producer {
+    Producer::open(&world.kafka(), ProducerLimits::default()).unwrap()
 }
 
 async fn topic_of(world: &World, name: &str) -> StreamId {
@@ -206,11 +214,27 @@ async fn of_many_streams_only_those_are_told_of_that_change() {
     let world = World::new();
     let names: Vec<_> = (0..60).map(|n| format!("m{n}")).collect();
     let streams = futures::future::join_all(names.iter().map(|name| topic_of(&world, name))).await;
+    // Every other one had a broadcast.
+    let producer = producer(&world);
+    let had = futures::future::join_all(streams.iter().step_by(2).map(async |stream| {
+        let publisher = Publisher::by(&producer, &world, stream);
+        publisher.open().await;
+        publisher.end(EndReason::Unpublished).await;
+        (stream, publisher.broadcast)
+    }));
+    let had = had.await;
     let mut looking = Looking::at(&world, &streams);
     let mut first = BTreeSet::new();
     while first.len() < streams.len() {
         let told = tokio::time::timeout(PATIENCE, looking.changes.recv()).await;
         first.insert(told.expect("all are told of once").unwrap());
+    }
+    for (stream, broadcast) in had {
+        let ended = |seen| {
+            matches!(seen, Seen::Known { broadcast: Some(b), moving: false, .. }
+                                    if b.id == broadcast && !b.is_open())
+        };
+        looking.sees(stream, "the broadcast it had", ended).await;
     }
     let publisher = Publisher::to(&world, &streams[17]);
     publisher.open().await;

@@ -49,10 +49,7 @@ async fn run() -> anyhow::Result<()> {
     if let (Some(database), Some(kafka)) = (&settings.database, &settings.kafka) {
         let relay = Relay::open(database, kafka, &settings.installation, relayed)?;
         let stop = stop.clone();
-        tasks.spawn("events relay", async move {
-            let _: () = relay.run(stop).await;
-            anyhow::Ok(())
-        });
+        tasks.spawn("events relay", relay.run(stop));
     }
     let token = stop.clone();
     tasks.spawn("observer", async move {

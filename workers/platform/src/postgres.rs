@@ -8,6 +8,9 @@
 //! written through one [`Transaction`]. [`singleton`] is work that one process
 //! does at a time.
 
+use std::time::Duration;
+
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::config::{DatabaseConfig, ServiceUrl};
@@ -38,11 +41,15 @@ pub use transaction::Transaction;
 /// locks.
 const PAUSE_TIMEOUT: &str = "10s";
 
+/// How long a connection that comes back to the pool may take to answer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A pool of connections. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
     url: ServiceUrl,
+    patience: Duration,
 }
 
 impl Database {
@@ -61,8 +68,16 @@ impl Database {
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
             .idle_timeout(config.idle_timeout)
+            // The pool itself would wait for an answer for ever, on a place.
+            .after_release(|connection, _| {
+                Box::pin(async {
+                    let answer = tokio::time::timeout(CHECK_TIMEOUT, connection.ping());
+                    answer.await.unwrap_or_else(|_| Err(late())).map(|()| true)
+                })
+            })
             .connect_lazy_with(options);
-        Ok(Self { pool, url: config.url.clone() })
+        let patience = config.acquire_timeout + 2 * config.statement_timeout;
+        Ok(Self { pool, url: config.url.clone(), patience })
     }
 
     /// Asks the server for nothing.
@@ -72,6 +87,20 @@ impl Database {
             .await
             .map(drop)
             .map_err(|e| self.error("ask whether it is there", e))
+    }
+
+    /// Does some work, but waits no longer than it takes when the server
+    /// answers: the server's limits are nothing to one that vanished.
+    ///
+    /// # Errors
+    /// Those of the work, and `Unavailable`; nobody knows then what was done.
+    pub async fn in_time<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, DatabaseError> {
+        let done = tokio::time::timeout(self.patience, work).await;
+        done.unwrap_or_else(|_| Err(self.error(what, late())))
     }
 
     /// The pool, for the modules of the tables.
@@ -92,6 +121,10 @@ impl Database {
     pub(crate) fn error(&self, what: impl Into<String>, source: sqlx::Error) -> DatabaseError {
         DatabaseError::new(what.into(), self.url.to_string(), source)
     }
+}
+
+fn late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
 fn options(url: &ServiceUrl) -> Result<PgConnectOptions, DatabaseError> {

@@ -20,7 +20,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn component(self) -> &'static str {
+    pub(crate) fn component(self) -> &'static str {
         match self {
             Self::Rtmps => "rtmps-tls",
             Self::Playback => "play-tls",
@@ -28,8 +28,8 @@ impl Purpose {
     }
 }
 
-/// The copy's name.
-pub(super) fn name(stream: &ValidatedStream, purpose: Purpose) -> String {
+/// The copy's name, in the workers namespace.
+pub fn name(stream: &ValidatedStream, purpose: Purpose) -> String {
     names::child(&stream.id, purpose.component())
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 /// What was seen of a stream. The default is a stream that nobody publishes,
 /// whose pods are wanted and whose changes take effect at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each was seen by itself")]
 pub struct Circumstances {
     /// A publisher is connected, or its broadcast waits for it: the ingest pod
     /// must not be evicted.

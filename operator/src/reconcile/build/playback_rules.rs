@@ -23,7 +23,8 @@ impl Setting for PlaybackRules {
 pub struct PlaybackRule {
     /// The namespaces; `*` is every one.
     pub namespaces: Vec<String>,
-    /// Domains: `example.org` allows itself and everything below it.
+    /// Domains: `example.org` (or `.example.org`, or `*.example.org`) allows
+    /// itself and everything below it, `*` every name.
     pub host_suffixes: Vec<String>,
     /// Ingress classes that may be named. The installation's default needs no
     /// naming here.

@@ -87,10 +87,12 @@ fn encoding(stream: &ValidatedStream) -> (MilliCores, Bytes) {
     };
     let microcores = pixels * FRAMES_PER_SECOND * cost.microcores / 1_000_000 * percent / 100;
     let millicores = (BASE_MILLICORES + microcores / 1_000).next_multiple_of(50);
-    // A tune that looks ahead keeps the frames it looks at.
+    // A tune that looks ahead keeps the frames it looks at, and works at a
+    // frame per thread instead of a slice.
+    let threads = u64::from(transcode.threads);
     let per_megapixel = match transcode.tune {
-        Tune::ZeroLatency => ZERO_LATENCY_MEBI,
-        Tune::Film | Tune::Animation => cost.look_ahead_mebi,
+        Tune::ZeroLatency => 55 + 2 * threads,
+        Tune::Film | Tune::Animation => cost.look_ahead_mebi + 12 * threads,
     };
     let mebi = WORKER_MEBI + FFMPEG_MEBI + pixels * per_megapixel / 1_000_000;
     (MilliCores::new(millicores), Bytes::mebi(mebi.next_multiple_of(64)))
@@ -102,26 +104,23 @@ fn pixels(rung: &Rung) -> u64 {
     height * height * 16 / 9
 }
 
-/// Memory for a megapixel of rungs without look-ahead.
-const ZERO_LATENCY_MEBI: u64 = 50;
-
 /// What a preset costs.
 struct Cost {
     /// Microcores for a megapixel a second.
     microcores: u64,
-    /// Memory for a megapixel of rungs with look-ahead.
+    /// Memory for a megapixel of rungs with look-ahead, besides the threads'.
     look_ahead_mebi: u64,
 }
 
 fn cost(preset: Preset) -> Cost {
     let (microcores, look_ahead_mebi) = match preset {
-        Preset::Ultrafast => (5_000, 50),
-        Preset::Superfast => (8_200, 50),
-        Preset::Veryfast => (12_400, 80),
-        Preset::Faster => (19_000, 120),
-        Preset::Fast => (31_000, 160),
-        Preset::Medium => (38_000, 200),
-        Preset::Slow => (67_000, 270),
+        Preset::Ultrafast => (5_000, 30),
+        Preset::Superfast => (8_200, 30),
+        Preset::Veryfast => (12_400, 60),
+        Preset::Faster => (19_000, 100),
+        Preset::Fast => (31_000, 140),
+        Preset::Medium => (38_000, 180),
+        Preset::Slow => (67_000, 250),
     };
     Cost { microcores, look_ahead_mebi }
 }

@@ -32,7 +32,7 @@ fn installation() -> Installation {
     }
 }
 
-fn rtmp(ingest: Value, observed: &ObservedService) -> Option<String> {
+fn rtmp(ingest: &Value, observed: &ObservedService) -> Option<String> {
     let stream = stream(json!({ "ingest": ingest }));
     endpoints(&stream, &installation(), &Circumstances::default(), observed).rtmp
 }
@@ -43,7 +43,7 @@ fn observed(service: Value) -> ObservedService {
 
 #[test]
 fn a_publisher_is_led_as_far_out_as_the_service_reaches() {
-    let none = ObservedService::default();
+    let nothing = ObservedService::default();
     let node = observed(json!({ "spec": { "ports": [{ "port": 1935, "nodePort": 30123 }] } }));
     let balanced =
         |by: Value| observed(json!({ "status": { "loadBalancer": { "ingress": [by] } } }));
@@ -53,12 +53,12 @@ fn a_publisher_is_led_as_far_out_as_the_service_reaches() {
         |kind: &str| json!({ "service": { "type": kind }, "protocol": "RTMPS", "tls": tls });
     let local = "keynote-rtmp.events.svc.cluster.local";
     let cases = [
-        (kind("ClusterIP"), none.clone(), Some(format!("rtmp://{local}:1935/live"))),
-        (over_tls("ClusterIP"), none.clone(), Some(format!("rtmps://{local}:443/live"))),
-        (kind("NodePort"), none.clone(), None),
+        (kind("ClusterIP"), nothing.clone(), Some(format!("rtmp://{local}:1935/live"))),
+        (over_tls("ClusterIP"), nothing.clone(), Some(format!("rtmps://{local}:443/live"))),
+        (kind("NodePort"), nothing.clone(), None),
         (kind("NodePort"), node.clone(), Some("rtmp://nodes.example:30123/live".to_owned())),
         (over_tls("NodePort"), node, Some("rtmps://nodes.example:30123/live".to_owned())),
-        (kind("LoadBalancer"), none, None),
+        (kind("LoadBalancer"), nothing, None),
         (
             kind("LoadBalancer"),
             balanced(json!({ "ip": "192.0.2.7" })),
@@ -76,7 +76,7 @@ fn a_publisher_is_led_as_far_out_as_the_service_reaches() {
         ),
     ];
     for (ingest, observed, address) in cases {
-        assert_eq!(rtmp(ingest.clone(), &observed), address, "{ingest} {observed:?}");
+        assert_eq!(rtmp(&ingest, &observed), address, "{ingest} {observed:?}");
     }
 }
 
@@ -89,7 +89,7 @@ fn without_an_external_host_a_node_port_has_no_address() {
     assert_eq!(found.rtmp, None);
 }
 
-fn viewers(playback: Value, verdict: HostVerdict) -> Endpoints {
+fn viewers(playback: &Value, verdict: HostVerdict) -> Endpoints {
     let seen = Circumstances { host: verdict, ..Circumstances::default() };
     let stream = stream(json!({ "playback": playback }));
     endpoints(&stream, &installation(), &seen, &ObservedService::default())
@@ -111,7 +111,7 @@ fn viewers_are_led_to_the_own_host_or_the_shared_one() {
         (gateway("plain"), HostVerdict::Granted, "http://own.example"),
     ];
     for (playback, verdict, base) in cases {
-        let found = viewers(playback.clone(), verdict);
+        let found = viewers(&playback, verdict);
         assert_eq!(
             found.hls.unwrap(),
             format!("{base}/hls/events.keynote/index.m3u8"),
@@ -122,7 +122,7 @@ fn viewers_are_led_to_the_own_host_or_the_shared_one() {
 
 #[test]
 fn a_stream_has_every_kind_of_address() {
-    let found = viewers(json!({}), HostVerdict::Granted);
+    let found = viewers(&json!({}), HostVerdict::Granted);
     let all = [found.hls, found.dash, found.websocket, found.player].map(Option::unwrap);
     assert_eq!(
         all,

@@ -1,6 +1,6 @@
 //! Connections to what is outside, and what can go wrong with it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use millrace_media::id::StreamId;
@@ -94,9 +94,13 @@ pub struct External {
     store: Option<StoreConfig>,
     opened: Arc<OnceLock<Store>>,
     pub(super) guards: Guards,
-    swept: Arc<Mutex<HashSet<StreamId>>>,
+    swept: Sweeps,
     breakers: BreakerMetrics,
 }
+
+/// How many sweeps of each stream are under way: two LiveStreams that are gone
+/// may have had one name.
+type Sweeps = Arc<Mutex<HashMap<StreamId, usize>>>;
 
 /// One for each service.
 #[derive(Debug, Clone)]
@@ -183,12 +187,13 @@ impl External {
     /// waits for the moment that takes.
     pub(super) fn check_not_swept(&self, stream: &StreamId) -> Result<(), StepError> {
         let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        if swept.contains(stream) { Err(StepError::CleaningUp) } else { Ok(()) }
+        if swept.contains_key(stream) { Err(StepError::CleaningUp) } else { Ok(()) }
     }
 
     /// From now on, until it is dropped, the stream is swept.
     pub(super) fn begin_sweep(&self, stream: &StreamId) -> Swept {
-        self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.clone());
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        *swept.entry(stream.clone()).or_default() += 1;
         Swept { stream: stream.clone(), all: Arc::clone(&self.swept) }
     }
 }
@@ -197,11 +202,17 @@ impl External {
 #[derive(Debug)]
 pub(super) struct Swept {
     stream: StreamId,
-    all: Arc<Mutex<HashSet<StreamId>>>,
+    all: Sweeps,
 }
 
 impl Drop for Swept {
     fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.stream);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sweeps) = all.get_mut(&self.stream) {
+            *sweeps = sweeps.saturating_sub(1);
+            if *sweeps == 0 {
+                all.remove(&self.stream);
+            }
+        }
     }
 }

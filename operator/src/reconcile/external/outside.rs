@@ -1,6 +1,6 @@
 //! The external stage as the status sees it: one verdict for each condition.
 
-use super::{External, Service, StepError, cache, keys, registry, topics};
+use super::{External, StepError, make};
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
 use crate::reconcile::status::{Verdict, table};
 use crate::reconcile::validated::ValidatedStream;
@@ -35,31 +35,21 @@ impl Outside {
     }
 }
 
-/// Make one stream's things so. A service that is away does not keep the
-/// others from being asked.
+/// Make one stream's things so.
 pub async fn apply(external: &External, stream: &ValidatedStream, wanted: &StreamKeys) -> Outside {
+    let done = make(external, stream, wanted).await;
     let mut outside = Outside::not_looked_at();
-    outside.cache = match cache::check(external).await {
+    outside.cache = match done.cache {
         Ok(()) => Verdict::plain(&table::CACHE_READY),
         Err(error) => outside.failed("CacheReady", &error),
     };
-    // What is not registered would never be cleaned up.
-    if let Err(error) = registry::register(external, stream).await {
-        outside.keys = outside.failed("KeysReady", &error);
-        return outside;
-    }
-    // Topics before keys: a key that is good admits a publisher at once.
-    outside.topics = match topics::ensure(external, stream).await {
+    outside.topics = match done.topics {
         Ok(_) => Verdict::plain(&table::TOPICS_READY),
         Err(error) => outside.failed("TopicsReady", &error),
     };
-    outside.keys = match keys::follow(external, stream, wanted).await {
-        Ok(_) => Verdict::plain(&table::KEYS_READY),
-        // What Redis holds of keys is announced again by the next try.
-        Err(error) if error.service() == Some(Service::Redis) => {
-            outside.failures.push(error.message());
-            Verdict::of(&table::KEYS_CACHE_UNAVAILABLE, error.message())
-        }
+    // What is not registered is not made, and with it would fail the keys.
+    outside.keys = match done.registered.and_then(|_| done.keys.map(drop)) {
+        Ok(()) => Verdict::plain(&table::KEYS_READY),
         Err(error) => outside.failed("KeysReady", &error),
     };
     outside

@@ -10,13 +10,18 @@ mod decide;
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use millrace_media::id::StreamId;
+use millrace_platform::postgres::registry::Registration;
 use millrace_platform::report::report;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{External, StepError};
 pub use decide::{Action, View, decide};
+
+/// Streams swept at once.
+const SWEEPS: usize = 8;
 
 /// When to sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,28 +115,43 @@ pub async fn look(
         postgres.call(outside.registry.note_present(&found)).await?;
     }
     let mut swept = Swept::default();
-    for (livestream, whole) in due {
-        let stream = livestream.stream.clone();
-        let _held = outside.begin_sweep(&stream);
-        // One of this name may have come meanwhile: then it is for the next look.
-        // From here on it waits.
-        if whole && presence.is_there(&stream) {
-            continue;
-        }
-        let done = async {
-            if whole {
-                clean::stream(outside, &livestream).await?;
-            }
-            clean::forget(outside, &livestream).await
-        };
-        match done.await {
-            Ok(()) if whole => {
-                info!(%stream, uid = livestream.uid, keep = ?livestream.keep, "swept");
-                swept.gone.push(stream);
-            }
-            Ok(()) => {}
+    let mut all = futures::stream::iter(due)
+        .map(|(livestream, whole)| one(outside, presence, livestream, whole))
+        .buffer_unordered(SWEEPS);
+    while let Some((stream, done)) = all.next().await {
+        match done {
+            Ok(true) => swept.gone.push(stream),
+            Ok(false) => {}
             Err(error) => swept.left.push((stream, error)),
         }
     }
     Ok(swept)
+}
+
+/// Sweeps one, or only its row; says whether nothing is left of it.
+async fn one(
+    outside: &External,
+    presence: &impl Presence,
+    livestream: Registration,
+    whole: bool,
+) -> (StreamId, Result<bool, StepError>) {
+    let stream = livestream.stream.clone();
+    let _held = outside.begin_sweep(&stream);
+    // One of this name may have come meanwhile: then it is for the next look.
+    // From here on it waits.
+    if whole && presence.is_there(&stream) {
+        return (stream, Ok(false));
+    }
+    let done = async {
+        if whole {
+            clean::stream(outside, &livestream).await?;
+        }
+        clean::forget(outside, &livestream).await?;
+        if whole {
+            info!(%stream, uid = livestream.uid, keep = ?livestream.keep, "swept");
+        }
+        Ok(whole)
+    };
+    let done = done.await;
+    (stream, done)
 }

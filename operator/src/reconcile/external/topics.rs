@@ -45,6 +45,27 @@ pub async fn ensure(outside: &External, stream: &ValidatedStream) -> Result<Done
     })
 }
 
+/// Whether the topic of frames is there and as it should be, for a stream that
+/// can't be registered: nothing is made that would be found by nobody.
+///
+/// # Errors
+/// `KafkaUnavailable`; `unregistered` where something would have to be written.
+pub(super) async fn find(
+    outside: &External,
+    stream: &ValidatedStream,
+    unregistered: &StepError,
+) -> Result<Done, StepError> {
+    let window = stream.ingest.replay_window;
+    let frames = TopicSpec::frames(&outside.installation, &stream.id, window, REPLICATION);
+    if outside.topics.known.holds(&frames.name, &frames, LIFE, Instant::now()) {
+        return Ok(Done::Unchanged);
+    }
+    match outside.guards.kafka.call(outside.admin.describe(&frames.name)).await? {
+        Some(there) if frames.is_as_said_in(&there) => Ok(Done::Unchanged),
+        _ => Err(unregistered.clone()),
+    }
+}
+
 /// A topic may not be what it was: ask about it with the next
 /// [`ensure`].
 pub(super) fn forget(outside: &External, stream: &millrace_media::id::StreamId) {

@@ -58,6 +58,21 @@ fn a_namespace_has_the_names_its_rules_give_it() {
 }
 
 #[test]
+fn a_domain_may_be_written_in_every_usual_way() {
+    let allows = |suffix: &str, host: &str| {
+        let rules = serde_json::json!([{ "namespaces": ["*"], "hostSuffixes": [suffix] }]);
+        let playback_rules = serde_json::from_value(rules).unwrap();
+        let installation = Installation { playback_rules, ..Installation::default() };
+        check(&claim("1", "events", 0, host), &installation, []).is_ok()
+    };
+    for suffix in ["example.org", ".example.org", "*.example.org", "*"] {
+        assert!(allows(suffix, "a.example.org") && allows(suffix, "example.org"), "{suffix}");
+        assert_eq!(allows(suffix, "bad-example.org"), suffix == "*", "{suffix}");
+    }
+    assert!(!allows("", "a.example.org"));
+}
+
+#[test]
 fn without_rules_nobody_has_a_name() {
     let none = Installation::default();
     assert!(check(&claim("1", "events", 0, "a.example.org"), &none, []).is_err());

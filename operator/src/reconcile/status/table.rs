@@ -52,6 +52,7 @@ rows! {
     TOPICS_READY = "TopicsReady" True "TopicsReady" by "external": "The topics are there with their settings.";
     TOPICS_UNAVAILABLE = "TopicsReady" False "KafkaUnavailable" by "external": "Kafka can't be reached. Tried again by itself.";
     TOPICS_REFUSED = "TopicsReady" False "TopicRefused" by "external": "Kafka refused to make or change a topic.";
+    TOPICS_NOT_REGISTERED = "TopicsReady" False "PostgresUnavailable" by "external": "Postgres can't be reached, so that a new topic can't be registered to be cleaned up one day. Tried again by itself.";
     TOPICS_CLEANING_UP = "TopicsReady" False "CleaningUp" by "external": "What a deleted LiveStream of this name left is being cleaned up. Tried again by itself.";
     TOPICS_FAILED = "TopicsReady" False "Failed" by "external": "Something else failed; the message says what.";
     TOPICS_UNKNOWN = "TopicsReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";

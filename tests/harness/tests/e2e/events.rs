@@ -56,7 +56,7 @@ fn until(stage: &Stage, last: &str) -> Vec<Told> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_life_of_a_stream_is_told_as_docs_say() {
-    let stage = Stage::open(&Manifest::new("told")).await;
+    let stage = Stage::open_beside(&Manifest::new("told")).await;
     let publisher = stage.publish();
     let mut viewer = stage.viewer().await;
     watch_for(&mut viewer, Duration::from_secs(8)).await;

@@ -54,7 +54,7 @@ async fn back_within_the_window_is_the_same_broadcast_after_a_marked_discontinui
 
 #[tokio::test]
 async fn after_the_window_it_ends_and_a_new_broadcast_takes_its_index() {
-    let stage = Stage::open(&manifest("back-late")).await;
+    let stage = Stage::open_beside(&manifest("back-late")).await;
     let publisher = stage.publish();
     let mut viewer = stage.viewer().await;
     watch_for(&mut viewer, Duration::from_secs(5)).await;
@@ -80,7 +80,8 @@ async fn after_the_window_it_ends_and_a_new_broadcast_takes_its_index() {
 
 #[tokio::test]
 async fn a_publisher_who_says_goodbye_ends_the_broadcast_before_the_window() {
-    let stage = Stage::open(&Manifest { reconnect_window: 600, ..Manifest::new("goodbye") }).await;
+    let stage =
+        Stage::open_beside(&Manifest { reconnect_window: 600, ..Manifest::new("goodbye") }).await;
     let publisher = stage.publish();
     let mut viewer = stage.viewer().await;
     watch_for(&mut viewer, Duration::from_secs(3)).await;

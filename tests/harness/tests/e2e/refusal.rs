@@ -13,7 +13,7 @@ async fn attempt(stage: &Stage, url: &str, key: &str) -> Outcome {
 
 #[tokio::test]
 async fn a_wrong_key_or_application_is_refused_with_a_reason_and_never_logged() {
-    let stage = Stage::open(&Manifest::new("refused")).await;
+    let stage = Stage::open_beside(&Manifest::new("refused")).await;
     let to = stage.endpoints().clone();
     let (id, secret) = to.key.split_once('_').unwrap();
     let turned: String = secret.chars().rev().collect();
@@ -40,7 +40,7 @@ async fn a_wrong_key_or_application_is_refused_with_a_reason_and_never_logged() 
 
 #[tokio::test]
 async fn a_second_publisher_does_not_disturb_a_live_one() {
-    let stage = Stage::open(&Manifest::new("second")).await;
+    let stage = Stage::open_beside(&Manifest::new("second")).await;
     let publisher = stage.publish();
     let mut viewer = stage.viewer().await;
     let before = viewer.media_url().to_owned();

@@ -11,7 +11,7 @@ use crate::stage::Stage;
 #[tokio::test]
 async fn a_stream_with_a_certificate_takes_rtmps_and_nothing_else() {
     let certificate = Some(Certificate::new(30).unwrap());
-    let stage = Stage::open(&Manifest { certificate, ..Manifest::new("rtmps") }).await;
+    let stage = Stage::open_beside(&Manifest { certificate, ..Manifest::new("rtmps") }).await;
     let to = stage.endpoints().clone();
     assert!(to.rtmp.starts_with("rtmps://"), "{}", to.rtmp);
     let plain = to.rtmp.replace("rtmps://", "rtmp://");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,9 +15,12 @@ use millrace_harness::services::{Addresses, create_database, psql};
 use millrace_harness::stack::{Endpoints, Plan, Stack, Worker};
 use millrace_harness::viewer::Viewer;
 use millrace_harness::{clip, repo};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-static TURN: Mutex<()> = Mutex::const_new(());
+/// A place per processor, two at least: a stage whose pictures are counted takes two.
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+    Semaphore::new(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)))
+});
 
 /// A running stack and what belongs to it. Logs stay in target/test/e2e/<name>.
 pub(crate) struct Stage {
@@ -29,7 +33,7 @@ pub(crate) struct Stage {
     clip: Source,
     folder: PathBuf,
     publishers: AtomicU32,
-    _turn: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
 impl Stage {
@@ -38,9 +42,21 @@ impl Stage {
         Self::open_with(manifest, &[]).await
     }
 
+    /// The same, for a test that mostly waits: beside another such one.
+    pub(crate) async fn open_beside(manifest: &Manifest) -> Self {
+        Self::start(manifest, &[], PLACES.acquire().await.unwrap()).await
+    }
+
     /// The same, with more environment for the operator and its workers.
     pub(crate) async fn open_with(manifest: &Manifest, environment: &[(String, String)]) -> Self {
-        let turn = TURN.lock().await;
+        Self::start(manifest, environment, PLACES.acquire_many(2).await.unwrap()).await
+    }
+
+    async fn start(
+        manifest: &Manifest,
+        environment: &[(String, String)],
+        turn: SemaphorePermit<'static>,
+    ) -> Self {
         let name = &manifest.name;
         let mut servers = Addresses::of_tests().unwrap();
         let unique = format!("{name}-{}", uuid::Uuid::new_v4().simple());

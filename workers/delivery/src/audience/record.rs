@@ -234,6 +234,10 @@ impl Writer {
     }
 
     async fn write(&self, batch: &[Waiting]) -> Result<(), DatabaseError> {
+        self.database.in_time("write viewers' sessions", self.write_all(batch)).await
+    }
+
+    async fn write_all(&self, batch: &[Waiting]) -> Result<(), DatabaseError> {
         let sessions: Vec<Session> = batch.iter().map(|w| w.session.clone()).collect();
         let mut transaction = self.database.begin().await?;
         let new = self.sessions.upsert(&mut transaction, &sessions).await?;

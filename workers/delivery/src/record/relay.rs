@@ -37,7 +37,7 @@ const BATCH: u32 = 500;
 const PERIOD: Duration = Duration::from_millis(100);
 /// How long a stopping process waits for Kafka to acknowledge what was sent.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How often the backlog is counted.
+/// How often the backlog is counted, and the producer looked at.
 const COUNT: Duration = Duration::from_secs(2);
 
 /// What the relay counts. Clones share their values.
@@ -76,6 +76,9 @@ pub enum RelayError {
     /// Kafka does not take an event now.
     #[error("{}", report(.0))]
     Kafka(#[from] KafkaError),
+    /// The producer will take nothing more: this process must end.
+    #[error("the producer is broken: {0}")]
+    Broken(String),
 }
 
 /// Relays events.
@@ -107,8 +110,23 @@ impl Relay {
     }
 
     /// Relays whenever this process holds the place, until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
-        self.place.run(stop, |stop| self.clone().hold(stop)).await;
+    ///
+    /// # Errors
+    /// `Broken` alone; all else is tried again.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RelayError> {
+        tokio::select! {
+            () = self.place.run(stop, |stop| self.clone().hold(stop)) => Ok(()),
+            reason = self.broken() => Err(RelayError::Broken(reason)),
+        }
+    }
+
+    async fn broken(&self) -> String {
+        loop {
+            if let Some(reason) = self.events.fatal_error() {
+                return reason;
+            }
+            sleep(COUNT).await;
+        }
     }
 
     /// Relays while the place is held.
@@ -147,6 +165,10 @@ impl Relay {
                 // The rest comes with the next batch.
                 Err(SendError::QueueFull) => break,
             }
+        }
+        if sent.is_empty() {
+            sleep(PERIOD).await;
+            return Ok(());
         }
         let wait = async |sent: Result<Delivery, KafkaError>| sent?.wait().await;
         let answers = join_all(sent.into_iter().map(wait)).await;

@@ -105,6 +105,42 @@ async fn when_the_holder_is_killed_another_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn no_row_is_lost_when_postgres_vanishes_without_a_word() {
+    let world = World::with_postgres().await;
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let _live = call_live(&world, &world.stream, feed.info.broadcast);
+    let begin = seconds();
+    let (wire, settings) = world.postgres_by_wire().await;
+    let replica = world.replica_with(settings).await;
+    let tables = world.tables();
+    until(async || rows(&tables.metrics, &world.stream, begin).await.len() >= 2).await;
+    let url = format!("http://{}{}/beacon", replica.viewers, feed.stream_path());
+    let beacon = async |viewer: &str| {
+        let body = json!({"viewer": viewer.repeat(32), "rendition": "720p"}).to_string();
+        assert_eq!(answer(replica.client.post(&url).body(body)).await.status, 204);
+    };
+    beacon("a").await;
+    until(async || tables.sessions().await.len() == 1).await;
+
+    // While a statement is under way.
+    let lock = tables.lock_metrics().await;
+    wire.hush();
+    drop(lock);
+    let hushed = seconds();
+    beacon("b").await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(rows(&tables.metrics, &world.stream, hushed + 1).await.is_empty(), "it is there");
+
+    // The connections that fell silent stay so.
+    wire.mend();
+    until(async || rows(&tables.metrics, &world.stream, hushed + 4).await.len() >= 2).await;
+    until(async || tables.sessions().await.len() == 2).await;
+    assert_whole(&rows(&tables.metrics, &world.stream, begin).await);
+    assert_eq!(replica.metrics.rows_lost.get(), 0);
+}
+
+#[tokio::test]
 async fn no_second_is_lost_while_postgres_is_away_and_snapshots_go_on() {
     let world = World::with_postgres().await;
     let feed = world.feed().await;

@@ -79,11 +79,14 @@ mod tests {
     use super::*;
 
     fn wrap(tag: u8, contents: &[u8]) -> Vec<u8> {
-        let length = contents.len();
+        let length = u16::try_from(contents.len()).unwrap();
         let mut bytes = vec![tag];
         match u8::try_from(length) {
             Ok(short) if short < 0x80 => bytes.push(short),
-            _ => bytes.extend([0x82, (length >> 8) as u8, (length & 0xff) as u8]),
+            _ => {
+                bytes.push(0x82);
+                bytes.extend(length.to_be_bytes());
+            }
         }
         bytes.extend(contents);
         bytes

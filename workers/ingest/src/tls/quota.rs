@@ -38,6 +38,6 @@ mod tests {
         let taken = |now| (0..30).filter(|_| quota.take(now)).count();
         assert_eq!(taken(now), 10);
         assert_eq!(taken(now + Duration::from_secs(59)), 0);
-        assert_eq!(taken(now + Duration::from_secs(60)), 10);
+        assert_eq!(taken(now + WINDOW), 10);
     }
 }

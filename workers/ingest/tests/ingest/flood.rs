@@ -146,7 +146,7 @@ fn script(key: &PublishKey) -> Vec<u8> {
 #[tokio::test]
 async fn ten_thousand_wrong_keys_of_the_same_address_do_not_keep_a_right_one_out() {
     const FLOOD: u64 = 10_000;
-    let world = World::new().await;
+    let world = World::busy().await;
     let ingest = world.ingest(&[("TAKEOVER", "Always")]);
     let mut publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
     publisher.configs().await;

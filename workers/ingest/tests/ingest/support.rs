@@ -4,6 +4,7 @@
 pub(crate) mod gate;
 pub(crate) mod publisher;
 pub(crate) mod tls;
+mod turn;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -46,6 +47,7 @@ pub(crate) struct World {
     kafka: KafkaConfig,
     topic: String,
     producer: Producer,
+    _turn: turn::Turn,
 }
 
 pub(crate) fn variable(name: &str) -> String {
@@ -66,8 +68,18 @@ impl World {
         Self::on(&variable("TEST_DATABASE_URL"), &variable("TEST_REDIS_URL")).await
     }
 
+    /// The same, for a test that leaves the processors to nobody else.
+    pub(crate) async fn busy() -> Self {
+        let servers = (variable("TEST_DATABASE_URL"), variable("TEST_REDIS_URL"));
+        Self::make(&servers.0, &servers.1, turn::busy().await).await
+    }
+
     /// The same, on these servers.
     pub(crate) async fn on(server: &str, redis: &str) -> Self {
+        Self::make(server, redis, turn::quiet().await).await
+    }
+
+    async fn make(server: &str, redis: &str, turn: turn::Turn) -> Self {
         let unique = format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..16]);
         let mut admin = sqlx::PgConnection::connect(server).await.unwrap();
         admin.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {unique}"))).await.unwrap();
@@ -116,6 +128,7 @@ impl World {
             topic,
             stream,
             environment,
+            _turn: turn,
         };
         world.store(&world.key, &world.stream).await;
         world

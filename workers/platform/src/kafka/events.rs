@@ -156,6 +156,12 @@ impl Events {
         Self { producer, topic: topics::events_topic(installation) }
     }
 
+    /// An error after which its producer takes nothing more; a process that
+    /// sees one must end.
+    pub fn fatal_error(&self) -> Option<String> {
+        self.producer.fatal_error()
+    }
+
     /// Queues an event. `source` is the process kind, for example `ingest`.
     pub fn send<D: Serialize>(
         &self,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millrace_media::id::StreamId;
 
+use super::Settings;
 use crate::config::Installation;
 use crate::names::topics;
 
@@ -54,7 +55,7 @@ impl TopicSpec {
         }
     }
     /// Whether a topic with these settings is as it should be.
-    pub(super) fn is_as_said_in(&self, there: &BTreeMap<String, String>) -> bool {
+    pub fn is_as_said_in(&self, there: &Settings) -> bool {
         self.config.iter().all(|(key, value)| there.get(key) == Some(value))
     }
 }

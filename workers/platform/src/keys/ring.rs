@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use millrace_media::id::{KeyId, PublishKey, StreamId};
 use tracing::{info, warn};
 
@@ -108,7 +109,7 @@ impl KeyRing {
         if !self.table.rotate_api(old, overlap, (key.id(), &hash, expires_ms)).await? {
             return Err(self.refusal(stream, id).await?);
         }
-        self.announce_changed(id).await;
+        self.announce(id, || self.verdicts.changed(id)).await;
         info!(%stream, old = %id, key = %key.id(), "publish key rotated");
         Ok(key)
     }
@@ -122,7 +123,9 @@ impl KeyRing {
         if stored.key.source == KeySource::Spec {
             return Err(KeyError::OfSpec { stream: stream.clone(), id: id.clone() });
         }
-        Ok(self.revoke_any(stream, id).await?)
+        self.revoke_row(stream, id).await?;
+        self.announce(id, || self.verdicts.revoke(id)).await;
+        Ok(())
     }
 
     /// A page of keys, the newest first, whatever their source.
@@ -150,8 +153,9 @@ impl KeyRing {
     pub async fn revoke_all(&self, stream: &StreamId) -> Result<usize, RevokeError> {
         let active = self.table.active(stream).await?;
         for id in &active {
-            self.revoke_any(stream, id).await?;
+            self.revoke_row(stream, id).await?;
         }
+        self.announce_all(&active, &[]).await;
         let mut after = None;
         loop {
             let spoiled = self.table.spoiled(stream, SPOILED, after.as_ref()).await?;
@@ -163,22 +167,23 @@ impl KeyRing {
         }
     }
 
-    /// Whatever its source.
-    pub(super) async fn revoke_any(
+    /// Whatever its source; nobody is told yet.
+    pub(super) async fn revoke_row(
         &self,
         stream: &StreamId,
         id: &KeyId,
     ) -> Result<(), DatabaseError> {
         self.table.revoke(id).await?;
         self.matched.forget(id);
-        self.announce(id, || self.verdicts.revoke(id)).await;
         info!(%stream, key = %id, "publish key revoked");
         Ok(())
     }
 
-    /// Something about the key is new, but it is good.
-    pub(super) async fn announce_changed(&self, id: &KeyId) {
-        self.announce(id, || self.verdicts.changed(id)).await;
+    /// All at once: when Redis is away they wait for it together.
+    pub(super) async fn announce_all(&self, revoked: &[KeyId], changed: &[KeyId]) {
+        let revoked = revoked.iter().map(|id| self.announce(id, || self.verdicts.revoke(id)));
+        let changed = changed.iter().map(|id| self.announce(id, || self.verdicts.changed(id)));
+        futures::join!(join_all(revoked), join_all(changed));
     }
 
     async fn announce<F>(&self, id: &KeyId, attempt: impl Fn() -> F)

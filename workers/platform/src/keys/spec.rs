@@ -58,7 +58,7 @@ impl KeyRing {
         // other from it.
         let (mut done, mut followed) = (Ok(()), Followed::default());
         for row in stored.iter().filter(|row| !is_wanted(row)) {
-            let revoked = self.revoke_any(stream, &row.key.id).await;
+            let revoked = self.revoke_row(stream, &row.key.id).await;
             followed.revoked.extend(revoked.is_ok().then(|| row.key.id.clone()));
             done = done.and(revoked.map_err(KeyError::from));
         }
@@ -70,6 +70,8 @@ impl KeyRing {
                 done = done.and(written);
             }
         }
+        // What ingest has cached was said of the rows before.
+        self.announce_all(&followed.revoked, &followed.stored).await;
         done.map(|()| followed)
     }
 
@@ -106,8 +108,6 @@ impl KeyRing {
         };
         self.table.upsert(&row).await?;
         self.matched.note(key.key, &row.hash);
-        // Whatever is cached about it was said of the row before.
-        self.announce_changed(&row.id).await;
         info!(%stream, key = %row.id, name = key.name, "publish key stored");
         Ok(())
     }

@@ -111,13 +111,14 @@ impl StreamMetrics {
     }
 
     /// Writes seconds of any number of streams in one statement; says how many
-    /// were new.
+    /// were new. Waits for the server no longer than [`Database::in_time`].
     pub async fn insert(&self, seconds: &[Second]) -> Result<u64, DatabaseError> {
         let mut columns = Columns::default();
         for second in seconds {
             columns.push(second);
         }
-        sqlx::query!(
+        let what = || format!("write {} seconds of metrics", seconds.len());
+        let insert = sqlx::query!(
             r#"INSERT INTO stream_metrics
                    (installation, stream_id, broadcast, "timestamp", viewers, ingress_kbps,
                     egress_kbps, quality, dropped_frames, buffering_events)
@@ -139,15 +140,15 @@ impl StreamMetrics {
             &columns.dropped_frames,
             &columns.buffering_events,
         )
-        .execute(self.database.pool())
-        .await
-        .map(|done| done.rows_affected())
-        .map_err(|e| self.database.error(format!("write {} seconds of metrics", seconds.len()), e))
+        .execute(self.database.pool());
+        let done = async { insert.await.map_err(|e| self.database.error(what(), e)) };
+        self.database.in_time(&what(), done).await.map(|done| done.rows_affected())
     }
 
     /// A stream's seconds from `from_s` up to, not including, `to_s` (s since
     /// 1970), oldest first; the newest `limit` of them, at most
-    /// [`MAX_SECONDS`].
+    /// [`MAX_SECONDS`]. The page before them is up to the first one's second,
+    /// which is all the cursor there need be: a stream has a second once.
     pub async fn range(
         &self,
         stream: &StreamId,

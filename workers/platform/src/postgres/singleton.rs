@@ -3,7 +3,8 @@
 //! The holder has a named advisory lock on a connection of its own. When it
 //! dies the server lets go at once; when it can't be reached the server finds
 //! out after about 11 s ([`LOOK_AFTER_HOLDER`]), and the holder itself within
-//! 3 s ([`BEAT`], [`PATIENCE`]) and stops. Work bears to be done twice all the
+//! 3 s ([`BEAT`], [`PATIENCE`]) and stops. One that stands still, whose kernel
+//! answers for it, is cut off by the server after 8 s ([`SILENCE`]). Work bears to be done twice all the
 //! same: a lock in another machine is a promise about the past. It needs real
 //! sessions: no connection pooler that hands them out by transaction.
 
@@ -33,6 +34,10 @@ const LOOK_AFTER_HOLDER: [(&str, &str); 5] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "11000"),
 ];
+
+/// The server ends a session that asks nothing for so long. Before version 14
+/// it knows no such setting.
+const SILENCE: &str = "SET idle_session_timeout = '8s'";
 
 /// A place that one process holds at a time.
 #[derive(Debug, Clone)]
@@ -135,18 +140,22 @@ impl Singleton {
         let error =
             |e| DatabaseError::new(format!("hold singleton {}", self.name), self.server.clone(), e);
         let mut connection = in_time(self.options.connect()).await.map_err(error)?;
+        if let Err(error) = in_time(sqlx::query(SILENCE).execute(&mut connection)).await {
+            tracing::debug!(%error, "the server does not look for holders that stand still");
+        }
         while !in_time(try_lock(&mut connection, self.key)).await.map_err(error)? {
             sleep(BEAT).await;
         }
         tracing::info!(singleton = self.name, "held by this process");
         let (lost, release) = (CancellationToken::new(), CancellationToken::new());
-        tokio::spawn(keep(connection, lost.clone(), release.clone()));
+        tokio::spawn(keep(connection, lost.clone().drop_guard(), release.clone()));
         Ok(Held { lost, _release: release.drop_guard() })
     }
 }
 
-/// Holds the connection until it breaks or nobody wants it any more.
-async fn keep(mut connection: PgConnection, lost: CancellationToken, release: CancellationToken) {
+/// Holds the connection until it breaks or nobody wants it any more. However
+/// it ends, the place is lost.
+async fn keep(mut connection: PgConnection, _lost: DropGuard, release: CancellationToken) {
     loop {
         tokio::select! {
             () = sleep(BEAT) => {}
@@ -157,7 +166,6 @@ async fn keep(mut connection: PgConnection, lost: CancellationToken, release: Ca
             }
         }
         if in_time(connection.ping()).await.is_err() {
-            lost.cancel();
             return;
         }
     }

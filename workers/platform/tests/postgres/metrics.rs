@@ -55,7 +55,10 @@ async fn a_range_gives_its_newest_seconds_oldest_first() {
     let metrics = StreamMetrics::new(world.database.clone(), Installation::default());
     metrics.insert(&seconds).await.unwrap();
     assert_eq!(metrics.range(&id, now + 10, now + 20, 100).await.unwrap(), seconds[10..20]);
-    assert_eq!(metrics.range(&id, now, now + 100, 5).await.unwrap(), seconds[95..]);
+    let last = metrics.range(&id, now, now + 100, 5).await.unwrap();
+    assert_eq!(last, seconds[95..]);
+    // The page before.
+    assert_eq!(metrics.range(&id, now, last[0].at_s, 5).await.unwrap(), seconds[90..95]);
     assert_eq!(metrics.range(&stream("events.other"), now, now + 100, 5).await.unwrap(), []);
 }
 

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use millrace_platform::config::Installation;
-use millrace_platform::postgres::singleton::Singleton;
+use millrace_platform::postgres::singleton::{Held, Singleton};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -59,9 +61,8 @@ async fn holder_process() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test]
-async fn it_moves_when_its_holder_is_killed() {
-    let world = World::new().await;
+/// A process that holds the place, until it is dropped.
+async fn holder(world: &World) -> Child {
     let mut child = tokio::process::Command::from({
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["singleton::holder_process", "--exact", "--nocapture"]);
@@ -81,11 +82,34 @@ async fn it_moves_when_its_holder_is_killed() {
         panic!("the holder ended");
     };
     timeout(PATIENCE, held).await.unwrap();
-    let place = place(&world, "relay");
+    child
+}
+
+/// Somebody who waits for the place.
+async fn waiting(world: &World) -> JoinHandle<Held> {
+    let place = place(world, "relay");
     let waiting = tokio::spawn(async move { place.hold().await });
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(!waiting.is_finished());
-    child.kill().await.unwrap();
+    waiting
+}
+
+#[tokio::test]
+async fn it_moves_when_its_holder_is_killed() {
+    let world = World::new().await;
+    let mut holder = holder(&world).await;
+    let waiting = waiting(&world).await;
+    holder.kill().await.unwrap();
+    timeout(PATIENCE, waiting).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn it_moves_when_its_holder_stands_still() {
+    let world = World::new().await;
+    let holder = holder(&world).await;
+    let waiting = waiting(&world).await;
+    let pid = holder.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
     timeout(PATIENCE, waiting).await.unwrap().unwrap();
 }
 

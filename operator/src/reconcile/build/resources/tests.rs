@@ -78,8 +78,33 @@ fn what_the_spec_says_is_taken_and_the_rest_follows() {
 }
 
 #[test]
+fn threads_need_memory_and_no_cpu() {
+    let amounts = |threads: u32, tune: &str| {
+        let built = built(&[480, 720], &json!({ "threads": threads, "tune": tune }));
+        shown(built.requests.as_ref())
+    };
+    assert_eq!(amounts(1, "zerolatency"), "1400m 448Mi");
+    assert_eq!(amounts(16, "zerolatency"), "1400m 448Mi");
+    assert_eq!(amounts(64, "zerolatency"), "1400m 576Mi");
+    assert_eq!(amounts(16, "film"), "1650m 768Mi");
+}
+
+#[test]
+fn a_transcoder_that_only_packages_needs_little() {
+    let stream = json!({
+        "apiVersion": "millrace.dev/v1alpha1",
+        "kind": "LiveStream",
+        "metadata": { "name": "keynote", "namespace": "events", "uid": "u" },
+        "spec": { "broadcaster": "acme" },
+    });
+    let stream = validate(&serde_json::from_value(stream).unwrap()).unwrap();
+    let built = super::transcode(&stream, true);
+    assert_eq!(shown(built.requests.as_ref()), "100m 256Mi");
+}
+
+#[test]
 fn the_largest_ladder_has_a_figure() {
     let heights = [720, 1080, 1440, 1600, 1800, 2000, 2100, 2160];
     let built = built(&heights, &json!({ "preset": "slow", "tune": "animation" }));
-    assert_eq!(shown(built.requests.as_ref()), "113400m 11200Mi");
+    assert_eq!(shown(built.requests.as_ref()), "113400m 11392Mi");
 }

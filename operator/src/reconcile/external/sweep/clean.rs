@@ -4,6 +4,9 @@
 //! log and the caches go, then what the deletion policy does not keep, and the
 //! row that leads here goes last. Each step may be repeated; a step that fails
 //! ends it, and the next look begins from the front.
+//!
+//! What is many commands (keys, caches, media, the record) takes as long as it
+//! takes, each command bounded by its client; no stream waits for it.
 
 use millrace_media::id::StreamId;
 use millrace_platform::names::topics;
@@ -18,15 +21,14 @@ use super::super::{External, StepError};
 /// All but the row.
 pub(super) async fn stream(outside: &External, livestream: &Registration) -> Result<(), StepError> {
     let stream = &livestream.stream;
-    outside.guards.postgres.call(outside.keys.revoke_all(stream)).await?;
+    outside.keys.revoke_all(stream).await?;
     end_broadcasts(outside, stream).await?;
     log(outside, stream).await?;
-    outside.guards.redis.call(outside.cleaning.forget(stream)).await?;
+    outside.cleaning.forget(stream).await?;
     match livestream.keep {
         Keep::Retain => Ok(()),
         Keep::Delete => {
             media(outside, stream).await?;
-            // As long as it takes: each of its statements is bounded.
             Ok(outside.record.delete(stream).await?)
         }
     }

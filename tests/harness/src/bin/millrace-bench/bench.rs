@@ -25,6 +25,7 @@ use crate::report::{Figures, Row, decimals, milliseconds};
 use crate::seconds;
 use crate::viewer;
 use crate::window::{self, Window};
+use crate::{hour, relaying};
 
 /// What the publisher sends, video and audio together, in kbit/s.
 const BITRATES: [u32; 2] = [600, 3_000];
@@ -68,6 +69,7 @@ impl<'a> Bench<'a> {
             parts: self.cli.parts,
             latencies: Vec::new(),
             lookups: Vec::new(),
+            relayed: Vec::new(),
             seconds: Vec::new(),
         };
         self.record(servers.addresses(), &mut figures).await?;
@@ -87,7 +89,7 @@ impl<'a> Bench<'a> {
         Ok(figures)
     }
 
-    /// The look-ups, and what delivery writes each second.
+    /// The look-ups, the events' relay, and what delivery writes each second.
     async fn record(&self, servers: &Addresses, figures: &mut Figures) -> Result<()> {
         let folder = self.place.path("run").join("record");
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -108,10 +110,14 @@ impl<'a> Bench<'a> {
             lookups.measure().await
         };
         figures.lookups = self.screen.step("Look-ups", lookups).await?;
+        let relaying = Box::pin(relaying::measure(environment.clone()));
+        figures.relayed.push(self.screen.step("Relaying 50,000 events", relaying).await?);
         let (programs, log) = (self.place.path("bin"), folder.join("delivery.log"));
         let window = self.window();
         let seconds = seconds::measure(environment.clone(), &programs, &log, window);
         figures.seconds.push(self.screen.step("Seconds of 1,000 live streams", seconds).await?);
+        let hour = hour::measure(environment);
+        figures.lookups.push(self.screen.step("An hour among a million rows", hour).await?);
         Ok(())
     }
 

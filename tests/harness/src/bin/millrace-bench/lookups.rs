@@ -206,7 +206,10 @@ fn ensure_whole(bytes: &Bytes) -> Result<()> {
 }
 
 /// How long each of `count` calls took.
-async fn spread(count: usize, mut ask: impl AsyncFnMut() -> Result<()>) -> Result<Spread> {
+pub(crate) async fn spread(
+    count: usize,
+    mut ask: impl AsyncFnMut() -> Result<()>,
+) -> Result<Spread> {
     for _ in 0..count / 10 {
         ask().await?;
     }
@@ -219,7 +222,8 @@ async fn spread(count: usize, mut ask: impl AsyncFnMut() -> Result<()>) -> Resul
     Spread::of(all).context("nothing was asked")
 }
 
-fn row(name: &str, spread: &Spread, note: &'static str) -> Row {
+/// A row of look-ups.
+pub(crate) fn row(name: &str, spread: &Spread, note: &'static str) -> Row {
     let ms = |took: Duration| decimals(took.as_secs_f64() * 1_000.0, 3);
     Row::new(name, vec![ms(spread.p50), ms(spread.p99), ms(spread.max)], note)
 }

@@ -7,11 +7,13 @@
 mod bench;
 mod cpu;
 mod flv;
+mod hour;
 mod latency;
 mod lookups;
 mod material;
 mod peers;
 mod publisher;
+mod relaying;
 mod report;
 mod run;
 mod seconds;
@@ -36,7 +38,7 @@ struct Cli {
     #[arg(long, value_name = "COUNT", default_value_t = 200,
         value_parser = clap::value_parser!(u32).range(20..=260))]
     parts: u32,
-    /// Only the look-ups and the seconds of many streams, which take a minute.
+    /// Only the look-ups, the relay and the seconds of many streams, which take two minutes.
     #[arg(long)]
     record: bool,
     /// The program of MediaMTX; without it that peer is left out.

@@ -38,6 +38,8 @@ pub(crate) struct Figures {
     pub(crate) parts: u32,
     pub(crate) latencies: Vec<Row>,
     pub(crate) lookups: Vec<Row>,
+    /// Of events.
+    pub(crate) relayed: Vec<Row>,
     /// Of many live streams.
     pub(crate) seconds: Vec<Row>,
 }
@@ -96,6 +98,8 @@ impl Figures {
     fn write_record(&self, text: &mut String) {
         text.push_str("Lookups on loopback, one after the other, ms\n\n");
         text.push_str(&table(&["p50", "p99", "max"].map(str::to_owned), &self.lookups));
+        text.push_str("\nEvents on their way from Postgres to Kafka\n\n");
+        text.push_str(&table(&["events/s"].map(str::to_owned), &self.relayed));
         let _ = writeln!(
             text,
             "\nMetrics of each second, summed and written by delivery, over {} s\n",

@@ -69,6 +69,8 @@ impl World {
         let mut variables = self.variables(&self.redis);
         variables.retain(|(name, _)| *name != "DATABASE_URL");
         variables.push(("DATABASE_URL", by_wire.to_string()));
+        variables.push(("DATABASE_ACQUIRE_TIMEOUT_MS", "2000".to_owned()));
+        variables.push(("DATABASE_STATEMENT_TIMEOUT_MS", "2000".to_owned()));
         (wire, Settings::read(&Env::from_pairs(variables)).unwrap())
     }
 

@@ -68,6 +68,19 @@ impl Tables {
         connection.execute(sqlx::AssertSqlSafe(update)).await.unwrap();
     }
 
+    /// Locks the metrics until it is dropped; a writer waits for it already.
+    pub(crate) async fn lock_metrics(&self) -> sqlx::PgConnection {
+        let url = self.settings.database.as_ref().unwrap().url.expose();
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        let lock = "BEGIN; LOCK TABLE stream_metrics IN ACCESS EXCLUSIVE MODE";
+        connection.execute(sqlx::raw_sql(lock)).await.unwrap();
+        let waiting = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+            WHERE NOT l.granted AND d.datname = current_database()";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap() == 0 {
+        }
+        connection
+    }
+
     /// Every session, the latest to join first.
     pub(crate) async fn sessions(&self) -> Vec<Session> {
         let all = self.sessions.list(&SessionFilter::default(), PageRequest::default()).await;
