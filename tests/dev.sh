@@ -6,10 +6,12 @@
 # Workers go into the namespace POD_NAMESPACE (millrace), which is made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-operator='' ours=()
+. tests/services/lib.sh
+operator='' builder='' ours=()
 say() { echo "dev: $*" >&2; }
 stop() { if [ -n "$operator" ]; then kill "$operator" 2>/dev/null || true; wait "$operator" || true; operator=''; fi; }
 cleanup() {
+  if [ -n "$builder" ]; then kill "$builder" 2>/dev/null || true; fi
   stop
   for end in "${ours[@]}"; do $end; done
 }
@@ -29,18 +31,27 @@ if [ -z "${DATABASE_URL:-}${REDIS_URL:-}${KAFKA_BROKERS:-}" ]; then
   export DATABASE_URL=$TEST_DATABASE_URL REDIS_URL=$TEST_REDIS_URL KAFKA_BROKERS=$TEST_KAFKA_BROKERS
 fi
 export POD_NAMESPACE=${POD_NAMESPACE:-millrace} MILLRACE_INSTALLATION=${MILLRACE_INSTALLATION:-dev}
+export LISTEN_ADDRESS=${LISTEN_ADDRESS:-127.0.0.1} HEALTH_PORT=${HEALTH_PORT:-$(free_ports 1)}
 export RUST_LOG=${RUST_LOG:-info,millrace_operator=debug}
 kubectl=$(command -v kubectl || echo "$(tests/cluster/build.sh lean)/kubectl")
 program=${CARGO_TARGET_DIR:-$HOME/.cache/millrace/target}/debug/millrace-operator
 mkdir -p target/dev
 copy=target/dev/millrace-operator
 
-"$kubectl" create namespace "$POD_NAMESPACE" --dry-run=client -o yaml | "$kubectl" apply --server-side -f - >/dev/null
+# What the chart makes.
+"$kubectl" apply --server-side -f - >/dev/null <<END
+{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "$POD_NAMESPACE"}}
+{"apiVersion": "v1", "kind": "ServiceAccount",
+ "metadata": {"name": "${WORKER_SERVICE_ACCOUNT:-millrace-worker}", "namespace": "$POD_NAMESPACE"}}
+END
 say "kubectl --kubeconfig $KUBECONFIG apply -f examples/keynote.yaml"
 while :; do
   touch target/dev/built
   # What runs goes on until the new one is built; a copy, which no build can replace under it.
-  if tests/with-target.sh cargo build -q --locked --workspace --bin millrace-operator; then
+  # Waited for in the background, so that a signal is heard meanwhile.
+  tests/with-target.sh cargo build -q --locked --workspace --bin millrace-operator & builder=$!
+  if wait "$builder"; then
+    builder=''
     stop
     cp -f "$program" "$copy"
     if "$copy" crd | "$kubectl" apply --server-side --force-conflicts -f - >/dev/null && "$copy" migrate; then

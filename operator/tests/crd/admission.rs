@@ -4,7 +4,8 @@
 use millrace_operator::api::LiveStreamSpec;
 use serde_json::{Value, json};
 
-use super::{ask, cluster, specs::bad_specs, streams};
+use super::specs::bad_specs;
+use super::support::{ask, cluster, stream, streams};
 
 /// The last name in a path: `height` of `spec.ladder[1].height`.
 fn last_name(field: &str) -> &str {
@@ -214,7 +215,7 @@ async fn an_unknown_field_is_pruned_and_refused_by_who_asks_for_that() {
 
     // kubectl asks for it.
     let file = tempfile::NamedTempFile::new().unwrap();
-    let manifest = super::stream("typo", &spec);
+    let manifest = stream("typo", &spec);
     std::fs::write(file.path(), serde_json::to_string(&manifest).unwrap()).unwrap();
     let path = file.path().to_str().unwrap();
     let error = cluster.kubectl(&["-n", namespace.name(), "create", "-f", path]).await.unwrap_err();

@@ -4,7 +4,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use millrace_operator::api::LiveStream;
 use serde_json::json;
 
-use super::{cluster, stream, streams};
+use super::support::{cluster, stream, streams};
 
 #[tokio::test]
 async fn who_writes_the_status_cannot_write_the_spec_nor_the_other_way_round() {

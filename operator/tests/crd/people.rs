@@ -10,7 +10,7 @@ use millrace_harness::cluster::{Account, Cluster, rbac};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{cluster, stream, streams};
+use super::support::{cluster, stream, streams};
 
 /// With the chart's roles, and until Kubernetes has added them to its own.
 async fn account(cluster: &Cluster, namespace: &str, role: &str) -> Account {

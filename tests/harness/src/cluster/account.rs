@@ -2,9 +2,13 @@
 //! decides and the audit log tells by it, as for the operator in a real cluster.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
@@ -12,6 +16,7 @@ use k8s_openapi::api::rbac::v1::{
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::config::{AuthInfo, Kubeconfig};
+use tokio::time::{sleep, timeout};
 
 use super::{Cluster, client};
 
@@ -92,13 +97,13 @@ impl Account {
             .with_context(|| format!("writing {}", path.display()))
     }
 
-    /// Grants `rules` in one namespace.
+    /// Grants `rules` in one namespace, and waits until the API server goes by them.
     ///
     /// # Errors
     /// When the API server refuses the Role or its binding.
     pub async fn grant_in(&self, namespace: &str, rules: Vec<PolicyRule>) -> Result<()> {
         let name = self.unique();
-        let role = Role { metadata: named(&name), rules: Some(rules) };
+        let role = Role { metadata: named(&name), rules: Some(rules.clone()) };
         let api: Api<Role> = Api::namespaced(self.admin.clone(), namespace);
         api.create(&PostParams::default(), &role).await.context("creating the Role")?;
         let binding = RoleBinding {
@@ -108,10 +113,10 @@ impl Account {
         };
         let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), namespace);
         bindings.create(&PostParams::default(), &binding).await.context("binding the Role")?;
-        Ok(())
+        self.wait_for(Some(namespace), &rules).await
     }
 
-    /// Grants `rules` in all namespaces and on what is in none.
+    /// Grants `rules` in all namespaces and on what is in none, and waits likewise.
     ///
     /// # Errors
     /// When the API server refuses the ClusterRole or its binding.
@@ -124,7 +129,7 @@ impl Account {
         self.bind_cluster_role(&name).await
     }
 
-    /// Binds a ClusterRole that is there, for all namespaces.
+    /// Binds a ClusterRole that is there, for all namespaces, and waits likewise.
     ///
     /// # Errors
     /// When the API server refuses the binding.
@@ -136,7 +141,43 @@ impl Account {
         };
         let bindings: Api<ClusterRoleBinding> = Api::all(self.admin.clone());
         bindings.create(&PostParams::default(), &binding).await.context("binding the role")?;
-        Ok(())
+        let api: Api<ClusterRole> = Api::all(self.admin.clone());
+        let rules = api.get(role).await?.rules.unwrap_or_default();
+        self.wait_for(None, &rules).await
+    }
+
+    /// Until the API server has taken note of a new role, which it does in its own time. All rules
+    /// of one come at once.
+    async fn wait_for(&self, namespace: Option<&str>, rules: &[PolicyRule]) -> Result<()> {
+        let Some(rule) = rules.iter().find(|rule| rule.resources.is_some()) else { return Ok(()) };
+        let first = |list: &Option<Vec<String>>| list.iter().flatten().next().cloned();
+        let full = first(&rule.resources).unwrap_or_default();
+        let (resource, subresource) = full.split_once('/').unwrap_or((&full, ""));
+        let attributes = ResourceAttributes {
+            namespace: namespace.map(str::to_owned),
+            verb: rule.verbs.first().cloned(),
+            group: first(&rule.api_groups),
+            resource: Some(resource.to_owned()),
+            subresource: Some(subresource.to_owned()),
+            name: first(&rule.resource_names),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client());
+        let granted = async {
+            loop {
+                let answer = api.create(&PostParams::default(), &review).await?;
+                if answer.status.is_some_and(|status| status.allowed) {
+                    return anyhow::Ok(());
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), granted).await.context("a granted right does not come")?
     }
 
     /// Roles of all tests are in one cluster.
