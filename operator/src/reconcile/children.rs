@@ -58,6 +58,15 @@ pub fn possible(stream: &StreamId, installation: &Installation) -> Vec<ChildRef>
     ]
 }
 
+/// The copies of certificates among them.
+pub fn certificates(stream: &StreamId, installation: &Installation) -> Vec<ChildRef> {
+    let copies = possible(stream, installation).into_iter().filter(|child| {
+        child.kind == Kind::Secret && child.namespace == installation.workers_namespace
+    });
+    // The publish keys are there too, where both namespaces are one.
+    copies.filter(|child| child.name != names::publish_keys(stream)).collect()
+}
+
 /// The one of a kind with this component among the applied ones.
 pub fn find(prepared: &[Prepared], kind: Kind, component: &str) -> Option<ChildRef> {
     prepared
