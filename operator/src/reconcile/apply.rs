@@ -174,8 +174,12 @@ impl Applier {
 
     /// Read one child.
     pub async fn get(&self, child: &ChildRef) -> Result<Option<DynamicObject>, ApplyError> {
-        let found = self.api(child).get_opt(&child.name).await;
-        found.map_err(|error| ApplyError::new("read", child, error))
+        match self.api(child).get(&child.name).await {
+            Ok(found) => Ok(Some(found)),
+            // Of the object, or of its kind.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(ApplyError::new("read", child, error)),
+        }
     }
 
     /// What is ours is taken back from whoever changed it. What is not known

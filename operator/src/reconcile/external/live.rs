@@ -125,9 +125,11 @@ impl LiveView {
     /// Wait until every stream that is watched now was looked at.
     pub async fn all_known(&self) {
         let known = || {
+            // One lock after the other: `put` takes the second within the first.
+            let watched = self.watched();
             let seen = lock(&self.seen);
             let is_known = |stream| seen.get(stream).is_some_and(|seen| *seen != Seen::Unknown);
-            self.watched().iter().all(is_known)
+            watched.iter().all(is_known)
         };
         while !known() {
             tokio::time::sleep(Duration::from_millis(100)).await;
