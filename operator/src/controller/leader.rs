@@ -53,10 +53,7 @@ impl Lease {
     /// Keep it until `stop`, then give it up; its loss is an error.
     pub async fn keep(self, stop: CancellationToken) -> Result<(), LeaderError> {
         tokio::select! {
-            changed = self.0.changed() => match changed? {
-                true => Ok(()),
-                false => Err(LeaderError::Lost),
-            },
+            held = self.0.changed() => if held? { Ok(()) } else { Err(LeaderError::Lost) },
             () = stop.cancelled() => Ok(self.0.release().await?),
         }
     }

@@ -8,11 +8,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, future, stream};
+use futures::{FutureExt, Stream, StreamExt, future, stream};
 use kube::ResourceExt;
 use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
+use millrace_media::id::StreamId;
 use millrace_platform::backoff::Backoff;
 use millrace_platform::health::Health;
 use millrace_platform::supervise::Supervisor;
@@ -39,59 +40,60 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// is bounded by less, but there are many.
 const LONGEST: Duration = Duration::from_mins(2);
 
+/// The first look at the logs is waited for so long.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
 /// What all queues share.
 #[derive(Clone)]
 pub struct Queue {
     context: Arc<Context>,
     metrics: ControllerMetrics,
     places: Arc<Semaphore>,
+    concurrency: u16,
     failing: Arc<Mutex<HashMap<String, Backoff>>>,
+    ready: watch::Receiver<bool>,
 }
 
 impl Queue {
     /// At most `concurrency` reconciles at once.
     pub fn new(context: Arc<Context>, metrics: ControllerMetrics, concurrency: u16) -> Self {
         let places = Arc::new(Semaphore::new(usize::from(concurrency)));
-        Self { context, metrics, places, failing: Arc::default() }
+        let (_, ready) = watch::channel(false);
+        Self { context, metrics, places, concurrency, failing: Arc::default(), ready }
     }
 
     /// Start a queue for each watch of LiveStreams, with the streams that other
-    /// watches have news of.
+    /// watches have news of. Reconciles begin when all is known that they go
+    /// by: what is not known yet would be taken for a change.
     pub fn spawn(
-        &self,
+        mut self,
         supervisor: &mut Supervisor,
         health: &Health,
         watches: Vec<(StreamWatch, mpsc::Receiver<ObjectRef<LiveStream>>)>,
         synced: Synced,
     ) {
         let (ready, is_ready) = watch::channel(false);
-        supervisor.spawn("synced", {
-            let stop = supervisor.stop().clone();
-            let check = health.needed("synced");
-            async move {
-                tokio::select! {
-                    () = synced.wait() => {}
-                    () = stop.cancelled() => return Ok::<_, Infallible>(()),
-                }
-                info!("all children are known");
+        self.ready = is_ready;
+        let stop = supervisor.stop().clone();
+        let check = health.needed("synced");
+        let context = self.context.clone();
+        supervisor.spawn("synced", async move {
+            let known = async {
+                synced.wait().await;
+                all_known(&context).await;
+                info!("all streams, their children and logs are known");
                 check.ok();
                 let _ = ready.send(true);
+            };
+            if stop.run_until_cancelled(known).await.is_some() {
                 stop.cancelled().await;
-                Ok(())
             }
+            Ok::<_, Infallible>(())
         });
         let stores = self.context.streams.clone();
         for ((watch, triggered), store) in watches.into_iter().zip(stores) {
-            let mut is_ready = is_ready.clone();
-            let (queue, stop) = (self.clone(), supervisor.stop().clone());
-            supervisor.spawn("reconciles", async move {
-                tokio::select! {
-                    _ = is_ready.wait_for(|ready| *ready) => {}
-                    () = stop.cancelled() => {}
-                }
-                queue.run(store, watch, triggered, stop).await;
-                Ok::<_, Infallible>(())
-            });
+            let work = self.clone().run(store, watch, triggered, supervisor.stop().clone());
+            supervisor.spawn("reconciles", work.map(Ok::<_, Infallible>));
         }
     }
 
@@ -106,28 +108,29 @@ impl Queue {
         let wanted = stream::select(changed, ReceiverStream::new(triggered))
             .map(|stream| Ok::<_, Infallible>(ReconcileRequest::from(stream)))
             .take_until(stop.cancelled_owned());
-        let (work, context) = (self.clone(), self.context.clone());
+        let (work, policy, context) = (self.clone(), self.clone(), self.context.clone());
         let results = applier(
             move |stream, context| Box::pin(work.clone().reconcile(stream, context)),
-            move |stream, error, _| self.after_failure(&stream, error),
+            move |stream, error, _| policy.after_failure(&stream, error),
             context,
             store,
             wanted,
-            controller::Config::default().debounce(DEBOUNCE),
+            controller::Config::default().debounce(DEBOUNCE).concurrency(self.concurrency),
         );
         results.for_each(|_| future::ready(())).await;
     }
 
     async fn reconcile(
-        self,
+        mut self,
         stream: Arc<LiveStream>,
         context: Arc<Context>,
     ) -> Result<Action, ReconcileError> {
-        // Never closed.
+        // Both stay open as long as the process works.
+        let _ = self.ready.wait_for(|ready| *ready).await;
         let _place = self.places.acquire().await;
         let begun = Instant::now();
         self.metrics.begun();
-        let work = tokio::time::timeout(LONGEST, reconcile(stream.clone(), context));
+        let work = tokio::time::timeout(LONGEST, Box::pin(reconcile(stream.clone(), context)));
         let result = work.await.unwrap_or_else(|_| {
             Err(ReconcileError::Incomplete(format!("took longer than {} s", LONGEST.as_secs())))
         });
@@ -159,6 +162,22 @@ impl Queue {
         self.metrics.failing(failing.len());
         Action::requeue(wait)
     }
+}
+
+/// Wait until all streams are listed, and their logs were looked at; for those
+/// only a moment, for Kafka may be away.
+async fn all_known(context: &Context) {
+    for store in &context.streams {
+        // Dropped: the process ends.
+        let _ = store.wait_until_ready().await;
+        for stream in store.state() {
+            let namespace = stream.namespace().unwrap_or_default();
+            if let Ok(id) = StreamId::new(&namespace, &stream.name_any()) {
+                context.live.logs.watch(id);
+            }
+        }
+    }
+    let _ = tokio::time::timeout(FIRST_LOOK, context.live.logs.all_known()).await;
 }
 
 /// The streams that changed in a way that matters: our own writes of status

@@ -76,7 +76,10 @@ const WAITING: usize = 1_024;
 
 /// Leads to the queue of a stream.
 #[derive(Debug, Clone)]
-pub struct Triggers(Arc<Vec<(Option<String>, mpsc::Sender<ObjectRef<LiveStream>>)>>);
+pub struct Triggers(Arc<Vec<Lane>>);
+
+/// A namespace, or all, and the way to its queue.
+type Lane = (Option<String>, mpsc::Sender<ObjectRef<LiveStream>>);
 
 impl Triggers {
     /// One queue for each namespace, or one for all; with the queues' ends in
@@ -197,7 +200,7 @@ macro_rules! observe {
 observe! {
     Deployment, Kind::Deployment, "deployments", |object| Facts::from(object);
     Service, Kind::Service, "services", |object| Facts::from(object);
-    PodDisruptionBudget, Kind::PodDisruptionBudget, "poddisruptionbudgets", |_| Facts::None;
+    PodDisruptionBudget, Kind::PodDisruptionBudget, "poddisruptionbudgets", |object| Facts::from(object);
     Ingress, Kind::Ingress, "ingresses", |_| Facts::None;
     HTTPRoute, Kind::HttpRoute, "httproutes", |_| Facts::None;
 }
@@ -361,8 +364,7 @@ impl Observer {
                     self.keep(&object).await;
                 }
                 Ok(Event::InitDone) => {
-                    self.forget_unlisted::<K>(namespace.as_deref(), &std::mem::take(&mut listed))
-                        .await;
+                    self.forget_unlisted::<K>(namespace.as_deref(), &std::mem::take(&mut listed));
                     if let Some(synced) = synced.take() {
                         let _ = synced.send(());
                     }
@@ -392,7 +394,7 @@ impl Observer {
 
     /// What a new list lacks has gone while the watch was away. Its stream is
     /// reconciled with the others when it is looked at again.
-    async fn forget_unlisted<K: Observe>(&self, namespace: Option<&str>, listed: &HashSet<String>) {
+    fn forget_unlisted<K: Observe>(&self, namespace: Option<&str>, listed: &HashSet<String>) {
         for uid in self.seen.uids() {
             self.seen.change(&uid, |seen| K::forget_unlisted(seen, namespace, listed));
         }

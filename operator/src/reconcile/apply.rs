@@ -8,7 +8,7 @@
 
 mod covers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -16,6 +16,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use tracing::{debug, info};
 
+use super::build::labels::UID;
 use super::prepared::{ChildRef, DIGEST, Prepared};
 pub use covers::covers;
 
@@ -94,12 +95,22 @@ pub enum Outcome {
     Written,
 }
 
+/// Whether an object of a child's name carries the stream's UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ownership {
+    Ours,
+    /// There may be none, or one of somebody else.
+    Unknown,
+}
+
 /// Applies children, and remembers which are right.
 #[derive(Debug)]
 pub struct Applier {
     client: ClientHandle,
     /// Under which digest and mark a child was right.
     right: Mutex<HashMap<ChildRef, (String, Mark)>>,
+    /// Children of kinds that are not watched, of which there is none.
+    absent: Mutex<HashSet<ChildRef>>,
 }
 
 /// `kube::Client` has no `Debug`.
@@ -115,7 +126,7 @@ impl std::fmt::Debug for ClientHandle {
 impl Applier {
     /// Asks nothing yet.
     pub fn new(client: Client) -> Self {
-        Self { client: ClientHandle(client), right: Mutex::default() }
+        Self { client: ClientHandle(client), right: Mutex::default(), absent: Mutex::default() }
     }
 
     pub(super) fn api(&self, child: &ChildRef) -> Api<DynamicObject> {
@@ -142,7 +153,8 @@ impl Applier {
                 return Ok(Outcome::Right);
             }
         }
-        self.write(child).await
+        let ownership = if seen.is_some() { Ownership::Ours } else { Ownership::Unknown };
+        self.write(child, ownership).await
     }
 
     /// The same for a kind that is not watched: always read.
@@ -153,7 +165,10 @@ impl Applier {
     ) -> Result<Outcome, ApplyError> {
         match live {
             Some(live) if is_as_applied(live, child) => Ok(Outcome::Right),
-            _ => self.write(child).await,
+            Some(live) if live.labels().get(UID) == child.uid() => {
+                self.write(child, Ownership::Ours).await
+            }
+            _ => self.write(child, Ownership::Unknown).await,
         }
     }
 
@@ -163,8 +178,12 @@ impl Applier {
         found.map_err(|error| ApplyError::new("read", child, error))
     }
 
-    async fn write(&self, child: &Prepared) -> Result<Outcome, ApplyError> {
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    /// What is ours is taken back from whoever changed it. What is not known
+    /// to be is not taken: an object of somebody else that has the name stays
+    /// as it is, and the conflict is told.
+    async fn write(&self, child: &Prepared, whose: Ownership) -> Result<Outcome, ApplyError> {
+        let parameters = PatchParams::apply(FIELD_MANAGER);
+        let parameters = if whose == Ownership::Ours { parameters.force() } else { parameters };
         let patch = Patch::Apply(&child.manifest);
         let written = self
             .api(&child.id)
@@ -184,11 +203,28 @@ impl Applier {
     fn remember(&self, child: &Prepared, mark: Mark) {
         let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
         right.insert(child.id.clone(), (child.digest.clone(), mark));
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&child.id);
     }
 
     /// A child is gone.
     pub(super) fn forget(&self, child: &ChildRef) {
         self.right.lock().unwrap_or_else(PoisonError::into_inner).remove(child);
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(child.clone());
+    }
+
+    /// Whether this process has seen that it is gone, and has not made it since.
+    pub(super) fn is_absent(&self, child: &ChildRef) -> bool {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).contains(child)
+    }
+
+    /// Nothing of a stream is remembered.
+    pub(super) fn forget_all(&self, children: &[ChildRef]) {
+        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
+        for child in children {
+            right.remove(child);
+            absent.remove(child);
+        }
     }
 }
 

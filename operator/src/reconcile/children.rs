@@ -58,6 +58,15 @@ pub fn possible(stream: &StreamId, installation: &Installation) -> Vec<ChildRef>
     ]
 }
 
+/// The copies of certificates among them.
+pub fn certificates(stream: &StreamId, installation: &Installation) -> Vec<ChildRef> {
+    let copies = possible(stream, installation).into_iter().filter(|child| {
+        child.kind == Kind::Secret && child.namespace == installation.workers_namespace
+    });
+    // The publish keys are there too, where both namespaces are one.
+    copies.filter(|child| child.name != names::publish_keys(stream)).collect()
+}
+
 /// The one of a kind with this component among the applied ones.
 pub fn find(prepared: &[Prepared], kind: Kind, component: &str) -> Option<ChildRef> {
     prepared
@@ -73,4 +82,50 @@ pub fn find(prepared: &[Prepared], kind: Kind, component: &str) -> Option<ChildR
 /// The children's names.
 pub fn names_of(prepared: &[Prepared]) -> BTreeSet<&ChildRef> {
     prepared.iter().map(|child| &child.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::reconcile::build::{Certificate, Circumstances, children};
+    use crate::reconcile::validate::validate;
+
+    /// What is built and not among these would outlive a LiveStream that is
+    /// deleted before the watches have seen it.
+    #[test]
+    fn everything_that_is_ever_built_is_possible() {
+        let certificate = Some(Certificate { chain: b"chain".to_vec(), key: b"key".to_vec() });
+        let seen = Circumstances {
+            rtmps_certificate: certificate.clone(),
+            playback_certificate: certificate,
+            ..Circumstances::default()
+        };
+        let installation = Installation::default();
+        let tls = json!({ "secretName": "a" });
+        let playbacks = [
+            json!({ "hostname": "a.example", "tls": tls }),
+            json!({ "hostname": "a.example", "gateway": { "name": "a", "namespace": "b" } }),
+        ];
+        let mut built = BTreeSet::new();
+        let mut known = BTreeSet::new();
+        for playback in playbacks {
+            let ingest = json!({ "protocol": "RTMPS", "tls": tls });
+            let stream = serde_json::from_value(json!({
+                "apiVersion": "millrace.dev/v1alpha1",
+                "kind": "LiveStream",
+                "metadata": { "name": "keynote", "namespace": "events", "uid": "u" },
+                "spec": { "broadcaster": "acme", "ingest": ingest, "playback": playback },
+            }))
+            .unwrap();
+            let stream = validate(&stream).unwrap();
+            let children = children(&stream, &installation, &seen);
+            built.extend(prepare(&children).unwrap().into_iter().map(|child| child.id));
+            known.extend(possible(&stream.id, &installation));
+        }
+        let keys = known.iter().find(|child| child.name == "keynote-publish-keys").cloned();
+        built.extend(keys);
+        assert_eq!(built, known);
+    }
 }

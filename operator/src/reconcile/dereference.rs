@@ -9,7 +9,8 @@ use super::build::publish_keys_secret::{self, StreamKeys};
 use super::build::{Certificate, names};
 use super::context::Context;
 use super::external::figures::Figures;
-use super::seen::Seen;
+use super::external::live::Seen;
+use super::seen;
 use super::status::findings::LogView;
 use super::validated::ValidatedStream;
 
@@ -17,7 +18,7 @@ use super::validated::ValidatedStream;
 #[derive(Debug)]
 pub struct Found {
     /// Its children and pods.
-    pub seen: Seen,
+    pub seen: seen::Seen,
     /// The Secret with its publish keys.
     pub keys_secret: Option<Secret>,
     /// What the log says.
@@ -52,14 +53,22 @@ impl Found {
     }
 }
 
-/// Read it all.
+/// Read it all. `is_new`: nothing was ever made of it.
 pub async fn dereference(
     context: &Context,
     stream: &ValidatedStream,
+    is_new: bool,
 ) -> Result<Found, DereferenceError> {
     let namespace = stream.id.namespace();
     let keys = names::publish_keys(&stream.id);
+    let seen = context.seen.get(stream.uid.as_str());
     let log = context.live.logs.get(&stream.id);
+    // The log of a stream that never had a pod is empty.
+    let log = if log == Seen::Unknown && is_new && seen.children.is_empty() {
+        Seen::Known { broadcast: None, moving: false, since_ms: 0 }
+    } else {
+        log
+    };
     let mut missing = None;
     let mut certificates = [None, None];
     let host = stream.playback.host.as_ref();
@@ -82,7 +91,7 @@ pub async fn dereference(
     let [rtmps_certificate, playback_certificate] = certificates;
     Ok(Found {
         keys_secret: secret(&context.client, namespace, &keys).await?,
-        seen: context.seen.get(stream.uid.as_str()),
+        seen,
         busy: log.is_busy(),
         log: log.into(),
         figures: context.live.figures(&stream.id),

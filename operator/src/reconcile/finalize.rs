@@ -44,9 +44,13 @@ pub async fn finalize(
     children.sort_by_key(|child| (std::cmp::Reverse(position(child.kind)), *child));
     children.dedup();
     for child in children {
-        let own = seen.get(child).map(|seen| seen.uid.as_str());
-        prune::delete(&context.applier, child, own).await?;
+        match seen.get(child) {
+            Some(seen) => prune::delete(&context.applier, child, &seen.uid).await?,
+            // Secrets, and what was made a moment ago.
+            None => prune::delete_if_ours(&context.applier, child, uid).await?,
+        }
     }
+    context.applier.forget_all(known);
     patch(&context.client, stream, &[]).await.or_else(|error| match error {
         // Somebody else took it off.
         kube::Error::Api(status) if status.code == 404 => Ok(()),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::build::labels::UID;
 use super::kind::Kind;
 
 /// The annotation with the digest of what was applied last: a field that has
@@ -56,6 +57,14 @@ pub struct Unprepared {
 }
 
 impl Prepared {
+    /// The UID of the LiveStream it belongs to.
+    pub fn uid(&self) -> Option<&String> {
+        match self.manifest.pointer("/metadata/labels")?.get(UID)? {
+            Value::String(uid) => Some(uid),
+            _ => None,
+        }
+    }
+
     /// Of a typed object.
     pub fn typed<K: Resource + Serialize>(kind: Kind, object: &K) -> Result<Self, Unprepared> {
         let err = |why: String| Unprepared { kind: K::KIND, why };

@@ -106,7 +106,7 @@ pub async fn reconcile(
         Ok(valid) => valid,
         Err(error) => return refuse(&context, &stream, &id, error.to_string()).await,
     };
-    let found = dereference(&context, &valid).await?;
+    let found = dereference(&context, &valid, stream.status.is_none()).await?;
     let circumstances = circumstances(&context, &stream, &valid, &found);
     let mut built = build::children(&valid, &context.installation, &circumstances.facts);
     let mut pass = Pass {
@@ -199,7 +199,7 @@ fn circumstances(
         accepted = Verdict::of(&table::SECRET_MISSING, missing.clone());
     }
     let facts = Circumstances {
-        live: found.log.may_be_live(),
+        live: is_to_be_kept(found),
         transcoders: transcoders(valid, found),
         rtmps_certificate: found.rtmps_certificate.clone(),
         playback_certificate: found.playback_certificate.clone(),
@@ -211,6 +211,15 @@ fn circumstances(
         accepted,
         leave: found.missing.iter().map(|_| Kind::Secret).collect(),
         retry: found.missing.is_some(),
+    }
+}
+
+/// The ingest pod is to be kept while a broadcast is on. When nobody knows, it
+/// stays as it is.
+fn is_to_be_kept(found: &Found) -> bool {
+    match found.log {
+        LogView::Unknown => found.seen.is_kept().unwrap_or(true),
+        _ => found.log.is_live(),
     }
 }
 
@@ -318,8 +327,22 @@ impl Pass<'_> {
             if wanted.contains(child) || leave.contains(&child.kind) {
                 continue;
             }
-            let deleted = prune::delete(&self.context.applier, child, Some(&seen.uid)).await;
+            let deleted = prune::delete(&self.context.applier, child, &seen.uid).await;
             if let Err(error) = deleted {
+                self.failures.push(chain(&error));
+            }
+        }
+        // Secrets are not seen. A stream that has no status yet never had any.
+        if leave.contains(&Kind::Secret) || self.stream.status.is_none() {
+            return;
+        }
+        let applier = &self.context.applier;
+        for child in children::certificates(&self.valid.id, &self.context.installation) {
+            if wanted.contains(&child) || applier.is_absent(&child) {
+                continue;
+            }
+            let uid = self.valid.uid.as_str();
+            if let Err(error) = prune::delete_if_ours(applier, &child, uid).await {
                 self.failures.push(chain(&error));
             }
         }

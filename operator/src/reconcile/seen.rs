@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::apply::Mark;
 use super::endpoints::ObservedService;
@@ -28,6 +30,11 @@ pub enum Facts {
     None,
     /// Of a Deployment.
     Deployment(DeploymentFacts),
+    /// Of a PodDisruptionBudget: no pod may be evicted.
+    Budget {
+        /// So it is.
+        closed: bool,
+    },
     /// Of a Service.
     Service(ObservedService),
 }
@@ -80,6 +87,15 @@ impl Seen {
             Facts::Deployment(facts) => Some(facts),
             _ => None,
         }
+    }
+
+    /// Whether the ingest pod is kept from eviction; none when there is no
+    /// budget.
+    pub fn is_kept(&self) -> Option<bool> {
+        self.children.values().find_map(|seen| match seen.facts {
+            Facts::Budget { closed } => Some(closed),
+            _ => None,
+        })
     }
 
     /// The Deployment with this name, wherever it is.
@@ -140,6 +156,13 @@ impl From<&Deployment> for Facts {
                 >= deployment.metadata.generation,
             failure,
         })
+    }
+}
+
+impl From<&PodDisruptionBudget> for Facts {
+    fn from(budget: &PodDisruptionBudget) -> Self {
+        let most = budget.spec.as_ref().and_then(|spec| spec.max_unavailable.as_ref());
+        Self::Budget { closed: most == Some(&IntOrString::Int(0)) }
     }
 }
 

@@ -34,7 +34,7 @@ async fn nothing_to_do_is_nothing_written_before_and_after_a_restart() {
     operator.stop().await;
     let restarted = world.cluster.moment().await.unwrap();
     let operator = world.operator().await;
-    let done = || async { operator.metric("operator_reconciles_total").await >= 3.0 };
+    let done = || async { operator.metric("operator_reconciles_total").await >= 3 };
     world.eventually("reconciled", done).await;
     let asked = world.cluster.requests(&world.account.user(), restarted).await.unwrap();
     let written: Vec<_> =

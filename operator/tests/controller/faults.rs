@@ -14,7 +14,7 @@ async fn without(kind: Kind, variable: &str, failing: (&str, &str)) {
     let server = Server::new(kind).unwrap();
     let address = server.address();
     server.stop().unwrap();
-    let operator = world.start(&[(variable, &address)]).await;
+    let operator = world.start(&[(variable, &address)]);
     operator.wait_ready(&world.log()).await;
 
     world.create("keynote", json!({ "broadcaster": "acme" })).await;
@@ -73,12 +73,12 @@ async fn an_api_server_that_restarts_is_waited_for_without_haste() {
 async fn a_second_replica_takes_over_from_one_that_was_killed() {
     let Some(world) = World::shared().await else { return };
     let first = world.operator().await;
-    let second = world.start(&[("POD_NAME", "second")]).await;
+    let second = world.start(&[("POD_NAME", "second")]);
     world.create("before", json!({ "broadcaster": "acme" })).await;
     world.ready("before").await;
-    assert_eq!(second.metric("operator_leader").await, 0.0);
+    assert_eq!(second.metric("operator_leader").await, 0);
     first.kill();
-    let leads = || async { second.metric("operator_leader").await > 0.5 };
+    let leads = || async { second.metric("operator_leader").await == 1 };
     world.eventually("led by the second", leads).await;
     world.create("after", json!({ "broadcaster": "acme" })).await;
     world.ready("after").await;

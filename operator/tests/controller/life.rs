@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Secret, Service};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use millrace_operator::api::status::Phase;
 use serde_json::json;
 
@@ -130,31 +130,31 @@ async fn a_suspended_stream_keeps_its_addresses_and_nothing_that_runs() {
 }
 
 #[tokio::test]
-async fn a_spec_that_cannot_be_met_is_said_and_leaves_what_runs() {
+async fn an_object_of_somebody_else_is_neither_taken_nor_deleted() {
     let Some(world) = World::shared().await else { return };
     let _operator = world.operator().await;
+    let services: Api<Service> = Api::namespaced(world.client(), world.streams.name());
+    let theirs: Service = serde_json::from_value(json!({
+        "metadata": { "name": "keynote-rtmp" },
+        "spec": { "type": "ExternalName", "externalName": "elsewhere.example" },
+    }))
+    .unwrap();
+    services.create(&PostParams::default(), &theirs).await.unwrap();
     world.create("keynote", json!({ "broadcaster": "acme" })).await;
-    world.ready("keynote").await;
-    let before = world.children().await;
-
-    // Two rungs of one height pass the schema.
-    let ladder = json!([
-        { "name": "a", "height": 480, "bitrateKbps": 900 },
-        { "name": "b", "height": 480, "bitrateKbps": 900 },
-    ]);
-    world.patch("keynote", json!({ "spec": { "ladder": ladder } })).await;
-    let status = world.until_phase("keynote", Phase::Failed).await;
-    let accepted = condition(&status, "Accepted");
-    assert_eq!(accepted.reason, "InvalidSpec");
-    assert!(accepted.message.contains("spec.ladder[1].height"), "{}", accepted.message);
-    assert_eq!(world.children().await, before);
+    let refused = |status: &_| condition(status, "IngestReady").reason == "NotApplied";
+    let status = world.until("keynote", "refused", refused).await;
+    let message = &condition(&status, "IngestReady").message;
+    assert!(message.contains("keynote-rtmp"), "{message}");
+    world.delete("keynote").await;
+    let left = services.get("keynote-rtmp").await.unwrap().spec.unwrap();
+    assert_eq!(left.external_name.as_deref(), Some("elsewhere.example"));
 }
 
 #[tokio::test]
 async fn the_first_to_ask_has_the_host_and_the_next_gets_it_when_it_goes() {
     let Some(world) = World::shared().await else { return };
     let rules = json!([{ "namespaces": [world.streams.name()], "hostSuffixes": ["example.org"] }]);
-    let operator = world.start(&[("PLAYBACK_RULES", &rules.to_string())]).await;
+    let operator = world.start(&[("PLAYBACK_RULES", &rules.to_string())]);
     operator.wait_ready(&world.log()).await;
     let spec = |host: &str| json!({ "broadcaster": "acme", "playback": { "hostname": host } });
     world.create("first", spec("live.example.org")).await;

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use millrace_harness::cluster::{Account, Cluster, Namespace};
 use millrace_harness::ports;
@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use super::servers::Servers;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One installation in the cluster: a namespace for workers, one for streams.
 pub(crate) struct World {
@@ -80,13 +80,13 @@ impl World {
 
     /// Start an operator, and wait until it works.
     pub(crate) async fn operator(&self) -> Operator {
-        let operator = self.start(&[]).await;
+        let operator = self.start(&[]);
         operator.wait_ready(&self.log()).await;
         operator
     }
 
     /// Start one with more settings.
-    pub(crate) async fn start(&self, more: &[(&str, &str)]) -> Operator {
+    pub(crate) fn start(&self, more: &[(&str, &str)]) -> Operator {
         let kubeconfig = self.folder.path().join("kubeconfig");
         if !kubeconfig.exists() {
             self.account.write_kubeconfig(&kubeconfig, None).unwrap();
@@ -223,7 +223,7 @@ impl World {
 
     /// Delete a stream and wait until it is gone.
     pub(crate) async fn delete(&self, name: &str) {
-        self.livestreams().delete(name, &Default::default()).await.unwrap();
+        self.livestreams().delete(name, &DeleteParams::default()).await.unwrap();
         let api = &self.livestreams();
         self.eventually("gone", || async { api.get_opt(name).await.unwrap().is_none() }).await;
     }
@@ -279,14 +279,18 @@ impl Operator {
         }
     }
 
-    /// One of its metrics, summed over its labels.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    /// One of its metrics, summed over its labels, rounded.
+    pub(crate) async fn metric(&self, name: &str) -> i64 {
         let http = millrace_harness::http::Http::new().unwrap();
         let text = http.text(&format!("{}/metrics", self.health)).await.unwrap();
         let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            let rest = line.strip_prefix("millrace_").and_then(|line| line.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
         });
-        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        #[expect(clippy::cast_possible_truncation, reason = "small counts")]
+        let sum = values.sum::<f64>().round() as i64;
+        sum
     }
 
     /// End it as Kubernetes does.

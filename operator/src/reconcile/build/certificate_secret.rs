@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use millrace_media::id::StreamId;
 
 use super::circumstances::Certificate;
 use super::{Installation, metadata, names};
@@ -29,8 +30,8 @@ impl Purpose {
 }
 
 /// The copy's name, in the workers namespace.
-pub fn name(stream: &ValidatedStream, purpose: Purpose) -> String {
-    names::child(&stream.id, purpose.component())
+pub fn name(stream: &StreamId, purpose: Purpose) -> String {
+    names::child(stream, purpose.component())
 }
 
 /// Build it.
@@ -46,7 +47,7 @@ pub fn build(
             stream,
             installation,
             purpose.component(),
-            name(stream, purpose),
+            name(&stream.id, purpose),
         ),
         type_: Some("kubernetes.io/tls".to_owned()),
         data: Some(BTreeMap::from([

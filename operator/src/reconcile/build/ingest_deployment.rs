@@ -85,7 +85,7 @@ fn certificate_volume(stream: &ValidatedStream) -> Volume {
     Volume {
         name: CERTIFICATE_VOLUME.to_owned(),
         secret: Some(SecretVolumeSource {
-            secret_name: Some(certificate_secret::name(stream, Purpose::Rtmps)),
+            secret_name: Some(certificate_secret::name(&stream.id, Purpose::Rtmps)),
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()

@@ -44,7 +44,7 @@ pub fn build(
             tls: host.tls_secret.as_ref().map(|_| {
                 vec![IngressTLS {
                     hosts: Some(vec![host.hostname.clone()]),
-                    secret_name: Some(certificate_secret::name(stream, Purpose::Playback)),
+                    secret_name: Some(certificate_secret::name(&stream.id, Purpose::Playback)),
                 }]
             }),
             ..IngressSpec::default()

@@ -12,6 +12,7 @@ mod watched;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_media::record::EndReason;
@@ -119,6 +120,18 @@ impl LiveView {
     pub fn unwatch(&self, stream: &StreamId) {
         lock(&self.streams).remove(stream);
         lock(&self.seen).remove(stream);
+    }
+
+    /// Wait until every stream that is watched now was looked at.
+    pub async fn all_known(&self) {
+        let known = || {
+            let seen = lock(&self.seen);
+            let is_known = |stream| seen.get(stream).is_some_and(|seen| *seen != Seen::Unknown);
+            self.watched().iter().all(is_known)
+        };
+        while !known() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The streams with an open broadcast.

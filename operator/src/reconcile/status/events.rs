@@ -75,7 +75,7 @@ fn news<'a>(
 
 fn event_type(condition: &Condition, seen_before: bool) -> Option<EventType> {
     let is = |row: &&Row| row.condition == condition.type_ && row.reason == condition.reason;
-    if TOLD.iter().any(|row| is(row)) {
+    if TOLD.iter().any(is) {
         // That a new stream has no broadcast is no news.
         return (seen_before || condition.status == ConditionStatus::True)
             .then_some(EventType::Normal);
@@ -84,5 +84,5 @@ fn event_type(condition: &Condition, seen_before: bool) -> Option<EventType> {
     let needed =
         super::NEEDED.contains(&condition.type_.as_str()) || condition.type_ == "CacheReady";
     let failed = condition.status == ConditionStatus::False && needed && !suspended;
-    (failed && !QUIET.iter().any(|row| is(row))).then_some(EventType::Warning)
+    (failed && !QUIET.iter().any(is)).then_some(EventType::Warning)
 }

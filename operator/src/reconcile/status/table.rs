@@ -123,7 +123,9 @@ pub fn markdown() -> String {
             Unknown => "Unknown",
         };
         let cells = [row.condition, status, row.reason, row.set_by, row.meaning];
-        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+        text.push_str("| ");
+        text.push_str(&cells.join(" | "));
+        text.push_str(" |\n");
     }
     text
 }

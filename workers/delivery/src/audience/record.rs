@@ -2,8 +2,8 @@
 //! and is written with its events in batches. While Postgres is away they are
 //! kept, bounded; what had no place is counted.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use millrace_platform::postgres::sessions::{Session, SessionSource, Sessions};
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::report::report;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::{Builder, Uuid};
 
@@ -27,6 +28,11 @@ const MAX_WAITING: usize = 100_000;
 const MAX_CHANGES: usize = 32;
 /// Sessions in one transaction.
 const BATCH: usize = 500;
+/// Sessions that are over and wait for their broadcast's row at most, how long
+/// it is until they are written again, and how often that is done.
+const MAX_LATE: usize = 10_000;
+const LATER: Duration = Duration::from_secs(5);
+const TRIES: u32 = 60;
 /// How often it is looked what waits.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a stopping process tries to write what is left.
@@ -36,19 +42,22 @@ const FAREWELL: Duration = Duration::from_secs(4);
 struct Waiting {
     session: Session,
     changes: Vec<Change>,
+    /// So often it was written without its broadcast since it was over.
+    tries: u32,
 }
 
 /// What waits. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Record {
     waiting: Arc<Mutex<HashMap<Uuid, Waiting>>>,
+    late: Arc<Mutex<VecDeque<(Instant, Waiting)>>>,
     metrics: Metrics,
 }
 
 impl Record {
     /// Nothing waits yet.
     pub fn new(metrics: Metrics) -> Self {
-        Self { waiting: Arc::default(), metrics }
+        Self { waiting: Arc::default(), late: Arc::default(), metrics }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Waiting>> {
@@ -73,7 +82,7 @@ impl Record {
         };
         let session = session(stream, known);
         let changes = change.into_iter().collect();
-        if !insert(&mut self.lock(), Waiting { session, changes }) {
+        if !insert(&mut self.lock(), Waiting { session, changes, tries: 0 }) {
             self.metrics.sessions_lost.inc();
         }
         self.show();
@@ -81,8 +90,30 @@ impl Record {
 
     fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.lock();
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        while late.front().is_some_and(|(since, _)| since.elapsed() >= LATER) {
+            let Some((_, one)) = late.pop_front() else { break };
+            // What came since is newer, and says the same.
+            waiting.entry(one.session.id).or_insert(one);
+        }
+        drop(late);
         let some: Vec<Uuid> = waiting.keys().take(BATCH).copied().collect();
         some.iter().filter_map(|id| waiting.remove(id)).collect()
+    }
+
+    /// They are over and name no broadcast: they are written again later.
+    fn keep_late(&self, batch: &[Waiting], unnamed: &[Uuid]) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        for Waiting { session, tries, .. } in batch {
+            let is_over = session.left_ms.is_some() || *tries > 0;
+            let wanted = is_over && unnamed.contains(&session.id);
+            if wanted && *tries < TRIES && late.len() < MAX_LATE {
+                // That it left is written and told, and may be true no more.
+                let session = Session { left_ms: None, ..session.clone() };
+                let again = Waiting { session, changes: Vec::new(), tries: tries + 1 };
+                late.push_back((Instant::now(), again));
+            }
+        }
     }
 
     /// They were not written; what came meanwhile is newer.
@@ -122,6 +153,7 @@ fn insert(waiting: &mut HashMap<Uuid, Waiting>, mut newer: Waiting) -> bool {
             session.dropped_frames = session.dropped_frames.max(older.session.dropped_frames);
             session.watch_ms = session.watch_ms.max(older.session.watch_ms);
             older.session = newer.session;
+            older.tries = older.tries.min(newer.tries);
             let room = MAX_CHANGES.saturating_sub(older.changes.len());
             older.changes.extend(newer.changes.into_iter().take(room));
         }
@@ -240,14 +272,16 @@ impl Writer {
     async fn write_all(&self, batch: &[Waiting]) -> Result<(), DatabaseError> {
         let sessions: Vec<Session> = batch.iter().map(|w| w.session.clone()).collect();
         let mut transaction = self.database.begin().await?;
-        let new = self.sessions.upsert(&mut transaction, &sessions).await?;
+        let written = self.sessions.upsert(&mut transaction, &sessions).await?;
         let mut events = Vec::new();
-        for Waiting { session, changes } in batch {
-            events.extend(new.contains(&session.id).then(|| told::joined(session)));
+        for Waiting { session, changes, .. } in batch {
+            events.extend(written.new.contains(&session.id).then(|| told::joined(session)));
             events.extend(changes.iter().map(|change| told::changed(session, change)));
             events.extend(session.left_ms.map(|_| told::left(session)));
         }
         self.outbox.append(&mut transaction, told::SOURCE, &events).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        self.record.keep_late(batch, &written.unnamed);
+        Ok(())
     }
 }

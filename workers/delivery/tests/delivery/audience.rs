@@ -102,6 +102,23 @@ async fn a_visit_is_recorded_with_its_events() {
 }
 
 #[tokio::test]
+async fn a_visit_that_is_over_gets_its_broadcast_when_that_has_a_row() {
+    let world = World::with_postgres().await;
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let (replica, tables) = (world.replica().await, world.tables());
+    beacon(&replica, &feed, json!({"event": "join", "rendition": "720p"}), 'a').await;
+    until(async || tables.sessions().await.len() == 1).await;
+    beacon(&replica, &feed, json!({"event": "leave"}), 'a').await;
+    until(async || tables.sessions().await[0].left_ms.is_some()).await;
+    assert_eq!(tables.sessions().await[0].broadcast, None);
+    tables.begin(&world.stream, feed.info.broadcast).await;
+    until(async || tables.sessions().await[0].broadcast == Some(feed.info.broadcast)).await;
+    let left = tables.events().await.into_iter().filter(|(kind, _)| kind == "ViewerLeft");
+    assert_eq!(left.count(), 1);
+}
+
+#[tokio::test]
 async fn a_visit_over_two_replicas_is_one_row_that_joined_once() {
     let world = World::with_postgres().await;
     let mut feed = world.feed().await;

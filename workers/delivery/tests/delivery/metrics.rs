@@ -1,5 +1,6 @@
 //! Each second of each live stream: one row however many replicas run.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -63,6 +64,34 @@ async fn two_replicas_make_one_row_a_second_with_the_sum_of_both() {
 
     let snapshot = world.origin().metrics.get_snapshot(&world.stream).await.unwrap().unwrap();
     assert_eq!((snapshot.data.concurrent_viewers, snapshot.broadcast), (1, last.broadcast));
+}
+
+#[tokio::test]
+async fn what_a_replica_sent_last_is_counted_beside_the_second_before() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segments(0..1).await;
+    let (replica, store) = (world.replica().await, world.origin().metrics);
+    let begin = seconds();
+    // Redis forgets them after a few seconds.
+    let mut seen = BTreeMap::new();
+    let mut sent = async || {
+        for second in begin..=seconds() {
+            let streams = std::slice::from_ref(&world.stream);
+            let counted = store.sums(streams, second).await.unwrap();
+            let bytes = counted.iter().flat_map(|c| c.egress_bytes.values()).sum::<u64>();
+            if bytes > 0 {
+                seen.insert(second, bytes);
+            }
+        }
+        seen.values().sum::<u64>()
+    };
+    let segment = feed.path("720p", "0-1.m4s");
+    let size = replica.get(&segment).await.text.len() as u64;
+    until(async || sent().await == size).await;
+    assert_eq!(replica.get(&segment).await.status, 200);
+    drop(replica);
+    until(async || sent().await == 2 * size).await;
 }
 
 /// A replica in a process of its own.

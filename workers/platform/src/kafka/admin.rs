@@ -17,6 +17,9 @@ use crate::config::KafkaConfig;
 /// Longest wait for the brokers.
 const ASK: Duration = Duration::from_secs(5);
 
+/// Longest wait until brokers tell of what was written.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// What a topic is set to.
 pub type Settings = BTreeMap<String, String>;
 
@@ -131,18 +134,28 @@ impl Admin {
             Err((_, code)) => Err(self.code(&format!("create topic {}", spec.name), code)),
         };
         let results: Vec<_> = wanted.iter().zip(done).map(|(w, done)| result(w, done)).collect();
-        let made = wanted.iter().zip(&results).filter(|(_, r)| matches!(r, Ok(Ensured::Created)));
-        let made: Vec<&str> = made.map(|((_, spec), _)| spec.name.as_str()).collect();
-        self.wait_for(&made).await?;
+        self.wait_for(wanted, &results).await?;
         Ok(results)
     }
 
-    /// Brokers learn of a new topic a moment after it was made.
-    async fn wait_for(&self, topics: &[&str]) -> Result<(), KafkaError> {
-        let deadline = tokio::time::Instant::now() + ASK;
-        let is_missing = |found: &Result<Option<Settings>, _>| matches!(found, Ok(None));
-        while !topics.is_empty() && tokio::time::Instant::now() < deadline {
-            if !self.describe_all(topics).await?.iter().any(is_missing) {
+    /// Brokers learn of what was written a moment later: until then they would
+    /// tell whoever asks next of what was before.
+    async fn wait_for(
+        &self,
+        wanted: &[(usize, &TopicSpec)],
+        results: &[Result<Ensured, KafkaError>],
+    ) -> Result<(), KafkaError> {
+        let written = wanted.iter().zip(results).filter(|(_, result)| result.is_ok());
+        let written: Vec<_> = written.map(|((_, spec), _)| *spec).collect();
+        let names: Vec<_> = written.iter().map(|spec| spec.name.as_str()).collect();
+        let deadline = tokio::time::Instant::now() + SETTLED;
+        while !names.is_empty() && tokio::time::Instant::now() < deadline {
+            let there = self.describe_all(&names).await?;
+            let is_so = |(spec, there): (&&TopicSpec, &Result<Option<Settings>, _>)| match there {
+                Ok(there) => there.as_ref().is_some_and(|there| spec.is_as_said_in(there)),
+                Err(_) => true,
+            };
+            if written.iter().zip(&there).all(is_so) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -169,7 +182,9 @@ impl Admin {
             Ok(_) => Ok(Ensured::Altered),
             Err((_, code)) => Err(self.code(&format!("change topic {}", spec.name), code)),
         });
-        Ok(results.collect())
+        let results: Vec<_> = results.collect();
+        self.wait_for(wanted, &results).await?;
+        Ok(results)
     }
 
     /// The topic's settings, the broker's defaults with them; none when there

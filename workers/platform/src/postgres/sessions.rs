@@ -71,6 +71,15 @@ pub struct Session {
     pub dropped_frames: u64,
 }
 
+/// What became of sessions that were written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// These had no row before.
+    pub new: Vec<Uuid>,
+    /// These name no broadcast, since its row is not written yet.
+    pub unnamed: Vec<Uuid>,
+}
+
 /// The table, as one installation sees it.
 #[derive(Debug, Clone)]
 pub struct Sessions {
@@ -84,8 +93,7 @@ impl Sessions {
         Self { database, installation }
     }
 
-    /// Writes what is known of any number of sessions in one statement; says
-    /// which had no row before.
+    /// Writes what is known of any number of sessions in one statement.
     ///
     /// # Errors
     /// `Invalid` when one breaks a rule of migrations/; then none is written.
@@ -93,7 +101,7 @@ impl Sessions {
         &self,
         transaction: &mut Transaction,
         sessions: &[Session],
-    ) -> Result<Vec<Uuid>, DatabaseError> {
+    ) -> Result<Written, DatabaseError> {
         let columns: Columns = sessions.iter().collect();
         // One row per id and in one order: a statement can't meet a row twice,
         // and two that run at once can't wait for each other.
@@ -127,7 +135,7 @@ impl Sessions {
                    dropped_frames = greatest(old.dropped_frames, EXCLUDED.dropped_frames)
                WHERE old.installation = EXCLUDED.installation
                  AND old.stream_id = EXCLUDED.stream_id
-               RETURNING id AS "id!", (xmax = 0) AS "new!""#,
+               RETURNING id AS "id!", (xmax = 0) AS "new!", broadcast IS NULL AS "unnamed!""#,
             self.installation.as_str(),
             &columns.ids,
             &columns.streams,
@@ -147,7 +155,10 @@ impl Sessions {
         .await;
         let what = || format!("write {} viewers' sessions", sessions.len());
         let rows = done.map_err(|e| transaction.error(what(), e))?;
-        Ok(rows.into_iter().filter(|row| row.new).map(|row| row.id).collect())
+        Ok(Written {
+            new: rows.iter().filter(|row| row.new).map(|row| row.id).collect(),
+            unnamed: rows.iter().filter(|row| row.unnamed).map(|row| row.id).collect(),
+        })
     }
 
     /// A viewer left; again changes nothing.

@@ -31,7 +31,7 @@ fn table(world: &World) -> Sessions {
 
 async fn upsert(world: &World, sessions: &[Session]) -> Result<(), DatabaseError> {
     let mut t = world.database.begin().await.unwrap();
-    table(world).upsert(&mut t, sessions).await?;
+    let _ = table(world).upsert(&mut t, sessions).await?;
     t.commit().await
 }
 

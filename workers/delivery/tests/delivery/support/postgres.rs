@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use millrace_delivery::keeping::Keeping;
 use millrace_delivery::settings::Settings;
+use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_platform::config::{DatabaseConfig, Env};
+use millrace_platform::postgres::broadcasts::{Broadcasts, Opened};
 use millrace_platform::postgres::metrics::StreamMetrics;
 use millrace_platform::postgres::outbox::{Outbox, Waiting};
 use millrace_platform::postgres::page::PageRequest;
@@ -79,6 +81,21 @@ impl Tables {
         while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap() == 0 {
         }
         connection
+    }
+
+    /// As ingest writes the row of a broadcast.
+    pub(crate) async fn begin(&self, stream: &StreamId, broadcast: BroadcastId) {
+        let broadcasts = Broadcasts::new(self.database.clone(), self.settings.installation.clone());
+        let mut transaction = self.database.begin().await.unwrap();
+        let opened = Opened {
+            broadcast,
+            stream: stream.clone(),
+            epoch: Epoch(1),
+            key_id: "abcd1234".parse().unwrap(),
+            started_ms: 1_764_000_000_000,
+        };
+        broadcasts.open(&mut transaction, &opened).await.unwrap();
+        transaction.commit().await.unwrap();
     }
 
     /// Every session, the latest to join first.
