@@ -54,6 +54,7 @@ crd: ## write crds/ and docs/livestream.md from the Rust types
 	@mkdir -p crds
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd >crds/.new && mv crds/.new crds/livestreams.millrace.dev.yaml
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd --docs >docs/.new && mv docs/.new docs/livestream.md
+	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- conditions >docs/.new && mv docs/.new docs/conditions.md
 
 events: ## write docs/events/*.json from the Rust types
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- event-schemas docs/events

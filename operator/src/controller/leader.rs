@@ -1,10 +1,13 @@
 //! Leader election by a Lease: one replica reconciles, and one that can't
 //! renew its Lease ends, so that never two do.
 
+use std::time::Duration;
+
 use kube::Client;
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::settings::Settings;
 
@@ -14,6 +17,11 @@ const NAME: &str = "millrace-operator";
 const DURATION_SECONDS: u64 = 15;
 /// It is renewed this long before that, and may be late by as much.
 const GRACE_SECONDS: u64 = 8;
+
+/// A renewal that failed is tried again after this,
+const AGAIN: Duration = Duration::from_millis(500);
+/// and given up after this, before another replica may take the Lease.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Why the process can't lead.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +58,34 @@ impl Lease {
         Ok(())
     }
 
-    /// Keep it until `stop`, then give it up; its loss is an error.
+    /// Keep it until `stop`; its loss is an error. While the API server can't
+    /// be asked it is kept for as long as nobody else can have taken it.
     pub async fn keep(self, stop: CancellationToken) -> Result<(), LeaderError> {
-        tokio::select! {
-            held = self.0.changed() => if held? { Ok(()) } else { Err(LeaderError::Lost) },
-            () = stop.cancelled() => Ok(self.0.release().await?),
+        match stop.run_until_cancelled(self.renew()).await {
+            Some(lost) => Err(lost),
+            None => Ok(self.0.release().await?),
+        }
+    }
+
+    async fn renew(&self) -> LeaderError {
+        let mut failing_since = None;
+        loop {
+            let begun = Instant::now();
+            let error = match self.0.changed().await {
+                Ok(true) => continue,
+                Ok(false) => return LeaderError::Lost,
+                Err(error) => error,
+            };
+            // It was renewed meanwhile.
+            if begun.elapsed() > PATIENCE {
+                failing_since = None;
+            }
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            if since.elapsed() > PATIENCE {
+                return LeaderError::Lease(error);
+            }
+            warn!(%error, "can't renew the Lease {NAME}");
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }

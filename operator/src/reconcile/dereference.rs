@@ -9,8 +9,7 @@ use super::build::publish_keys_secret::{self, StreamKeys};
 use super::build::{Certificate, names};
 use super::context::Context;
 use super::external::figures::Figures;
-use super::external::live::Seen;
-use super::seen;
+use super::seen::Seen;
 use super::status::findings::LogView;
 use super::validated::ValidatedStream;
 
@@ -18,7 +17,7 @@ use super::validated::ValidatedStream;
 #[derive(Debug)]
 pub struct Found {
     /// Its children and pods.
-    pub seen: seen::Seen,
+    pub seen: Seen,
     /// The Secret with its publish keys.
     pub keys_secret: Option<Secret>,
     /// What the log says.
@@ -53,22 +52,15 @@ impl Found {
     }
 }
 
-/// Read it all. `is_new`: nothing was ever made of it.
+/// Read it all.
 pub async fn dereference(
     context: &Context,
     stream: &ValidatedStream,
-    is_new: bool,
 ) -> Result<Found, DereferenceError> {
     let namespace = stream.id.namespace();
     let keys = names::publish_keys(&stream.id);
     let seen = context.seen.get(stream.uid.as_str());
     let log = context.live.logs.get(&stream.id);
-    // The log of a stream that never had a pod is empty.
-    let log = if log == Seen::Unknown && is_new && seen.children.is_empty() {
-        Seen::Known { broadcast: None, moving: false, since_ms: 0 }
-    } else {
-        log
-    };
     let mut missing = None;
     let mut certificates = [None, None];
     let host = stream.playback.host.as_ref();

@@ -98,7 +98,12 @@ pub async fn reconcile(
         context.live.forget(&id);
         return Ok(Action::await_change());
     }
-    context.live.logs.watch(id.clone());
+    if stream.status.is_none() && context.seen.get(&stream.uid().unwrap_or_default()).is_empty() {
+        // Nothing was ever made of it, a pod that could publish least of all.
+        context.live.logs.watch_empty(id.clone());
+    } else {
+        context.live.logs.watch(id.clone());
+    }
     let held = finalize::hold(&context.client, &stream).await;
     held.map_err(|error| ReconcileError::Hold(Box::new(error)))?;
 
@@ -106,7 +111,7 @@ pub async fn reconcile(
         Ok(valid) => valid,
         Err(error) => return refuse(&context, &stream, &id, error.to_string()).await,
     };
-    let found = dereference(&context, &valid, stream.status.is_none()).await?;
+    let found = dereference(&context, &valid).await?;
     let circumstances = circumstances(&context, &stream, &valid, &found);
     let mut built = build::children(&valid, &context.installation, &circumstances.facts);
     let mut pass = Pass {

@@ -81,6 +81,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// There is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.pods.is_empty()
+    }
+
     /// A Deployment of this name.
     pub fn deployment(&self, child: &ChildRef) -> Option<&DeploymentFacts> {
         match &self.children.get(child)?.facts {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_media::record::EndReason;
 use millrace_platform::kafka::{Ends, Tails};
+use millrace_platform::wall;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -114,6 +115,13 @@ impl LiveView {
     /// Look at this stream too; says whether that is new.
     pub fn watch(&self, stream: StreamId) -> bool {
         lock(&self.streams).insert(stream)
+    }
+
+    /// Look at this stream too, whose log is known to be empty.
+    pub fn watch_empty(&self, stream: StreamId) {
+        let empty = Seen::Known { broadcast: None, moving: false, since_ms: wall::ms() };
+        lock(&self.seen).entry(stream.clone()).or_insert(empty);
+        self.watch(stream);
     }
 
     /// Look at it no more.

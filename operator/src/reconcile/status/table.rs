@@ -113,7 +113,7 @@ pub fn failure(condition: &str, reason: Reason) -> &'static Row {
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Conditions of a LiveStream\n\n\
-         Printed by `millrace-operator conditions`; `make docs` writes it again.\n\n\
+         Printed by `millrace-operator conditions`; `make crd` writes it again.\n\n\
          | condition | value | reason | set by | meaning |\n|---|---|---|---|---|\n",
     );
     for row in TABLE {
@@ -128,4 +128,25 @@ pub fn markdown() -> String {
         text.push_str(" |\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_conditions_is_the_table() {
+        let page = include_str!("../../../../docs/conditions.md");
+        assert!(page == markdown(), "docs/conditions.md is old: run `make crd`");
+    }
+
+    #[test]
+    fn every_failure_of_a_step_has_a_row() {
+        for reason in Reason::ALL {
+            for condition in ["KeysReady", "TopicsReady", "CacheReady"] {
+                let row = failure(condition, reason);
+                assert_eq!((row.condition, row.status), (condition, False), "{reason:?}");
+            }
+        }
+    }
 }
