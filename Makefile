@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench dev cluster-lean cluster-lean-down
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench bench-operator dev cluster-lean cluster-lean-down
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,3 +64,7 @@ sqlx: install ## write the metadata of the compile-time checked queries
 
 bench: install web ## the measured figures, beside peers (docs/benchmarks.md)
 	@tests/bench.sh
+
+
+bench-operator: install web ## 500 and 10,000 LiveStreams against an API server (docs/benchmarks.md)
+	@tests/run.sh --release --workspace --test controller -- --ignored --nocapture --test-threads 1

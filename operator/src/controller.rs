@@ -15,6 +15,7 @@ pub mod watches;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use futures::FutureExt;
 use kube::runtime::events::{Recorder, Reporter};
@@ -54,7 +55,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let served = health::serve(listener, health.clone(), process_metrics, stop.clone());
     supervisor.spawn("health", served);
 
-    let lease = leader::Lease::new(&client, &settings).await?;
+    let lease = leader::Lease::new(settings.lease_client().await?, &settings).await?;
     let check = health.informative("leader");
     tokio::select! {
         taken = lease.take() => taken?,
@@ -62,7 +63,6 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     }
     check.ok();
     metrics.leader.set(1);
-    supervisor.spawn("lease", lease.keep(stop.clone()));
 
     let (triggers, triggered) = Triggers::new(settings.namespaces.as_ref());
     let reporter = Reporter {
@@ -81,11 +81,12 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     };
     let (logs, changed, looking) = live::start(&external, stop.clone())?;
     supervisor.spawn("logs", looking.map(Ok::<_, Infallible>));
-    let (stores, streams): (Vec<_>, Vec<_>) = watches.streams().into_iter().unzip();
+    let (stores, streams): (Vec<_>, Vec<_>) = watches.streams(&health).into_iter().unzip();
     let context = Arc::new(Context {
         applier: Applier::new(client.clone()),
         recorder: Recorder::new(client.clone(), reporter),
         streams: stores,
+        listed: AtomicUsize::new(0),
         seen,
         live: Live::new(logs),
         namespaces: settings.namespaces.clone(),
@@ -109,5 +110,14 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let queue = Queue::new(context, metrics, settings.concurrency);
     let queues = streams.into_iter().zip(triggered).collect();
     queue.spawn(&mut supervisor, &health, queues, synced);
-    Ok(supervisor.run(FAREWELL).await?)
+    tokio::select! {
+        done = supervisor.run(FAREWELL) => {
+            // Not before the last reconcile has ended: another replica begins.
+            let released = lease.release().await;
+            done?;
+            Ok(released?)
+        }
+        // At once, and with it all that runs.
+        lost = lease.keep() => Err(lost.into()),
+    }
 }

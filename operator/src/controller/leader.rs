@@ -6,7 +6,6 @@ use std::time::Duration;
 use kube::Client;
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::settings::Settings;
@@ -38,9 +37,9 @@ pub enum LeaderError {
 pub struct Lease(LeaseManager);
 
 impl Lease {
-    /// Make the claim.
-    pub async fn new(client: &Client, settings: &Settings) -> Result<Self, LeaderError> {
-        let manager = LeaseManagerBuilder::new(client.clone(), NAME)
+    /// Make the claim. `client` must not wait long for an answer.
+    pub async fn new(client: Client, settings: &Settings) -> Result<Self, LeaderError> {
+        let manager = LeaseManagerBuilder::new(client, NAME)
             .with_namespace(&settings.own_namespace)
             .with_identity(&settings.identity)
             .with_duration(DURATION_SECONDS)
@@ -58,16 +57,14 @@ impl Lease {
         Ok(())
     }
 
-    /// Keep it until `stop`; its loss is an error. While the API server can't
-    /// be asked it is kept for as long as nobody else can have taken it.
-    pub async fn keep(self, stop: CancellationToken) -> Result<(), LeaderError> {
-        match stop.run_until_cancelled(self.renew()).await {
-            Some(lost) => Err(lost),
-            None => Ok(self.0.release().await?),
-        }
+    /// Give it up, after the last write.
+    pub async fn release(&self) -> Result<(), LeaderError> {
+        Ok(self.0.release().await?)
     }
 
-    async fn renew(&self) -> LeaderError {
+    /// Keep it, until it is lost. While the API server can't be asked it is
+    /// kept for as long as nobody else can have taken it.
+    pub async fn keep(&self) -> LeaderError {
         let mut failing_since = None;
         loop {
             let begun = Instant::now();

@@ -2,7 +2,7 @@
 //! task at a time; a failing one less and less often, without keeping others
 //! from their turn.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +42,9 @@ const LONGEST: Duration = Duration::from_mins(2);
 
 /// The first look at the logs is waited for so long.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// Whether all streams are listed is looked at this often.
+const LISTED: Duration = Duration::from_millis(20);
 
 /// What all queues share.
 #[derive(Clone)]
@@ -104,7 +107,7 @@ impl Queue {
         triggered: mpsc::Receiver<ObjectRef<LiveStream>>,
         stop: CancellationToken,
     ) {
-        let changed = changed(watch, store.clone());
+        let changed = changed(watch, store.clone(), self.clone());
         let wanted = stream::select(changed, ReceiverStream::new(triggered))
             .map(|stream| Ok::<_, Infallible>(ReconcileRequest::from(stream)))
             .take_until(stop.cancelled_owned());
@@ -143,6 +146,16 @@ impl Queue {
         result
     }
 
+    /// A stream is gone.
+    fn forget(&self, gone: &LiveStream) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.remove(&gone.uid().unwrap_or_default());
+        self.metrics.failing(failing.len());
+        if let Ok(id) = StreamId::new(&gone.namespace().unwrap_or_default(), &gone.name_any()) {
+            self.context.live.forget(&id);
+        }
+    }
+
     fn after_failure(&self, stream: &LiveStream, error: &ReconcileError) -> Action {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         let backoff = failing
@@ -167,9 +180,10 @@ impl Queue {
 /// Wait until all streams are listed, and their logs were looked at; for those
 /// only a moment, for Kafka may be away.
 async fn all_known(context: &Context) {
+    while !context.are_listed() {
+        tokio::time::sleep(LISTED).await;
+    }
     for store in &context.streams {
-        // Dropped: the process ends.
-        let _ = store.wait_until_ready().await;
         for stream in store.state() {
             let namespace = stream.namespace().unwrap_or_default();
             if let Ok(id) = StreamId::new(&namespace, &stream.name_any()) {
@@ -185,23 +199,36 @@ async fn all_known(context: &Context) {
 fn changed(
     watch: StreamWatch,
     store: Store<LiveStream>,
+    queue: Queue,
 ) -> impl Stream<Item = ObjectRef<LiveStream>> {
-    let mut known = HashMap::new();
+    let mut known: HashMap<Option<String>, (u64, Option<String>)> = HashMap::new();
+    let mut listed = false;
     watch.flat_map(move |event| {
         let mut wanted = Vec::new();
         match event {
             Ok(Event::Apply(stream) | Event::InitApply(stream)) => {
-                let digest = digest(&stream);
-                if known.insert(stream.uid(), digest) != Some(digest) {
+                let now = (digest(&stream), stream.spec.playback.hostname.clone());
+                let before = known.insert(stream.uid(), now.clone());
+                if before.as_ref() != Some(&now) {
                     wanted.push(ObjectRef::from_obj(&stream));
-                    wanted.extend(waiting_for_hosts(&stream, &store));
+                    if now.1.is_some() || before.is_some_and(|before| before.1.is_some()) {
+                        wanted.extend(waiting_for_hosts(&store));
+                    }
                 }
             }
             Ok(Event::Delete(stream)) => {
                 known.remove(&stream.uid());
-                wanted.extend(waiting_for_hosts(&stream, &store));
+                queue.forget(&stream);
+                wanted.extend(waiting_for_hosts(&store));
             }
-            Ok(Event::Init | Event::InitDone) | Err(_) => {}
+            Ok(Event::InitDone) => {
+                let there: HashSet<_> = store.state().iter().map(|stream| stream.uid()).collect();
+                known.retain(|uid, _| there.contains(uid));
+                if !std::mem::replace(&mut listed, true) {
+                    queue.context.note_listed();
+                }
+            }
+            Ok(Event::Init) | Err(_) => {}
         }
         stream::iter(wanted)
     })
@@ -217,15 +244,12 @@ fn digest(stream: &LiveStream) -> u64 {
     hasher.finish()
 }
 
-/// Streams that may get the host name that this one has given up.
-fn waiting_for_hosts(stream: &LiveStream, store: &Store<LiveStream>) -> Vec<ObjectRef<LiveStream>> {
-    if stream.spec.playback.hostname.is_none() && stream.metadata.deletion_timestamp.is_none() {
-        return Vec::new();
-    }
+/// Streams that may get a host name that another has given up.
+fn waiting_for_hosts(store: &Store<LiveStream>) -> Vec<ObjectRef<LiveStream>> {
     let taken = table::HOST_TAKEN.reason;
-    let waits = |other: &LiveStream| {
-        let conditions = other.status.as_ref().map(|status| status.conditions.as_slice());
+    let waits = |stream: &LiveStream| {
+        let conditions = stream.status.as_ref().map(|status| status.conditions.as_slice());
         conditions.unwrap_or_default().iter().any(|condition| condition.reason == taken)
     };
-    store.state_filter(waits).iter().map(|other| ObjectRef::from_obj(&**other)).collect()
+    store.state_filter(waits).iter().map(|stream| ObjectRef::from_obj(&**stream)).collect()
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
@@ -108,6 +108,49 @@ impl Triggers {
             // Nobody takes it: the process ends.
             let _ = queue.send(stream).await;
         }
+    }
+}
+
+/// The check of a kind that is watched in several namespaces: it fails while
+/// one of them does.
+#[derive(Clone)]
+struct SharedCheck(Arc<(Check, Mutex<BTreeMap<String, String>>)>);
+
+/// The part of it for one namespace.
+struct ScopeCheck {
+    shared: SharedCheck,
+    scope: String,
+}
+
+impl SharedCheck {
+    fn new(check: Check) -> Self {
+        Self(Arc::new((check, Mutex::default())))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) {
+        let (check, failing) = &*self.0;
+        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut failing);
+        match failing.first_key_value() {
+            None => check.ok(),
+            Some((scope, why)) => check.failing(format!("{scope}: {why}")),
+        }
+    }
+}
+
+impl ScopeCheck {
+    fn new(shared: &SharedCheck, namespace: Option<&str>) -> Self {
+        let scope = namespace.unwrap_or("all namespaces").to_owned();
+        shared.change(|failing| drop(failing.insert(scope.clone(), "starting".to_owned())));
+        Self { shared: shared.clone(), scope }
+    }
+
+    fn ok(&self) {
+        self.shared.change(|failing| drop(failing.remove(&self.scope)));
+    }
+
+    fn failing(&self, why: String) {
+        self.shared.change(|failing| drop(failing.insert(self.scope.clone(), why)));
     }
 }
 
@@ -256,6 +299,7 @@ impl Watches {
         health: &Health,
         synced: &mut Vec<oneshot::Receiver<()>>,
     ) {
+        let check = SharedCheck::new(health.needed(K::WATCH));
         for scope in scopes::<K>(&self.client, namespaces) {
             let (sender, receiver) = oneshot::channel();
             synced.push(receiver);
@@ -263,7 +307,7 @@ impl Watches {
                 seen: self.seen.clone(),
                 triggers: self.triggers.clone(),
                 metrics: self.metrics.clone(),
-                check: health.needed(K::WATCH),
+                check: ScopeCheck::new(&check, scope.namespace.as_deref()),
             };
             let config = config().labels(&format!("{MANAGED_BY}={MANAGER},{UID}"));
             let stop = supervisor.stop().clone();
@@ -276,16 +320,22 @@ impl Watches {
 
     /// The watches of LiveStreams, one for each namespace that is watched, or
     /// one for all.
-    pub fn streams(&self) -> Vec<(Store<LiveStream>, StreamWatch)> {
+    pub fn streams(&self, health: &Health) -> Vec<(Store<LiveStream>, StreamWatch)> {
+        let check = SharedCheck::new(health.needed("livestreams"));
         let scopes = scopes::<LiveStream>(&self.client, self.namespaces.as_ref());
         let watches = scopes.into_iter().map(|scope| {
             let (store, writer) = reflector::store();
             let metrics = self.metrics.clone();
+            let check = ScopeCheck::new(&check, scope.namespace.as_deref());
             let watch = watcher(scope.api, config()).default_backoff().modify(slim);
             let watch = watch.inspect(move |event| match event {
-                Ok(_) => metrics.event("livestreams"),
+                Ok(_) => {
+                    metrics.event("livestreams");
+                    check.ok();
+                }
                 Err(error) => {
                     metrics.broken("livestreams");
+                    check.failing(chain(error));
                     warn!(%error, "watch of LiveStreams");
                 }
             });
@@ -337,7 +387,7 @@ struct Observer {
     seen: SeenStore,
     triggers: Triggers,
     metrics: ControllerMetrics,
-    check: Check,
+    check: ScopeCheck,
 }
 
 impl Observer {
@@ -364,7 +414,8 @@ impl Observer {
                     self.keep(&object).await;
                 }
                 Ok(Event::InitDone) => {
-                    self.forget_unlisted::<K>(namespace.as_deref(), &std::mem::take(&mut listed));
+                    self.forget_unlisted::<K>(namespace.as_deref(), &std::mem::take(&mut listed))
+                        .await;
                     if let Some(synced) = synced.take() {
                         let _ = synced.send(());
                     }
@@ -380,33 +431,47 @@ impl Observer {
 
     async fn keep<K: Observe>(&self, object: &K) {
         let Some(uid) = object.labels().get(UID) else { return };
-        if self.seen.change(uid, |seen| object.keep(seen)) {
-            self.trigger(object.labels()).await;
+        let owner = owner(object.labels());
+        let news = self.seen.change(uid, |seen| {
+            seen.owner.clone_from(&owner);
+            object.keep(seen)
+        });
+        if news {
+            self.trigger(owner).await;
         }
     }
 
     async fn forget<K: Observe>(&self, object: &K) {
         let Some(uid) = object.labels().get(UID) else { return };
         if self.seen.change(uid, |seen| object.forget(seen)) {
-            self.trigger(object.labels()).await;
+            self.trigger(owner(object.labels())).await;
         }
     }
 
-    /// What a new list lacks has gone while the watch was away. Its stream is
-    /// reconciled with the others when it is looked at again.
-    fn forget_unlisted<K: Observe>(&self, namespace: Option<&str>, listed: &HashSet<String>) {
+    /// What a new list lacks has gone while the watch was away.
+    async fn forget_unlisted<K: Observe>(&self, namespace: Option<&str>, listed: &HashSet<String>) {
         for uid in self.seen.uids() {
-            self.seen.change(&uid, |seen| K::forget_unlisted(seen, namespace, listed));
+            let mut owner = None;
+            let news = self.seen.change(&uid, |seen| {
+                owner.clone_from(&seen.owner);
+                K::forget_unlisted(seen, namespace, listed)
+            });
+            if news {
+                self.trigger(owner).await;
+            }
         }
     }
 
-    /// Whose a child is stands in its labels.
-    async fn trigger(&self, labels: &BTreeMap<String, String>) {
-        let (Some(name), Some(namespace)) = (labels.get(NAME), labels.get(NAMESPACE)) else {
-            return;
-        };
-        self.triggers.send(ObjectRef::new(name).within(namespace)).await;
+    async fn trigger(&self, owner: Option<(String, String)>) {
+        if let Some((namespace, name)) = owner {
+            self.triggers.send(ObjectRef::new(&name).within(&namespace)).await;
+        }
     }
+}
+
+/// Whose a child is stands in its labels.
+fn owner(labels: &BTreeMap<String, String>) -> Option<(String, String)> {
+    Some((labels.get(NAMESPACE)?.clone(), labels.get(NAME)?.clone()))
 }
 
 /// A watch that should never end.

@@ -31,18 +31,40 @@ pub struct ApplyError {
     /// Which.
     pub child: ChildRef,
     /// Why.
-    pub source: Box<kube::Error>,
+    pub source: Cause,
+}
+
+/// Why a child can't be made so.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The API server can't be asked, or refused.
+    #[error(transparent)]
+    Api(Box<kube::Error>),
+    /// An object of that name does not carry the stream's UID.
+    #[error("there is one that belongs to somebody else; rename or delete it")]
+    Foreign,
 }
 
 impl ApplyError {
     pub(super) fn new(verb: &'static str, child: &ChildRef, source: kube::Error) -> Self {
-        Self { verb, child: child.clone(), source: Box::new(source) }
+        Self { verb, child: child.clone(), source: Cause::Api(Box::new(source)) }
+    }
+
+    /// Somebody else owns a field.
+    fn is_conflict(&self) -> bool {
+        matches!(&self.source, Cause::Api(error)
+            if matches!(&**error, kube::Error::Api(status) if status.code == 409))
     }
 
     /// The API server understood and refused it: only a change of the spec, of
     /// a quota or of the operator helps.
     pub fn is_refusal(&self) -> bool {
-        matches!(&*self.source, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
+        match &self.source {
+            Cause::Foreign => true,
+            Cause::Api(error) => {
+                matches!(&**error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
+            }
+        }
     }
 }
 
@@ -134,12 +156,14 @@ impl Applier {
         Api::namespaced_with(self.client.0.clone(), &child.namespace, &resource)
     }
 
-    /// Make one child so. `seen` is its mark in the watches' view; none means
+    /// Make one child so. `is_shared`: it is in the workers namespace, where
+    /// names are ours. `seen` is its mark in the watches' view; none means
     /// that they know of no such object.
     pub async fn apply(
         &self,
         child: &Prepared,
         seen: Option<&Mark>,
+        is_shared: bool,
     ) -> Result<Outcome, ApplyError> {
         if let Some(seen) = seen {
             if self.is_right(child, seen) {
@@ -153,8 +177,22 @@ impl Applier {
                 return Ok(Outcome::Right);
             }
         }
-        let ownership = if seen.is_some() { Ownership::Ours } else { Ownership::Unknown };
-        self.write(child, ownership).await
+        if seen.is_some() {
+            return self.write(child, Ownership::Ours).await;
+        }
+        // In a namespace of people a name may be theirs.
+        if !is_shared {
+            let live = self.get(&child.id).await?;
+            return self.apply_unwatched(child, live.as_ref()).await;
+        }
+        match self.write(child, Ownership::Unknown).await {
+            // Somebody changed a label by which it is found.
+            Err(error) if error.is_conflict() => {
+                let live = self.get(&child.id).await?;
+                self.apply_unwatched(child, live.as_ref()).await
+            }
+            done => done,
+        }
     }
 
     /// The same for a kind that is not watched: always read.
@@ -168,7 +206,10 @@ impl Applier {
             Some(live) if live.labels().get(UID) == child.uid() => {
                 self.write(child, Ownership::Ours).await
             }
-            _ => self.write(child, Ownership::Unknown).await,
+            Some(_) => {
+                Err(ApplyError { verb: "apply", child: child.id.clone(), source: Cause::Foreign })
+            }
+            None => self.write(child, Ownership::Unknown).await,
         }
     }
 

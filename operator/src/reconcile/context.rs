@@ -1,9 +1,9 @@
 //! What every reconcile shares.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use futures::FutureExt;
 use kube::Client;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -27,6 +27,8 @@ pub struct Context {
     pub applier: Applier,
     /// All LiveStreams, as last seen; a store for each watched namespace.
     pub streams: Vec<Store<LiveStream>>,
+    /// How many of them are complete.
+    pub listed: AtomicUsize,
     /// Their children, as last seen.
     pub seen: SeenStore,
     /// Postgres, Kafka, Redis.
@@ -42,6 +44,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// A watch has listed all its streams, for the first time.
+    pub fn note_listed(&self) {
+        self.listed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether all streams are in the stores. The stores know it too, but of
+    /// all that wait for a store only the last is woken.
+    pub fn are_listed(&self) -> bool {
+        self.listed.load(Ordering::Relaxed) >= self.streams.len()
+    }
+
     /// The host names that streams ask for.
     pub fn host_claims(&self) -> Vec<HostClaim> {
         let streams = self.streams.iter().flat_map(Store::state);
@@ -52,8 +65,7 @@ impl Context {
 /// What the sweep asks.
 impl Presence for Context {
     fn view(&self) -> Option<View> {
-        let known = |store: &Store<LiveStream>| store.wait_until_ready().now_or_never().is_some();
-        self.streams.iter().all(known).then(|| {
+        self.are_listed().then(|| {
             let streams = self.streams.iter().flat_map(Store::state);
             let one = |stream: Arc<LiveStream>| {
                 let namespace = stream.metadata.namespace.as_deref()?;
@@ -92,7 +104,7 @@ impl SeenStore {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let seen = all.entry(uid.to_owned()).or_default();
         let changed = change(seen);
-        if *seen == Seen::default() {
+        if seen.is_empty() {
             all.remove(uid);
         }
         changed

@@ -2,9 +2,11 @@
 //! deleted. What is outside Kubernetes is left to the sweep, so that a deletion
 //! never waits for Postgres, Kafka or Redis.
 
+use std::cmp::Reverse;
+
 use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, CustomResourceExt, Resource};
-use serde_json::json;
+use kube::{Client, CustomResourceExt, Resource, ResourceExt};
+use serde_json::{Value, json};
 
 use super::apply::ApplyError;
 use super::context::Context;
@@ -23,39 +25,52 @@ pub async fn hold(client: &Client, stream: &LiveStream) -> Result<(), kube::Erro
     if is_held(stream) {
         return Ok(());
     }
-    patch(client, stream, &[FINALIZER]).await
+    let resource = LiveStream::api_resource();
+    let manifest = json!({
+        "apiVersion": resource.api_version,
+        "kind": LiveStream::kind(&()),
+        // The UID keeps it from being made anew when it is gone.
+        "metadata": { "name": stream.name_any(), "uid": stream.uid(), "finalizers": [FINALIZER] },
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    patch(client, stream, &parameters, &Patch::Apply(&manifest)).await
 }
 
 /// Whether the finalizer is on.
 pub fn is_held(stream: &LiveStream) -> bool {
-    stream.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+    stream.finalizers().iter().any(|name| name == FINALIZER)
 }
 
-/// Delete the children, then let the LiveStream go. `known` are the children
-/// that its spec names; those that are seen beyond that are deleted too.
+/// Delete the children, then let the LiveStream go. `known` are all children
+/// that it may have. Each is looked at first: what is deleted must be its own,
+/// and what the watches show may be old.
 pub async fn finalize(
     context: &Context,
     stream: &LiveStream,
     known: &[ChildRef],
 ) -> Result<(), FinalizeError> {
-    let uid = stream.metadata.uid.as_deref().unwrap_or_default();
-    let seen = context.seen.get(uid).children;
-    let mut children: Vec<&ChildRef> = known.iter().chain(seen.keys()).collect();
-    children.sort_by_key(|child| (std::cmp::Reverse(position(child.kind)), *child));
-    children.dedup();
+    let uid = stream.uid().unwrap_or_default();
+    let mut children: Vec<&ChildRef> = known.iter().collect();
+    // Pods go first, then what they refer to.
+    children.sort_by_key(|child| Reverse(Kind::ALL.iter().position(|kind| *kind == child.kind)));
     for child in children {
-        match seen.get(child) {
-            Some(seen) => prune::delete(&context.applier, child, &seen.uid).await?,
-            // Secrets, and what was made a moment ago.
-            None => prune::delete_if_ours(&context.applier, child, uid).await?,
-        }
+        prune::delete_if_ours(&context.applier, child, &uid).await?;
     }
     context.applier.forget_all(known);
-    patch(&context.client, stream, &[]).await.or_else(|error| match error {
-        // Somebody else took it off.
-        kube::Error::Api(status) if status.code == 404 => Ok(()),
-        error => Err(FinalizeError::Release(Box::new(error))),
-    })
+    release(&context.client, stream).await.map_err(|error| FinalizeError::Release(Box::new(error)))
+}
+
+/// Take the finalizer off, whoever put it on: an object that was restored from
+/// a copy brings it along.
+async fn release(client: &Client, stream: &LiveStream) -> Result<(), kube::Error> {
+    let left: Vec<&String> = stream.finalizers().iter().filter(|name| *name != FINALIZER).collect();
+    let version = stream.resource_version();
+    let merge = json!({ "metadata": { "resourceVersion": version, "finalizers": left } });
+    match patch(client, stream, &PatchParams::default(), &Patch::Merge(&merge)).await {
+        // It is gone.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        done => done,
+    }
 }
 
 /// Why a LiveStream stays.
@@ -69,22 +84,13 @@ pub enum FinalizeError {
     Release(#[source] Box<kube::Error>),
 }
 
-/// Pods go first, then what they refer to.
-fn position(kind: Kind) -> usize {
-    Kind::ALL.iter().position(|other| *other == kind).unwrap_or_default()
-}
-
-async fn patch(client: &Client, stream: &LiveStream, names: &[&str]) -> Result<(), kube::Error> {
-    let namespace = stream.metadata.namespace.as_deref().unwrap_or_default();
-    let name = stream.metadata.name.as_deref().unwrap_or_default();
-    let api: Api<LiveStream> = Api::namespaced(client.clone(), namespace);
-    let resource = LiveStream::api_resource();
-    let manifest = json!({
-        "apiVersion": resource.api_version,
-        "kind": LiveStream::kind(&()),
-        // The UID keeps it from being made anew when it is gone.
-        "metadata": { "name": name, "uid": stream.metadata.uid, "finalizers": names },
-    });
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_metadata(name, &parameters, &Patch::Apply(&manifest)).await.map(drop)
+async fn patch(
+    client: &Client,
+    stream: &LiveStream,
+    parameters: &PatchParams,
+    patch: &Patch<&Value>,
+) -> Result<(), kube::Error> {
+    let namespace = stream.namespace().unwrap_or_default();
+    let api: Api<LiveStream> = Api::namespaced(client.clone(), &namespace);
+    api.patch_metadata(&stream.name_any(), parameters, patch).await.map(drop)
 }

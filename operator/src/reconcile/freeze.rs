@@ -30,8 +30,13 @@ pub fn freeze(deployment: &mut Deployment, seen: Option<&DeploymentFacts>, rolli
     let digest = hex::encode(Sha256::digest(text));
     let digest = digest.get(..16).unwrap_or_default().to_owned();
     let waits = seen.is_some_and(|seen| seen.paused || seen.template != digest);
-    // `false` is stored as nothing.
-    spec.paused = (waits && rolling == Rolling::Waits).then_some(true);
+    spec.paused = if waits && rolling == Rolling::Waits {
+        Some(true)
+    } else {
+        // Said where somebody else may have paused it; else left out, as it is
+        // stored.
+        seen.is_some_and(|seen| seen.paused).then_some(false)
+    };
     let annotations = deployment.metadata.annotations.get_or_insert_default();
     annotations.insert(TEMPLATE.to_owned(), digest);
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use millrace_media::id::{InvalidId, StreamId};
 use rand::Rng;
+use serde_json::json;
+use tracing::warn;
 
 use super::apply::ApplyError;
 use super::build::circumstances::HostVerdict;
@@ -18,6 +21,7 @@ use super::children::{self, possible};
 use super::context::Context;
 use super::dereference::{DereferenceError, Found, dereference};
 use super::endpoints::endpoints;
+use super::external::events;
 use super::external::outside::{self, Outside};
 use super::finalize::{self, FinalizeError};
 use super::freeze::{ROLL, Rolling, freeze, waits};
@@ -37,6 +41,8 @@ use crate::api::transcode::Idle;
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
 /// The same where certificates are copied from Secrets.
 const LOOK_AGAIN_AT_SECRETS: Duration = Duration::from_mins(1);
+/// What was refused is tried again after this.
+const LOOK_AT_REFUSED: Duration = Duration::from_mins(2);
 /// Transcoders sleep this long after a broadcast's end: they have its last
 /// segments to make.
 const LINGER: Duration = Duration::from_mins(1);
@@ -65,6 +71,9 @@ pub enum ReconcileError {
     /// The status can't be written.
     #[error(transparent)]
     Status(#[from] StatusError),
+    /// The annotation that replaces pods can't be taken off.
+    #[error("can't take the annotation {ROLL} off")]
+    Rolled(#[source] Box<kube::Error>),
     /// Stages failed; the status says so.
     #[error("{0}")]
     Incomplete(String),
@@ -78,7 +87,7 @@ impl ReconcileError {
             Self::Hold(_) | Self::Finalize(_) => "finalize",
             Self::Dereference(_) => "dereference",
             Self::Key(_) | Self::Unprepared(_) => "build",
-            Self::Status(_) => "status",
+            Self::Status(_) | Self::Rolled(_) => "status",
             Self::Incomplete(_) => "external or apply",
         }
     }
@@ -92,8 +101,7 @@ pub async fn reconcile(
     let id = identity(&stream)?;
     if stream.metadata.deletion_timestamp.is_some() {
         if finalize::is_held(&stream) {
-            let known = possible(&id, &context.installation);
-            finalize::finalize(&context, &stream, &known).await?;
+            end(&context, &stream, &id).await?;
         }
         context.live.forget(&id);
         return Ok(Action::await_change());
@@ -123,11 +131,15 @@ pub async fn reconcile(
     };
 
     let keys = pass.keys().await?;
+    let secret_keys = keys.as_ref().ok().cloned().unwrap_or_default();
     let outside = match &keys {
         Ok(keys) => outside::apply(&context.external, &valid, keys).await,
         Err(_) => Outside::not_looked_at(),
     };
     pass.failures.extend(outside.failures.iter().cloned());
+    if outside.is_new {
+        pass.tell().await;
+    }
     let rolling = rolling(&stream, &found.log);
     for deployment in [&mut built.ingest, &mut built.transcode].into_iter().flatten() {
         let name = deployment.name_any();
@@ -145,9 +157,46 @@ pub async fn reconcile(
     let failures = pass.failures;
     write_status(&context, &stream, &findings).await?;
     if failures.is_empty() {
-        Ok(Action::requeue(next_look(&valid, &findings, circumstances.retry)))
-    } else {
-        Err(ReconcileError::Incomplete(failures.join("; ")))
+        rolled(&context, &stream).await?;
+        let until = keys_change(&secret_keys);
+        return Ok(Action::requeue(next_look(&valid, &findings, circumstances.retry, until)));
+    }
+    if failures.iter().any(|failure| failure.is_transient) {
+        let texts: Vec<_> = failures.into_iter().map(|failure| failure.text).collect();
+        return Err(ReconcileError::Incomplete(texts.join("; ")));
+    }
+    // Trying again does not help, but somebody may mend it outside the spec.
+    for failure in &failures {
+        warn!(stream = %id, why = failure.text, "refused");
+    }
+    Ok(Action::requeue(LOOK_AT_REFUSED))
+}
+
+/// Seconds until a key that was rotated away is no good any more.
+fn keys_change(keys: &StreamKeys) -> Option<Duration> {
+    let now = millrace_platform::wall::ms() / 1_000;
+    let ends = keys.0.values().filter_map(|key| key.previous.as_ref());
+    let next = ends.map(|previous| previous.until.saturating_sub(now)).min()?;
+    Some(Duration::from_secs(u64::try_from(next).unwrap_or_default().saturating_add(1)))
+}
+
+/// The template that was asked for is in place: the next one waits again.
+async fn rolled(context: &Context, stream: &LiveStream) -> Result<(), ReconcileError> {
+    if !stream.annotations().contains_key(ROLL) {
+        return Ok(());
+    }
+    let api = Api::<LiveStream>::namespaced(
+        context.client.clone(),
+        &stream.namespace().unwrap_or_default(),
+    );
+    let merge = json!({ "metadata": { "annotations": { ROLL: null } } });
+    match api
+        .patch_metadata(&stream.name_any(), &PatchParams::default(), &Patch::Merge(&merge))
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(ReconcileError::Rolled(Box::new(error))),
     }
 }
 
@@ -155,6 +204,18 @@ fn identity(stream: &LiveStream) -> Result<StreamId, ReconcileError> {
     let namespace = stream.namespace().unwrap_or_default();
     StreamId::new(&namespace, &stream.name_any())
         .map_err(|error| ReconcileError::Identity(error.to_string()))
+}
+
+/// Delete what it has, and say so if that takes longer than a moment.
+async fn end(context: &Context, stream: &LiveStream, id: &StreamId) -> Result<(), ReconcileError> {
+    let known = possible(id, &context.installation);
+    let Err(error) = finalize::finalize(context, stream, &known).await else { return Ok(()) };
+    let why = chain(&error);
+    let mut findings =
+        Findings::refused(Verdict::of(&table::DELETING, why), context.live.logs.get(id).into());
+    findings.terminating = true;
+    write_status(context, stream, &findings).await?;
+    Err(error.into())
 }
 
 /// A spec that can't be met: what runs stays, and nothing is tried until the
@@ -166,7 +227,9 @@ async fn refuse(
     why: String,
 ) -> Result<Action, ReconcileError> {
     let log = context.live.logs.get(id).into();
-    let findings = Findings::refused(Verdict::of(&table::INVALID_SPEC, why), log);
+    let mut findings = Findings::refused(Verdict::of(&table::INVALID_SPEC, why), log);
+    // What runs can still be watched.
+    findings.endpoints = stream.status.as_ref().and_then(|status| status.endpoints.clone());
     write_status(context, stream, &findings).await?;
     Ok(Action::await_change())
 }
@@ -257,7 +320,22 @@ struct Pass<'a> {
     stream: &'a LiveStream,
     valid: &'a ValidatedStream,
     found: &'a Found,
-    failures: Vec<String>,
+    failures: Vec<Failure>,
+}
+
+/// What failed in a stage.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// In a sentence.
+    pub text: String,
+    /// Another try may work without anybody changing anything.
+    pub is_transient: bool,
+}
+
+impl From<&ApplyError> for Failure {
+    fn from(error: &ApplyError) -> Self {
+        Self { text: chain(error), is_transient: !error.is_refusal() }
+    }
 }
 
 fn had_keys(stream: &LiveStream) -> bool {
@@ -297,10 +375,17 @@ impl Pass<'_> {
                 Ok(Ok(keys))
             }
             Err(error) => {
-                let why = chain(&error);
-                self.failures.push(why.clone());
-                Ok(Err(Verdict::of(&table::KEYS_SECRET_FAILED, why)))
+                self.failures.push(Failure::from(&error));
+                Ok(Err(Verdict::of(&table::KEYS_SECRET_FAILED, chain(&error))))
             }
+        }
+    }
+
+    /// Tell that the stream is there. Without Postgres it is told never: that
+    /// is known then, for the register would not be written either.
+    async fn tell(&mut self) {
+        if let Err(error) = events::provisioned(&self.context.external, self.valid).await {
+            warn!(stream = %self.valid.id, error = error.message(), "StreamProvisioned is not told");
         }
     }
 
@@ -315,10 +400,11 @@ impl Pass<'_> {
                 }
             } else {
                 let seen = self.found.seen.children.get(&child.id);
-                applier.apply(child, seen.map(|seen| &seen.mark)).await
+                let is_shared = child.id.namespace == self.context.installation.workers_namespace;
+                applier.apply(child, seen.map(|seen| &seen.mark), is_shared).await
             };
             if let Err(error) = done {
-                self.failures.push(chain(&error));
+                self.failures.push(Failure::from(&error));
                 refused.0.push(error);
             }
         }
@@ -334,7 +420,7 @@ impl Pass<'_> {
             }
             let deleted = prune::delete(&self.context.applier, child, &seen.uid).await;
             if let Err(error) = deleted {
-                self.failures.push(chain(&error));
+                self.failures.push(Failure::from(&error));
             }
         }
         // Secrets are not seen. A stream that has no status yet never had any.
@@ -348,7 +434,7 @@ impl Pass<'_> {
             }
             let uid = self.valid.uid.as_str();
             if let Err(error) = prune::delete_if_ours(applier, &child, uid).await {
-                self.failures.push(chain(&error));
+                self.failures.push(Failure::from(&error));
             }
         }
     }
@@ -409,7 +495,12 @@ async fn write_status(
 }
 
 /// When to look again though nothing happened.
-fn next_look(valid: &ValidatedStream, findings: &Findings, retry: bool) -> Duration {
+fn next_look(
+    valid: &ValidatedStream,
+    findings: &Findings,
+    retry: bool,
+    keys_change: Option<Duration>,
+) -> Duration {
     let usual = if valid.ingest.tls_secret.is_some() || valid.playback.host.is_some() {
         LOOK_AGAIN_AT_SECRETS
     } else {
@@ -424,8 +515,7 @@ fn next_look(valid: &ValidatedStream, findings: &Findings, retry: bool) -> Durat
         }
         _ => None,
     };
-    let overlap = valid.keys.iter().map(|key| key.overlap).filter(|overlap| !overlap.is_zero());
-    let wait = [soon, linger, overlap.min()].into_iter().flatten().fold(usual, Duration::min);
+    let wait = [soon, linger, keys_change].into_iter().flatten().fold(usual, Duration::min);
     // So that streams that were made at once are not looked at at once for ever.
     wait.mul_f64(rand::rng().random_range(0.9..1.1))
 }

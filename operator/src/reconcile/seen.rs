@@ -74,6 +74,8 @@ pub struct SeenPod {
 /// Everything seen of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Whose they are: namespace and name of the LiveStream.
+    pub owner: Option<(String, String)>,
     /// Its children.
     pub children: BTreeMap<ChildRef, SeenChild>,
     /// Its pods, by name.

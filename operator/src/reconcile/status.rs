@@ -185,8 +185,8 @@ pub async fn write(
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     match api.patch_status(&name, &parameters, &Patch::Apply(&manifest)).await {
         Ok(_) => {}
-        // It was deleted meanwhile.
-        Err(kube::Error::Api(error)) if error.code == 404 => return Ok(()),
+        // It was deleted meanwhile; 409: its UID is not that of the new one.
+        Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => return Ok(()),
         Err(error) => return Err(StatusError(Box::new(error))),
     }
     events::tell(context, stream, status).await;

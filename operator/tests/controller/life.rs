@@ -6,7 +6,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use millrace_operator::api::status::Phase;
 use serde_json::json;
 
-use super::support::{World, condition};
+use super::support::{World, condition, manifest};
 
 #[tokio::test]
 async fn a_stream_is_wired_becomes_ready_and_leaves_nothing() {
@@ -144,7 +144,7 @@ async fn an_object_of_somebody_else_is_neither_taken_nor_deleted() {
     let refused = |status: &_| condition(status, "IngestReady").reason == "NotApplied";
     let status = world.until("keynote", "refused", refused).await;
     let message = &condition(&status, "IngestReady").message;
-    assert!(message.contains("keynote-rtmp"), "{message}");
+    assert!(message.contains("keynote-rtmp") && message.contains("somebody else"), "{message}");
     world.delete("keynote").await;
     let left = services.get("keynote-rtmp").await.unwrap().spec.unwrap();
     assert_eq!(left.external_name.as_deref(), Some("elsewhere.example"));
@@ -170,4 +170,49 @@ async fn the_first_to_ask_has_the_host_and_the_next_gets_it_when_it_goes() {
 
     world.delete("first").await;
     world.until("second", "accepted", reason("Accepted")).await;
+}
+
+#[tokio::test]
+async fn a_stream_restored_with_its_finalizer_can_still_be_deleted() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    let mut restored = manifest("keynote", json!({ "broadcaster": "acme" }));
+    restored.metadata.finalizers = Some(vec!["millrace.dev/children".to_owned()]);
+    world.livestreams().create(&PostParams::default(), &restored).await.unwrap();
+    world.ready("keynote").await;
+    world.delete("keynote").await;
+    world.eventually("without children", || async { world.children().await.is_empty() }).await;
+}
+
+#[tokio::test]
+async fn a_copied_certificate_goes_with_the_spec_that_asked_for_it() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    let rtmps = json!({
+        "broadcaster": "acme",
+        "ingest": { "protocol": "RTMPS", "tls": { "secretName": "cert" } },
+    });
+    world.create("keynote", rtmps).await;
+    let missing = |status: &_| condition(status, "Accepted").reason == "SecretMissing";
+    world.until("keynote", "waiting", missing).await;
+
+    let secrets: Api<Secret> = Api::namespaced(world.client(), world.streams.name());
+    let certificate: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "cert" },
+        "type": "kubernetes.io/tls",
+        "stringData": { "tls.crt": "a certificate", "tls.key": "a key" },
+    }))
+    .unwrap();
+    secrets.create(&PostParams::default(), &certificate).await.unwrap();
+    world.patch("keynote", json!({ "metadata": { "annotations": { "look": "again" } } })).await;
+    world.ready("keynote").await;
+    let copies = || async {
+        let all = world.children().await;
+        all.iter().filter(|child| child.ends_with("-rtmps-tls")).count()
+    };
+    assert_eq!(copies().await, 1);
+
+    let plain = json!({ "spec": { "ingest": { "protocol": "RTMP", "tls": null } } });
+    world.patch("keynote", plain).await;
+    world.eventually("pruned", || async { copies().await == 0 }).await;
 }

@@ -1,1 +1,112 @@
-//! A broadcast, as the log shows it.
+//! A broadcast, as the log shows it: what is live is left alone.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::{Api, ListParams};
+use millrace_media::id::StreamId;
+use millrace_media::record::EndReason;
+use millrace_operator::api::status::Phase;
+use millrace_platform::config::{Env, Installation, KafkaConfig};
+use millrace_platform::kafka::{Producer, ProducerLimits};
+use serde_json::json;
+
+use super::publisher::Publisher;
+use super::support::{World, condition};
+
+fn publisher(world: &World, name: &str) -> Publisher {
+    let env = Env::from_pairs(world.servers.pairs());
+    let stream = StreamId::new(world.streams.name(), name).unwrap();
+    let kafka = KafkaConfig::read(&env).unwrap();
+    let producer = Producer::open(&kafka, ProducerLimits::default()).unwrap();
+    Publisher::new(producer, &Installation::read(&env).unwrap(), &stream)
+}
+
+async fn deployment(world: &World, role: &str) -> Deployment {
+    let api: Api<Deployment> = Api::namespaced(world.client(), world.workers.name());
+    let all = api.list(&ListParams::default()).await.unwrap().items;
+    let named = |one: &Deployment| one.metadata.name.as_ref().unwrap().ends_with(role);
+    all.into_iter().find(named).unwrap()
+}
+
+fn is_paused(deployment: &Deployment) -> bool {
+    deployment.spec.as_ref().unwrap().paused.unwrap_or_default()
+}
+
+fn preset(deployment: &Deployment) -> String {
+    let pod = deployment.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let env = pod.containers[0].env.as_ref().unwrap();
+    env.iter().find(|one| one.name == "PRESET").unwrap().value.clone().unwrap()
+}
+
+async fn is_kept(world: &World) -> bool {
+    let api: Api<PodDisruptionBudget> = Api::namespaced(world.client(), world.workers.name());
+    let all = api.list(&ListParams::default()).await.unwrap().items;
+    all[0].spec.as_ref().unwrap().max_unavailable == Some(IntOrString::Int(0))
+}
+
+#[tokio::test]
+async fn a_new_template_waits_for_the_end_of_a_broadcast() {
+    let Some(world) = World::shared().await else { return };
+    let operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    assert!(!is_kept(&world).await);
+
+    let mut publisher = publisher(&world, "keynote");
+    publisher.open().await;
+    publisher.frames(3).await;
+    let status = world.until_phase("keynote", Phase::Live).await;
+    let broadcast = status.broadcast.unwrap();
+    assert_eq!((broadcast.id, broadcast.ended), (publisher.broadcast.to_string(), None));
+    world.eventually("kept", || is_kept(&world)).await;
+
+    let preset_of = |preset: &str| json!({ "spec": { "transcode": { "preset": preset } } });
+    world.patch("keynote", preset_of("slow")).await;
+    let pending = |status: &_| condition(status, "UpdatePending").reason == "WaitsForBroadcast";
+    world.until("keynote", "pending", pending).await;
+    let waits = deployment(&world, "transcode").await;
+    assert!(is_paused(&waits) && preset(&waits) == "slow");
+    assert!(!is_paused(&deployment(&world, "ingest").await), "its template is the same");
+
+    // The operator away, and back: it is still live.
+    operator.stop().await;
+    let operator = world.operator().await;
+    world.patch("keynote", preset_of("medium")).await;
+    world
+        .eventually("applied", || async {
+            preset(&deployment(&world, "transcode").await) == "medium"
+        })
+        .await;
+    assert!(is_paused(&deployment(&world, "transcode").await));
+    assert_ne!(condition(&world.status("keynote").await, "Live").reason, "NoBroadcast");
+
+    publisher.end(EndReason::Unpublished).await;
+    let ended = |status: &millrace_operator::api::status::LiveStreamStatus| {
+        condition(status, "Live").reason == "NoBroadcast"
+            && condition(status, "UpdatePending").reason == "UpToDate"
+    };
+    let status = world.until("keynote", "ended", ended).await;
+    assert!(status.broadcast.unwrap().ended.is_some());
+    assert!(!is_paused(&deployment(&world, "transcode").await));
+    world.eventually("let go", || async { !is_kept(&world).await }).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_sleeping_stream_wakes_with_its_publisher_though_postgres_and_redis_know_nothing() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    let spec = json!({ "broadcaster": "acme", "transcode": { "idle": "ScaleToZero" } });
+    world.create("keynote", spec).await;
+    let status = world.ready("keynote").await;
+    assert_eq!(condition(&status, "TranscodeReady").reason, "ScaledToZero");
+    let replicas =
+        || async { deployment(&world, "transcode").await.spec.unwrap().replicas.unwrap_or(1) };
+    assert_eq!(replicas().await, 0);
+
+    let mut publisher = publisher(&world, "keynote");
+    publisher.open().await;
+    publisher.frames(3).await;
+    world.eventually("awake", || async { replicas().await == 1 }).await;
+}

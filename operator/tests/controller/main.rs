@@ -3,6 +3,9 @@
 //! is said in the place of a kubelet.
 
 #[cfg(test)]
+#[path = "../servers/publisher.rs"]
+mod publisher;
+#[cfg(test)]
 #[path = "../servers/mod.rs"]
 mod servers;
 #[cfg(test)]
@@ -16,3 +19,5 @@ mod faults;
 mod life;
 #[cfg(test)]
 mod live;
+#[cfg(test)]
+mod scale;

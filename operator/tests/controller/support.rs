@@ -293,6 +293,14 @@ impl Operator {
         sum
     }
 
+    /// Its resident memory.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
     /// End it as Kubernetes does.
     pub(crate) async fn stop(mut self) {
         let status = self.process.stop(Duration::from_secs(20)).await;

@@ -3,18 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use millrace_harness::server::{Kind, Server};
-use millrace_media::id::{BroadcastId, Epoch, StreamId};
-use millrace_media::record::{Body, End, EndReason, Frame, Open, Record, Track, split};
+use millrace_media::id::{Epoch, StreamId};
+use millrace_media::record::EndReason;
 use millrace_operator::reconcile::external::live::{LiveView, Seen, start};
 use millrace_operator::reconcile::external::topics;
 use millrace_platform::kafka::{Producer, ProducerLimits};
 use millrace_platform::names::topics::frames_topic;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use uuid::Uuid;
 
+use crate::publisher::Publisher;
 use crate::servers::Servers;
 use crate::support::{PATIENCE, World, named, until};
 
@@ -49,78 +48,12 @@ impl Looking {
     }
 }
 
-struct Publisher<'a> {
-    producer: Producer,
-    topic: String,
-    stream: &'a StreamId,
-    broadcast: BroadcastId,
-    epoch: u64,
-    sequence: u64,
-}
-
-impl<'a> Publisher<'a> {
-    fn to(world: &World, stream: &'a StreamId) -> Self {
-        Self::by(&producer(world), world, stream)
-    }
-
-    fn by(producer: &Producer, world: &World, stream: &'a StreamId) -> Self {
-        Self {
-            producer: producer.clone(),
-            topic: frames_topic(&world.installation, stream),
-            stream,
-            broadcast: BroadcastId(Uuid::now_v7()),
-            epoch: 1,
-            sequence: 0,
-        }
-    }
-
-    async fn append(&self, body: Body) {
-        let record = Record { epoch: Epoch(self.epoch), body };
-        for message in split(&record).unwrap() {
-            let sent = self.producer.send(&self.topic, self.stream.as_str(), &message).unwrap();
-            sent.wait().await.unwrap();
-        }
-    }
-
-    fn facts(&self) -> Open {
-        Open {
-            broadcast: self.broadcast,
-            nonce: Uuid::from_u128(u128::from(self.epoch)),
-            key_id: "abcd1234".parse().unwrap(),
-            started_ms: 1_000,
-            resumed: self.epoch > 1,
-        }
-    }
-
-    async fn open(&self) {
-        self.append(Body::Open(self.facts())).await;
-    }
-
-    async fn frames(&mut self, count: u64) {
-        for _ in 0..count {
-            self.sequence += 1;
-            self.append(Body::Frame(Frame {
-                track: Track::Video,
-                keyframe: false,
-                config: false,
-                repeated: false,
-                sequence: self.sequence,
-                time_ms: 0,
-                composition_ms: 0,
-                arrival_ms: 0,
-                payload: Bytes::from_static(&[0x27, 1, 0, 0, 0]),
-            }))
-            .await;
-        }
-    }
-
-    async fn end(&self, reason: EndReason) {
-        self.append(Body::End(End { broadcast: self.broadcast, reason })).await;
-    }
-}
-
 fn producer(world: &World) -> Producer {
     Producer::open(&world.kafka(), ProducerLimits::default()).unwrap()
+}
+
+fn publisher_of(world: &World, stream: &StreamId) -> Publisher {
+    Publisher::new(producer(world), &world.installation, stream)
 }
 
 async fn topic_of(world: &World, name: &str) -> StreamId {
@@ -145,7 +78,7 @@ async fn a_broadcast_is_seen_from_its_opening_to_its_end() {
     let seen = looking.sees(&stream, "an empty log", idle).await;
     assert!(matches!(seen, Seen::Known { broadcast: None, moving: false, .. }), "{seen:?}");
 
-    let mut publisher = Publisher::to(&world, &stream);
+    let mut publisher = publisher_of(&world, &stream);
     publisher.open().await;
     looking.sees(&stream, "an open broadcast", live).await;
     publisher.frames(3).await;
@@ -171,7 +104,7 @@ async fn a_broadcast_is_seen_from_its_opening_to_its_end() {
 
     // Who looks only now sees the same; also from behind many frames.
     let other = topic_of(&world, "two").await;
-    let mut long = Publisher::to(&world, &other);
+    let mut long = publisher_of(&world, &other);
     long.open().await;
     long.frames(600).await;
     let mut late = Looking::at(&world, &[stream.clone(), other.clone()]);
@@ -187,7 +120,7 @@ async fn a_topic_that_is_missing_deleted_or_made_again_spoils_no_others_view() {
     let here = topic_of(&world, "here").await;
     let deleted = topic_of(&world, "deleted").await;
     let missing: StreamId = "events.missing".parse().unwrap();
-    let old = Publisher::to(&world, &deleted);
+    let old = publisher_of(&world, &deleted);
     old.open().await;
     let all = [here.clone(), deleted.clone(), missing.clone()];
     let mut looking = Looking::at(&world, &all);
@@ -197,13 +130,13 @@ async fn a_topic_that_is_missing_deleted_or_made_again_spoils_no_others_view() {
 
     world.admin().delete(&frames_topic(&world.installation, &deleted)).await.unwrap();
     looking.sees(&deleted, "a deleted log", idle).await;
-    let publisher = Publisher::to(&world, &here);
+    let publisher = publisher_of(&world, &here);
     publisher.open().await;
     looking.sees(&here, "a broadcast beside a deleted log", live).await;
 
     let fresh = World::on(world.servers.clone());
     assert_eq!(topic_of(&fresh, "deleted").await, deleted);
-    let new = Publisher::to(&world, &deleted);
+    let new = publisher_of(&world, &deleted);
     new.open().await;
     let seen = looking.sees(&deleted, "a broadcast in the new log", live).await;
     assert!(matches!(seen, Seen::Known { broadcast: Some(b), .. } if b.id == new.broadcast));
@@ -217,7 +150,7 @@ async fn of_many_streams_only_those_are_told_of_that_change() {
     // Every other one had a broadcast.
     let producer = producer(&world);
     let had = futures::future::join_all(streams.iter().step_by(2).map(async |stream| {
-        let publisher = Publisher::by(&producer, &world, stream);
+        let publisher = Publisher::new(producer.clone(), &world.installation, stream);
         publisher.open().await;
         publisher.end(EndReason::Unpublished).await;
         (stream, publisher.broadcast)
@@ -236,7 +169,7 @@ async fn of_many_streams_only_those_are_told_of_that_change() {
         };
         looking.sees(stream, "the broadcast it had", ended).await;
     }
-    let publisher = Publisher::to(&world, &streams[17]);
+    let publisher = publisher_of(&world, &streams[17]);
     publisher.open().await;
     looking.sees(&streams[17], "an open broadcast", live).await;
     looking
@@ -260,7 +193,7 @@ async fn while_kafka_is_away_nothing_is_known_and_then_again_what_happened_meanw
     let server = Server::new(Kind::Kafka).unwrap();
     let world = World::on(Servers { kafka: server.address(), ..Servers::new() });
     let stream = topic_of(&world, "one").await;
-    let publisher = Publisher::to(&world, &stream);
+    let publisher = publisher_of(&world, &stream);
     publisher.open().await;
     let mut looking = Looking::at(&world, std::slice::from_ref(&stream));
     looking.sees(&stream, "an open broadcast", live).await;

@@ -8,6 +8,9 @@ mod keys;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+#[path = "../servers/publisher.rs"]
+mod publisher;
+#[cfg(test)]
 #[path = "../servers/mod.rs"]
 mod servers;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The external stage as the status sees it: one verdict for each condition.
 
-use super::{External, StepError, make};
+use super::{Done, External, StepError, make};
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
+use crate::reconcile::run::Failure;
 use crate::reconcile::status::{Verdict, table};
 use crate::reconcile::validated::ValidatedStream;
 
@@ -14,8 +15,10 @@ pub struct Outside {
     pub topics: Verdict,
     /// The caches.
     pub cache: Verdict,
-    /// What failed, in sentences.
-    pub failures: Vec<String>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// It was registered just now.
+    pub is_new: bool,
 }
 
 impl Outside {
@@ -26,11 +29,13 @@ impl Outside {
             topics: Verdict::plain(&table::TOPICS_UNKNOWN),
             cache: Verdict::plain(&table::CACHE_UNKNOWN),
             failures: Vec::new(),
+            is_new: false,
         }
     }
 
     fn failed(&mut self, condition: &str, error: &StepError) -> Verdict {
-        self.failures.push(error.message());
+        let is_transient = error.is_transient();
+        self.failures.push(Failure { text: error.message(), is_transient });
         Verdict::of(table::failure(condition, error.reason()), error.message())
     }
 }
@@ -47,6 +52,7 @@ pub async fn apply(external: &External, stream: &ValidatedStream, wanted: &Strea
         Ok(_) => Verdict::plain(&table::TOPICS_READY),
         Err(error) => outside.failed("TopicsReady", &error),
     };
+    outside.is_new = matches!(done.registered, Ok(Done::Written));
     // What is not registered is not made, and with it would fail the keys.
     outside.keys = match done.registered.and_then(|_| done.keys.map(drop)) {
         Ok(()) => Verdict::plain(&table::KEYS_READY),

@@ -35,6 +35,7 @@ rows! {
     HOST_TAKEN = "Accepted" False "HostTaken" by "validate": "An older LiveStream has spec.playback.hostname. Choose another, or delete that one.";
     HOST_NOT_ALLOWED = "Accepted" False "HostNotAllowed" by "validate": "The installation does not let this namespace use that host, class or Gateway. Ask who installed Millrace.";
     SECRET_MISSING = "Accepted" False "SecretMissing" by "dereference": "A Secret that the spec names is not there, or is no certificate. It is looked for again every 30 s.";
+    DELETING = "Accepted" False "NotDeleted" by "finalize": "Being deleted, and a child can't be; the message says why. Tried again by itself.";
     SUSPENDED = "Accepted" True "Suspended" by "validate": "spec.suspend is set: nothing runs, nobody can publish.";
 
     KEYS_READY = "KeysReady" True "KeysReady" by "external": "The Secret holds the publish keys, and Postgres their hashes.";

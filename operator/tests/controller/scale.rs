@@ -1,0 +1,152 @@
+//! Many streams: `make bench-operator` runs these and prints what it took.
+
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use millrace_operator::api::LiveStream;
+use millrace_operator::reconcile::build::{self, Circumstances, Installation};
+use millrace_operator::reconcile::children;
+use millrace_operator::reconcile::validate::validate;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::support::{World, manifest};
+
+/// Streams that are made at once.
+const MANY: usize = 500;
+/// Streams that nobody publishes to.
+const SUSPENDED: usize = 10_000;
+/// Requests of a bare client at once, as of the operator.
+const AT_ONCE: usize = 16;
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("s{number:05}")).collect()
+}
+
+/// Make streams by POST, some at once.
+async fn create(world: &World, names: &[String], spec: &serde_json::Value) {
+    let api = world.livestreams();
+    stream::iter(names)
+        .for_each_concurrent(AT_ONCE, |name| {
+            let (api, stream) = (api.clone(), manifest(name, spec.clone()));
+            async move {
+                api.create(&PostParams::default(), &stream).await.unwrap();
+            }
+        })
+        .await;
+}
+
+/// How many have a status that a reconcile wrote to its end.
+async fn reconciled(world: &World) -> usize {
+    let all = world.livestreams().list(&ListParams::default()).await.unwrap().items;
+    all.iter().filter(|stream| stream.status.is_some()).count()
+}
+
+/// What a client that knows nothing else needs to apply the same children:
+/// seconds.
+async fn bare(world: &World, streams: &[LiveStream]) -> f64 {
+    let installation = Installation {
+        workers_namespace: world.workers.name().to_owned(),
+        ..Installation::default()
+    };
+    let mut objects = Vec::new();
+    for stream in streams {
+        let valid = validate(stream).unwrap();
+        let built = build::children(&valid, &installation, &Circumstances::default());
+        for child in children::prepare(&built).unwrap() {
+            let mut manifest = child.manifest.clone();
+            // Beside the operator's, not over them.
+            let name = format!("b-{}", child.id.name);
+            manifest["metadata"]["name"] = json!(name);
+            manifest["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("bare");
+            objects.push((child.id, name, manifest));
+        }
+    }
+    let begun = Instant::now();
+    stream::iter(objects)
+        .for_each_concurrent(AT_ONCE, |(id, name, manifest)| {
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(world.client(), &id.namespace, &id.kind.resource());
+            async move {
+                let parameters = PatchParams::apply("bare").force();
+                api.patch(&name, &parameters, &Patch::Apply(&manifest)).await.unwrap();
+            }
+        })
+        .await;
+    begun.elapsed().as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: make bench-operator"]
+async fn five_hundred_streams_at_once() {
+    let Some(world) = World::own().await else { return };
+    let operator = world.operator().await;
+    let names = names(MANY);
+    let begun = Instant::now();
+    create(&world, &names, &json!({ "broadcaster": "acme" })).await;
+    while reconciled(&world).await < MANY {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let errors = operator.metric("operator_reconcile_errors_total").await;
+    assert_eq!(errors, 0, "{}", world.log_tail());
+    let children = world.children().await.len();
+    assert_eq!(children, MANY * 6);
+
+    let streams = world.livestreams().list(&ListParams::default()).await.unwrap().items;
+    let bare = bare(&world, &streams).await;
+    // The bare client's pods and ours are all pending: nothing is news now.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let quiet = world.cluster.moment().await.unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let asked = world.cluster.requests(&world.account.user(), quiet).await.unwrap();
+    let writes = asked.iter().filter(|e| e.is_write() && e.object_ref.resource != "leases").count();
+    assert_eq!(writes, 0);
+
+    let per_second = |seconds: f64| 500.0 / seconds;
+    println!(
+        "{MANY} streams: operator {took:.1} s ({:.1}/s, keys, topics and status included), \
+         bare client {bare:.1} s ({:.1}/s, children alone): {:.2} of its rate; \
+         {} reads and no write in 60 idle seconds; RSS {} MB",
+        per_second(took),
+        per_second(bare),
+        bare / took,
+        asked.len(),
+        operator.rss_bytes() / 1_000_000,
+    );
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: make bench-operator"]
+async fn ten_thousand_suspended_streams() {
+    let Some(world) = World::own().await else { return };
+    let operator = world.operator().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let base = operator.rss_bytes();
+    let names = names(SUSPENDED);
+    create(&world, &names, &json!({ "broadcaster": "acme", "suspend": true })).await;
+    while reconciled(&world).await < SUSPENDED {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let full = operator.rss_bytes();
+    operator.stop().await;
+
+    let begun = Instant::now();
+    let operator = world.operator().await;
+    let synced = begun.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let again = operator.rss_bytes();
+    let each = |rss: u64| rss.saturating_sub(base) / 10_000;
+    println!(
+        "{SUSPENDED} suspended streams: RSS {} MB at first, then {} MB ({} bytes each); after a \
+         restart {} MB ({} bytes each), synced in {synced:.1} s",
+        base / 1_000_000,
+        full / 1_000_000,
+        each(full),
+        again / 1_000_000,
+        each(again),
+    );
+    operator.stop().await;
+}
