@@ -37,7 +37,7 @@ async fn refused(ingest: &Ingest, key: &PublishKey) -> Duration {
 
 #[tokio::test]
 async fn an_unknown_id_costs_no_bcrypt_and_a_proven_one_none_more() {
-    let world = World::new().await;
+    let world = World::busy().await;
     let ingest = world.ingest(&[]);
     for _ in 0..5 {
         refused(&ingest, &made_up()).await;
@@ -53,7 +53,7 @@ async fn an_unknown_id_costs_no_bcrypt_and_a_proven_one_none_more() {
 
 #[tokio::test]
 async fn neither_answer_nor_time_tells_whether_an_id_exists() {
-    let world = World::new().await;
+    let world = World::busy().await;
     let ingest = world.ingest(&[]);
     // Nothing proven, so that the known id costs bcrypt.
     let repeated = made_up();
@@ -78,7 +78,7 @@ async fn neither_answer_nor_time_tells_whether_an_id_exists() {
 
 #[tokio::test]
 async fn wrong_secrets_of_a_known_id_wait_in_turn_and_the_right_one_is_still_accepted() {
-    let world = World::new().await;
+    let world = World::busy().await;
     let ingest = world.ingest(&[]);
     // Not proven yet: each costs bcrypt. First enough to be tired of it.
     let mut flood = Vec::new();
@@ -259,7 +259,7 @@ impl Drop for Flood {
 
 #[tokio::test]
 async fn connections_that_say_nothing_do_not_keep_a_publisher_of_another_address_out() {
-    let world = World::new().await;
+    let world = World::busy().await;
     let ingest = world.ingest(&[("TAKEOVER", "Always")]);
     let flood = Flood::of(&ingest, Vec::new);
     flood.ended(100).await;
@@ -272,7 +272,7 @@ async fn connections_that_say_nothing_do_not_keep_a_publisher_of_another_address
 
 #[tokio::test]
 async fn made_up_keys_that_nobody_can_check_do_not_keep_a_known_one_out() {
-    let world = World::new().await;
+    let world = World::busy().await;
     let first = world.ingest(&[]);
     Publisher::connect(&first.rtmp, &world.key.reveal()).await.unpublish().await;
     first.line("broadcast ended");
@@ -294,7 +294,7 @@ async fn made_up_keys_that_nobody_can_check_do_not_keep_a_known_one_out() {
 
 #[tokio::test]
 async fn a_proven_key_does_not_wait_behind_those_who_guess() {
-    let world = World::new().await;
+    let world = World::busy().await;
     let ingest = world.ingest(&[]);
     Publisher::connect(&ingest.rtmp, &world.key.reveal()).await.unpublish().await;
     ingest.line("broadcast ended");

@@ -1,6 +1,6 @@
 //! How many tests run at once. Most wait most of the time; one that floods an
-//! ingest needs the processors nearly for itself: who is refused for being slow
-//! there must be refused for the flood.
+//! ingest needs the processors for itself: who is refused for being slow
+//! there must be refused for the flood, so it runs alone.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -14,7 +14,7 @@ pub(crate) async fn quiet() -> Turn {
     PLACES.acquire().await.unwrap()
 }
 
-/// Beside a few others.
+/// Alone.
 pub(crate) async fn busy() -> Turn {
-    PLACES.acquire_many(9).await.unwrap()
+    PLACES.acquire_many(12).await.unwrap()
 }
