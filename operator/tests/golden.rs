@@ -145,12 +145,7 @@ fn a_suspended_stream_keeps_its_addresses_and_runs_nothing() {
 
 #[test]
 fn a_live_stream_keeps_its_ingest_pod_and_its_templates() {
-    let seen = Circumstances {
-        live: true,
-        ingest_paused: true,
-        transcode_paused: true,
-        ..Circumstances::default()
-    };
+    let seen = Circumstances { live: true, ..Circumstances::default() };
     check_all("live", "{ broadcaster: acme }", &installation(), &seen);
 }
 

@@ -16,6 +16,7 @@ use kube::runtime::watcher::Event;
 use millrace_media::id::StreamId;
 use millrace_platform::backoff::Backoff;
 use millrace_platform::health::Health;
+use millrace_platform::report::report;
 use millrace_platform::supervise::Supervisor;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ use super::metrics::ControllerMetrics;
 use super::watches::{StreamWatch, Synced};
 use crate::api::LiveStream;
 use crate::reconcile::context::Context;
-use crate::reconcile::run::{ReconcileError, chain, reconcile};
+use crate::reconcile::run::{ReconcileError, reconcile};
 use crate::reconcile::status::table;
 
 /// A failing stream is tried again after this at first,
@@ -169,7 +170,7 @@ impl Queue {
             name,
             attempt,
             wait_ms = wait.as_millis(),
-            error = chain(error),
+            error = report(error),
             "reconcile"
         );
         self.metrics.failing(failing.len());

@@ -5,38 +5,38 @@
 //! brings goes into the [`SeenStore`], and the stream it belongs to into the
 //! queue.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+mod checks;
+mod observe;
+mod observer;
+mod triggers;
 
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::NamespaceResourceScope;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::reflector::Store;
+use kube::runtime::watcher::{self, Config, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
-use kube::{Api, Client, Resource, ResourceExt};
-use millrace_platform::health::{Check, Health};
+use kube::{Api, Client, Resource};
+use millrace_platform::health::Health;
+use millrace_platform::report::report;
 use millrace_platform::supervise::Supervisor;
-use serde::de::DeserializeOwned;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::metrics::ControllerMetrics;
 use crate::api::LiveStream;
-use crate::reconcile::apply::Mark;
 use crate::reconcile::build::HTTPRoute;
-use crate::reconcile::build::labels::{MANAGED_BY, MANAGER, NAME, NAMESPACE, UID};
+use crate::reconcile::build::labels::{MANAGED_BY, MANAGER, UID};
 use crate::reconcile::context::SeenStore;
-use crate::reconcile::kind::Kind;
-use crate::reconcile::prepared::ChildRef;
-use crate::reconcile::run::chain;
-use crate::reconcile::seen::{Facts, Seen, SeenChild, SeenPod};
+use checks::{ScopeCheck, SharedCheck};
+use observe::Observe;
+use observer::Observer;
+
+pub use triggers::Triggers;
 
 /// The API server ends a watch after this, and it begins anew where it was.
 const WATCH_SECONDS: u32 = 290;
@@ -71,89 +71,6 @@ pub struct Watches {
     pub metrics: ControllerMetrics,
 }
 
-/// Streams whose reconcile is asked for and that a queue has not taken yet.
-const WAITING: usize = 1_024;
-
-/// Leads to the queue of a stream.
-#[derive(Debug, Clone)]
-pub struct Triggers(Arc<Vec<Lane>>);
-
-/// A namespace, or all, and the way to its queue.
-type Lane = (Option<String>, mpsc::Sender<ObjectRef<LiveStream>>);
-
-impl Triggers {
-    /// One queue for each namespace, or one for all; with the queues' ends in
-    /// the same order.
-    pub fn new(
-        namespaces: Option<&Vec<String>>,
-    ) -> (Self, Vec<mpsc::Receiver<ObjectRef<LiveStream>>>) {
-        let scopes: Vec<Option<String>> = match namespaces {
-            None => vec![None],
-            Some(list) => list.iter().cloned().map(Some).collect(),
-        };
-        let (senders, receivers) = scopes
-            .into_iter()
-            .map(|scope| {
-                let (sender, receiver) = mpsc::channel(WAITING);
-                ((scope, sender), receiver)
-            })
-            .unzip();
-        (Self(Arc::new(senders)), receivers)
-    }
-
-    /// Ask for a reconcile.
-    pub async fn send(&self, stream: ObjectRef<LiveStream>) {
-        let own = self.0.iter().find(|(scope, _)| scope.is_none() || *scope == stream.namespace);
-        if let Some((_, queue)) = own {
-            // Nobody takes it: the process ends.
-            let _ = queue.send(stream).await;
-        }
-    }
-}
-
-/// The check of a kind that is watched in several namespaces: it fails while
-/// one of them does.
-#[derive(Clone)]
-struct SharedCheck(Arc<(Check, Mutex<BTreeMap<String, String>>)>);
-
-/// The part of it for one namespace.
-struct ScopeCheck {
-    shared: SharedCheck,
-    scope: String,
-}
-
-impl SharedCheck {
-    fn new(check: Check) -> Self {
-        Self(Arc::new((check, Mutex::default())))
-    }
-
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) {
-        let (check, failing) = &*self.0;
-        let mut failing = failing.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut failing);
-        match failing.first_key_value() {
-            None => check.ok(),
-            Some((scope, why)) => check.failing(format!("{scope}: {why}")),
-        }
-    }
-}
-
-impl ScopeCheck {
-    fn new(shared: &SharedCheck, namespace: Option<&str>) -> Self {
-        let scope = namespace.unwrap_or("all namespaces").to_owned();
-        shared.change(|failing| drop(failing.insert(scope.clone(), "starting".to_owned())));
-        Self { shared: shared.clone(), scope }
-    }
-
-    fn ok(&self) {
-        self.shared.change(|failing| drop(failing.remove(&self.scope)));
-    }
-
-    fn failing(&self, why: String) {
-        self.shared.change(|failing| drop(failing.insert(self.scope.clone(), why)));
-    }
-}
-
 /// All watches of children have listed once.
 pub struct Synced(Vec<oneshot::Receiver<()>>);
 
@@ -162,111 +79,6 @@ impl Synced {
     pub async fn wait(self) {
         // A watch whose end is gone ends the process; nobody has to know here.
         let _ = futures::future::join_all(self.0).await;
-    }
-}
-
-/// What a watch brings into the store.
-trait Observe:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + DeserializeOwned
-    + Debug
-    + Send
-    + Sync
-    + 'static
-{
-    /// Its name in metrics and health.
-    const WATCH: &'static str;
-
-    /// Keep what is seen; whether it is news.
-    fn keep(&self, seen: &mut Seen) -> bool;
-
-    /// Forget it; whether there was something.
-    fn forget(&self, seen: &mut Seen) -> bool;
-
-    /// Forget those of a namespace, or of all, that a list lacks.
-    fn forget_unlisted(seen: &mut Seen, namespace: Option<&str>, listed: &HashSet<String>) -> bool;
-}
-
-fn child(kind: Kind, metadata: &ObjectMeta) -> ChildRef {
-    ChildRef {
-        kind,
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-    }
-}
-
-fn keep(kind: Kind, metadata: &ObjectMeta, facts: Facts, seen: &mut Seen) -> bool {
-    let new = SeenChild {
-        uid: metadata.uid.clone().unwrap_or_default(),
-        mark: Mark::of(metadata),
-        facts,
-    };
-    let held = seen.children.get(&child(kind, metadata));
-    if held == Some(&new) {
-        return false;
-    }
-    seen.children.insert(child(kind, metadata), new);
-    true
-}
-
-macro_rules! observe {
-    ($($type:ty, $kind:expr, $watch:literal, $facts:expr;)+) => {
-        $(impl Observe for $type {
-            const WATCH: &'static str = $watch;
-
-            fn keep(&self, seen: &mut Seen) -> bool {
-                let facts: fn(&Self) -> Facts = $facts;
-                keep($kind, &self.metadata, facts(self), seen)
-            }
-
-            fn forget(&self, seen: &mut Seen) -> bool {
-                seen.children.remove(&child($kind, &self.metadata)).is_some()
-            }
-
-            fn forget_unlisted(
-                seen: &mut Seen,
-                namespace: Option<&str>,
-                listed: &HashSet<String>,
-            ) -> bool {
-                let before = seen.children.len();
-                seen.children.retain(|child, held| {
-                    let elsewhere = namespace.is_some_and(|namespace| child.namespace != namespace);
-                    child.kind != $kind || elsewhere || listed.contains(&held.uid)
-                });
-                seen.children.len() != before
-            }
-        })+
-    };
-}
-
-observe! {
-    Deployment, Kind::Deployment, "deployments", |object| Facts::from(object);
-    Service, Kind::Service, "services", |object| Facts::from(object);
-    PodDisruptionBudget, Kind::PodDisruptionBudget, "poddisruptionbudgets", |object| Facts::from(object);
-    Ingress, Kind::Ingress, "ingresses", |_| Facts::None;
-    HTTPRoute, Kind::HttpRoute, "httproutes", |_| Facts::None;
-}
-
-impl Observe for Pod {
-    const WATCH: &'static str = "pods";
-
-    fn keep(&self, seen: &mut Seen) -> bool {
-        let name = self.metadata.name.clone().unwrap_or_default();
-        let new = SeenPod::from(self);
-        let news = seen.pods.get(&name) != Some(&new);
-        seen.pods.insert(name, new);
-        news
-    }
-
-    fn forget(&self, seen: &mut Seen) -> bool {
-        seen.pods.remove(&self.metadata.name.clone().unwrap_or_default()).is_some()
-    }
-
-    fn forget_unlisted(seen: &mut Seen, _: Option<&str>, listed: &HashSet<String>) -> bool {
-        let before = seen.pods.len();
-        seen.pods.retain(|_, pod| listed.contains(&pod.uid));
-        seen.pods.len() != before
     }
 }
 
@@ -335,7 +147,7 @@ impl Watches {
                 }
                 Err(error) => {
                     metrics.broken("livestreams");
-                    check.failing(chain(error));
+                    check.failing(report(error));
                     warn!(%error, "watch of LiveStreams");
                 }
             });
@@ -381,100 +193,3 @@ fn slim(stream: &mut LiveStream) {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
 }
-
-/// One watch of children.
-struct Observer {
-    seen: SeenStore,
-    triggers: Triggers,
-    metrics: ControllerMetrics,
-    check: ScopeCheck,
-}
-
-impl Observer {
-    async fn run<K: Observe>(
-        self,
-        watch: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-        namespace: Option<String>,
-        synced: oneshot::Sender<()>,
-    ) -> Result<(), Ended> {
-        let mut watch = Box::pin(watch.default_backoff());
-        let mut synced = Some(synced);
-        let mut listed = HashSet::new();
-        while let Some(event) = watch.next().await {
-            match event {
-                Err(error) => {
-                    self.metrics.broken(K::WATCH);
-                    self.check.failing(chain(&error));
-                    warn!(watch = K::WATCH, error = chain(&error), "watch");
-                    continue;
-                }
-                Ok(Event::Init) => listed.clear(),
-                Ok(Event::InitApply(object)) => {
-                    listed.insert(object.meta().uid.clone().unwrap_or_default());
-                    self.keep(&object).await;
-                }
-                Ok(Event::InitDone) => {
-                    self.forget_unlisted::<K>(namespace.as_deref(), &std::mem::take(&mut listed))
-                        .await;
-                    if let Some(synced) = synced.take() {
-                        let _ = synced.send(());
-                    }
-                }
-                Ok(Event::Apply(object)) => self.keep(&object).await,
-                Ok(Event::Delete(object)) => self.forget(&object).await,
-            }
-            self.metrics.event(K::WATCH);
-            self.check.ok();
-        }
-        Err(Ended(K::WATCH))
-    }
-
-    async fn keep<K: Observe>(&self, object: &K) {
-        let Some(uid) = object.labels().get(UID) else { return };
-        let owner = owner(object.labels());
-        let news = self.seen.change(uid, |seen| {
-            seen.owner.clone_from(&owner);
-            object.keep(seen)
-        });
-        if news {
-            self.trigger(owner).await;
-        }
-    }
-
-    async fn forget<K: Observe>(&self, object: &K) {
-        let Some(uid) = object.labels().get(UID) else { return };
-        if self.seen.change(uid, |seen| object.forget(seen)) {
-            self.trigger(owner(object.labels())).await;
-        }
-    }
-
-    /// What a new list lacks has gone while the watch was away.
-    async fn forget_unlisted<K: Observe>(&self, namespace: Option<&str>, listed: &HashSet<String>) {
-        for uid in self.seen.uids() {
-            let mut owner = None;
-            let news = self.seen.change(&uid, |seen| {
-                owner.clone_from(&seen.owner);
-                K::forget_unlisted(seen, namespace, listed)
-            });
-            if news {
-                self.trigger(owner).await;
-            }
-        }
-    }
-
-    async fn trigger(&self, owner: Option<(String, String)>) {
-        if let Some((namespace, name)) = owner {
-            self.triggers.send(ObjectRef::new(&name).within(&namespace)).await;
-        }
-    }
-}
-
-/// Whose a child is stands in its labels.
-fn owner(labels: &BTreeMap<String, String>) -> Option<(String, String)> {
-    Some((labels.get(NAMESPACE)?.clone(), labels.get(NAME)?.clone()))
-}
-
-/// A watch that should never end.
-#[derive(Debug, thiserror::Error)]
-#[error("the watch of {0} ended")]
-struct Ended(&'static str);

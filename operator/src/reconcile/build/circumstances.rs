@@ -7,7 +7,6 @@ use std::fmt;
 /// What was seen of a stream. The default is a stream that nobody publishes,
 /// whose pods are wanted and whose changes take effect at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each was seen by itself")]
 pub struct Circumstances {
     /// A publisher is connected, or its broadcast waits for it: the ingest pod
     /// must not be evicted.
@@ -17,10 +16,6 @@ pub struct Circumstances {
     pub draining: bool,
     /// Whether transcoders are wanted now; asked only with `idle: ScaleToZero`.
     pub transcoders: Transcoders,
-    /// Changes of the ingest pod wait.
-    pub ingest_paused: bool,
-    /// Changes of the transcode pods wait.
-    pub transcode_paused: bool,
     /// What `spec.ingest.tls.secretName` holds; none while it is missing. Then
     /// there is no copy to apply, and the one that may be there is to be left:
     /// a publisher may be using it.

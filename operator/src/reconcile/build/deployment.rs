@@ -20,8 +20,6 @@ pub(super) struct Worker {
     pub component: &'static str,
     /// Pods at once.
     pub replicas: i32,
-    /// Changes of the template wait; pods that die come back as they were.
-    pub paused: bool,
     /// The pods.
     pub template: PodTemplateSpec,
 }
@@ -43,7 +41,6 @@ pub(super) fn of(
         ),
         spec: Some(DeploymentSpec {
             replicas: Some(worker.replicas),
-            paused: worker.paused.then_some(true),
             selector: LabelSelector {
                 match_labels: Some(labels::selector(stream, component)),
                 ..LabelSelector::default()

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, SecretVolumeSource, Volume, 
 use super::certificate_secret::{self, Purpose};
 use super::deployment::{self, Worker};
 use super::environment::{DatabaseRole, common, connection, database, literal, redis};
-use super::{Circumstances, Installation, pod, resources};
+use super::{Installation, pod, resources};
 use crate::api::ingest::Protocol;
 use crate::reconcile::validated::ValidatedStream;
 
@@ -22,11 +22,7 @@ const CERTIFICATE_DIR: &str = "/etc/millrace/rtmps";
 const CERTIFICATE_VOLUME: &str = "rtmps-certificate";
 
 /// Build it. One pod: two would fight for the stream's log.
-pub fn build(
-    stream: &ValidatedStream,
-    installation: &Installation,
-    seen: &Circumstances,
-) -> Deployment {
+pub fn build(stream: &ValidatedStream, installation: &Installation) -> Deployment {
     let tls = stream.ingest.protocol == Protocol::Rtmps;
     let listener = if tls { pod::port("rtmps", RTMPS_PORT) } else { pod::port("rtmp", RTMP_PORT) };
     let container = Container {
@@ -41,7 +37,7 @@ pub fn build(
     if let Some(spec) = &mut template.spec {
         spec.volumes = tls.then(|| vec![certificate_volume(stream)]);
     }
-    let worker = Worker { component: COMPONENT, replicas: 1, paused: seen.ingest_paused, template };
+    let worker = Worker { component: COMPONENT, replicas: 1, template };
     deployment::of(stream, installation, worker)
 }
 

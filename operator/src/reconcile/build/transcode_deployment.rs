@@ -48,12 +48,7 @@ pub fn build(
     if stream.transcode.replicas > 1 {
         spec.topology_spread_constraints = Some(apart(stream));
     }
-    let worker = Worker {
-        component: COMPONENT,
-        replicas: replicas(stream, seen),
-        paused: seen.transcode_paused,
-        template,
-    };
+    let worker = Worker { component: COMPONENT, replicas: replicas(stream, seen), template };
     deployment::of(stream, installation, worker)
 }
 

@@ -1,0 +1,104 @@
+//! What was found, judged: what the builders follow, and what it says of the
+//! spec.
+
+use std::time::Duration;
+
+use kube::ResourceExt;
+use millrace_platform::wall;
+
+use crate::api::LiveStream;
+use crate::api::transcode::Idle;
+use crate::reconcile::build::circumstances::HostVerdict;
+use crate::reconcile::build::{Circumstances, Transcoders};
+use crate::reconcile::context::Context;
+use crate::reconcile::dereference::Found;
+use crate::reconcile::freeze::{ROLL, Rolling};
+use crate::reconcile::hosts::{self, HostClaim, HostProblem};
+use crate::reconcile::kind::Kind;
+use crate::reconcile::status::findings::LogView;
+use crate::reconcile::status::{Verdict, table};
+use crate::reconcile::validated::ValidatedStream;
+
+/// Transcoders sleep this long after a broadcast's end: they have its last
+/// segments to make.
+pub(super) const LINGER: Duration = Duration::from_mins(1);
+
+/// What the builders follow, and what it says of the spec.
+pub(super) struct Judged {
+    pub(super) facts: Circumstances,
+    pub(super) accepted: Verdict,
+    /// Kinds that are not pruned, because what they are made from is missing.
+    pub(super) leave: Vec<Kind>,
+    /// Looked for again soon.
+    pub(super) retry: bool,
+}
+
+pub(super) fn circumstances(
+    context: &Context,
+    stream: &LiveStream,
+    valid: &ValidatedStream,
+    found: &Found,
+) -> Judged {
+    let usual = if valid.suspended { &table::SUSPENDED } else { &table::ACCEPTED };
+    let mut accepted = Verdict::plain(usual);
+    let mut host = HostVerdict::Granted;
+    if let Some(claim) = HostClaim::of(stream)
+        && let Err(problem) = hosts::check(&claim, &context.installation, &context.host_claims())
+    {
+        let row = match problem {
+            HostProblem::HostTaken { .. } => &table::HOST_TAKEN,
+            HostProblem::HostNotAllowed { .. } => &table::HOST_NOT_ALLOWED,
+        };
+        accepted = Verdict::of(row, problem.to_string());
+        host = HostVerdict::Refused;
+    }
+    if let Some(missing) = &found.missing {
+        accepted = Verdict::of(&table::SECRET_MISSING, missing.clone());
+    }
+    let facts = Circumstances {
+        live: is_to_be_kept(found),
+        transcoders: transcoders(valid, found),
+        rtmps_certificate: found.rtmps_certificate.clone(),
+        playback_certificate: found.playback_certificate.clone(),
+        host,
+        ..Circumstances::default()
+    };
+    Judged {
+        facts,
+        accepted,
+        leave: found.missing.iter().map(|_| Kind::Secret).collect(),
+        retry: found.missing.is_some(),
+    }
+}
+
+/// The ingest pod is to be kept while a broadcast is on. When nobody knows, it
+/// stays as it is.
+fn is_to_be_kept(found: &Found) -> bool {
+    match found.log {
+        LogView::Unknown => found.seen.is_kept().unwrap_or(true),
+        _ => found.log.is_live(),
+    }
+}
+
+/// With scale to zero: wanted while there is a broadcast, and a little longer.
+fn transcoders(valid: &ValidatedStream, found: &Found) -> Transcoders {
+    let awake = match (valid.transcode.idle, found.busy) {
+        (Idle::AlwaysOn, _) | (_, Some(true)) => true,
+        (_, Some(false)) => {
+            matches!(found.log, LogView::Ended { ended_ms, .. } if lingers(ended_ms))
+        }
+        // Nobody knows: as it is.
+        (_, None) => found.seen.transcoders() > 0,
+    };
+    if awake { Transcoders::Wanted } else { Transcoders::Asleep }
+}
+
+pub(super) fn lingers(ended_ms: i64) -> bool {
+    let linger = i64::try_from(LINGER.as_millis()).unwrap_or_default();
+    wall::ms() < ended_ms.saturating_add(linger)
+}
+
+pub(super) fn rolling(stream: &LiveStream, log: &LogView) -> Rolling {
+    let told = stream.annotations().get(ROLL).is_some_and(|value| value == "now");
+    if told || !log.may_be_live() { Rolling::Allowed } else { Rolling::Waits }
+}

@@ -1,0 +1,192 @@
+//! The stages that write, and what failed in them.
+
+use millrace_platform::report::report;
+use millrace_platform::wall;
+use tracing::warn;
+
+use super::ReconcileError;
+use crate::api::LiveStream;
+use crate::reconcile::apply::ApplyError;
+use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
+use crate::reconcile::build::{Children, Circumstances};
+use crate::reconcile::children;
+use crate::reconcile::context::Context;
+use crate::reconcile::dereference::Found;
+use crate::reconcile::endpoints::endpoints;
+use crate::reconcile::external::events;
+use crate::reconcile::freeze::waits;
+use crate::reconcile::kind::Kind;
+use crate::reconcile::prepared::Prepared;
+use crate::reconcile::status::findings::{Findings, INGEST, TRANSCODE};
+use crate::reconcile::status::{self, Verdict, table};
+use crate::reconcile::validated::ValidatedStream;
+use crate::reconcile::{prune, publish_keys};
+
+/// The stages that write, and what failed in them.
+pub(super) struct Pass<'a> {
+    pub(super) context: &'a Context,
+    pub(super) stream: &'a LiveStream,
+    pub(super) valid: &'a ValidatedStream,
+    pub(super) found: &'a Found,
+    pub(super) failures: Vec<Failure>,
+}
+
+/// What failed in a stage.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// In a sentence.
+    pub text: String,
+    /// Another try may work without anybody changing anything.
+    pub is_transient: bool,
+}
+
+impl From<&ApplyError> for Failure {
+    fn from(error: &ApplyError) -> Self {
+        Self { text: report(error), is_transient: !error.is_refusal() }
+    }
+}
+
+fn had_keys(stream: &LiveStream) -> bool {
+    let conditions = stream.status.iter().flat_map(|status| &status.conditions);
+    let mut keys = conditions.filter(|condition| condition.type_ == table::KEYS_READY.condition);
+    keys.any(|condition| condition.status == table::KEYS_READY.status)
+}
+
+/// The parts of a stream that the API server refused, with its words.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Vec<ApplyError>);
+
+impl Refused {
+    /// What concerns children whose names end in one of these.
+    fn of(&self, roles: &[&str]) -> Option<String> {
+        let concerns = |error: &&ApplyError| {
+            roles.iter().any(|role| error.child.name.ends_with(&format!("-{role}")))
+        };
+        self.0.iter().find(concerns).map(|error| report(error))
+    }
+}
+
+impl Pass<'_> {
+    /// The publish keys, in the Secret by now.
+    pub(super) async fn keys(&mut self) -> Result<Result<StreamKeys, Verdict>, ReconcileError> {
+        let now = wall::ms() / 1_000;
+        let keys =
+            publish_keys::desired(&self.valid.keys, &self.found.keys(), now, &mut rand::rng())?;
+        let secret = publish_keys_secret::build(self.valid, &keys);
+        let prepared = Prepared::typed(Kind::Secret, &secret)?;
+        let applier = &self.context.applier;
+        match applier.apply_unwatched(&prepared, self.found.keys_secret.as_ref()).await {
+            Ok(_) => {
+                if self.found.keys_secret.is_none() && had_keys(self.stream) {
+                    status::events::secret_lost(self.context, self.stream).await;
+                }
+                Ok(Ok(keys))
+            }
+            Err(error) => {
+                self.failures.push(Failure::from(&error));
+                Ok(Err(Verdict::of(&table::KEYS_SECRET_FAILED, report(&error))))
+            }
+        }
+    }
+
+    /// Tell that the stream is there. Without Postgres it is told never: that
+    /// is known then, for the register would not be written either.
+    pub(super) async fn tell(&mut self) {
+        if let Err(error) = events::provisioned(&self.context.external, self.valid).await {
+            warn!(stream = %self.valid.id, error = error.message(), "StreamProvisioned is not told");
+        }
+    }
+
+    pub(super) async fn apply(&mut self, prepared: &[Prepared]) -> Refused {
+        let mut refused = Refused::default();
+        for child in prepared {
+            let applier = &self.context.applier;
+            let done = if child.id.kind == Kind::Secret {
+                match applier.get(&child.id).await {
+                    Ok(live) => applier.apply_unwatched(child, live.as_ref()).await,
+                    Err(error) => Err(error),
+                }
+            } else {
+                let seen = self.found.seen.children.get(&child.id);
+                let is_shared = child.id.namespace == self.context.installation.workers_namespace;
+                applier.apply(child, seen.map(|seen| &seen.mark), is_shared).await
+            };
+            if let Err(error) = done {
+                self.failures.push(Failure::from(&error));
+                refused.0.push(error);
+            }
+        }
+        refused
+    }
+
+    /// What is seen of the stream and was not built.
+    pub(super) async fn prune(&mut self, prepared: &[Prepared], leave: &[Kind]) {
+        let wanted = children::names_of(prepared);
+        for (child, seen) in &self.found.seen.children {
+            if wanted.contains(child) || leave.contains(&child.kind) {
+                continue;
+            }
+            let deleted = prune::delete(&self.context.applier, child, &seen.uid).await;
+            if let Err(error) = deleted {
+                self.failures.push(Failure::from(&error));
+            }
+        }
+        // Secrets are not seen. A stream that has no status yet never had any.
+        if leave.contains(&Kind::Secret) || self.stream.status.is_none() {
+            return;
+        }
+        let applier = &self.context.applier;
+        for child in children::certificates(&self.valid.id, &self.context.installation) {
+            if wanted.contains(&child) || applier.is_absent(&child) {
+                continue;
+            }
+            let uid = self.valid.uid.as_str();
+            if let Err(error) = prune::delete_if_ours(applier, &child, uid).await {
+                self.failures.push(Failure::from(&error));
+            }
+        }
+    }
+
+    pub(super) fn findings(
+        &self,
+        prepared: &[Prepared],
+        built: &Children,
+        refused: &Refused,
+        facts: &Circumstances,
+    ) -> Findings {
+        let seen = &self.found.seen;
+        let mut findings =
+            Findings::refused(Verdict::plain(&table::ACCEPTED), self.found.log.clone());
+        findings.suspended = self.valid.suspended;
+        findings.figures = self.found.figures;
+        let service = children::find(prepared, Kind::Service, "ingest");
+        let address = service.and_then(|child| seen.service(&child).cloned()).unwrap_or_default();
+        let endpoints = endpoints(self.valid, &self.context.installation, facts, &address);
+        let deployment = |component| {
+            let child = children::find(prepared, Kind::Deployment, component)?;
+            seen.deployment(&child)
+        };
+        findings.ingest = match refused.of(&["ingest", "rtmp", "rtmps-tls"]) {
+            Some(why) => Verdict::of(&table::INGEST_NOT_APPLIED, why),
+            None if self.valid.suspended => Verdict::plain(&table::INGEST_SUSPENDED),
+            None if endpoints.rtmp.is_none() => Verdict::plain(&table::INGEST_NO_ADDRESS),
+            None => INGEST.verdict(deployment("ingest"), seen),
+        };
+        findings.transcode = match refused.of(&["transcode"]) {
+            Some(why) => Verdict::of(&table::TRANSCODE_NOT_APPLIED, why),
+            None if self.valid.suspended => Verdict::plain(&table::TRANSCODE_SUSPENDED),
+            None => match deployment("transcode") {
+                Some(facts) if facts.wanted == 0 => Verdict::plain(&table::TRANSCODE_ASLEEP),
+                facts => TRANSCODE.verdict(facts, seen),
+            },
+        };
+        findings.playback = match refused.of(&["playback", "play-tls"]) {
+            Some(why) => Verdict::of(&table::PLAYBACK_NOT_APPLIED, why),
+            None => Verdict::plain(&table::PLAYBACK_READY),
+        };
+        findings.update_pending =
+            [&built.ingest, &built.transcode].into_iter().flatten().any(waits);
+        findings.endpoints = Some(endpoints);
+        findings
+    }
+}
