@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use millrace_harness::cluster::audit;
+use millrace_harness::cluster::rbac::OperatorRules;
+use millrace_operator::api::status::Phase;
 use serde_json::json;
 
 use super::support::World;
@@ -43,4 +48,64 @@ async fn nothing_to_do_is_nothing_written_before_and_after_a_restart() {
     let forbidden: Vec<_> = asked.iter().filter(|event| event.is_forbidden()).collect();
     assert!(forbidden.is_empty(), "{forbidden:#?}");
     operator.stop().await;
+}
+
+#[tokio::test]
+async fn under_its_own_account_no_right_is_missing_and_none_is_too_many() {
+    let Some(world) = World::own().await else { return };
+    world.cluster.install_http_routes().await.unwrap();
+    let begun = world.cluster.moment().await.unwrap();
+    let rules = json!([{
+        "namespaces": [world.streams.name()],
+        "hostSuffixes": ["example.org"],
+        "ingressClasses": ["public"],
+        "gateways": [{ "namespace": "edge", "name": "public" }],
+    }]);
+    let rules = rules.to_string();
+    let settings = [("PLAYBACK_RULES", rules.as_str())];
+    let operator = world.start(&settings);
+    operator.wait_ready(&world.log()).await;
+
+    let secrets: Api<Secret> = Api::namespaced(world.client(), world.streams.name());
+    let certificate: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "cert" },
+        "type": "kubernetes.io/tls",
+        "stringData": { "tls.crt": "a certificate", "tls.key": "a key" },
+    }))
+    .unwrap();
+    secrets.create(&PostParams::default(), &certificate).await.unwrap();
+    let ingress = json!({ "broadcaster": "acme", "playback": {
+        "hostname": "a.example.org", "ingressClassName": "public", "tls": { "secretName": "cert" },
+    }});
+    let gateway = json!({ "broadcaster": "acme", "playback": {
+        "hostname": "b.example.org", "gateway": { "namespace": "edge", "name": "public" },
+    }});
+    world.create("ingress", ingress).await;
+    world.create("gateway", gateway).await;
+    world.ready("ingress").await;
+    world.ready("gateway").await;
+    // One thing twice is one Event, counted.
+    for _ in 0..2 {
+        world.patch("gateway", json!({ "spec": { "suspend": true } })).await;
+        world.until_phase("gateway", Phase::Suspended).await;
+        world.patch("gateway", json!({ "spec": { "suspend": false } })).await;
+        world.ready("gateway").await;
+    }
+    // It looks before it writes what it does not remember.
+    operator.stop().await;
+    let operator = world.start(&settings);
+    operator.wait_ready(&world.log()).await;
+    let done = || async { operator.metric("operator_reconciles_total").await >= 2 };
+    world.eventually("reconciled", done).await;
+    world.delete("ingress").await;
+    world.delete("gateway").await;
+    operator.stop().await;
+
+    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    let forbidden: Vec<_> = asked.iter().filter(|event| event.is_forbidden()).collect();
+    assert!(forbidden.is_empty(), "{forbidden:#?}");
+    let rules = OperatorRules::of_chart().unwrap();
+    let unused = audit::unused(rules.all(), &asked);
+    let unused: Vec<_> = unused.iter().map(ToString::to_string).collect();
+    assert!(unused.is_empty(), "{unused:?}");
 }

@@ -13,6 +13,9 @@ async fn without(kind: Kind, variable: &str, failing: (&str, &str)) {
     let Some(world) = World::shared().await else { return };
     let server = Server::new(kind).unwrap();
     let address = server.address();
+    if kind == Kind::Postgres {
+        migrate(&address).await;
+    }
     server.stop().unwrap();
     let operator = world.start(&[(variable, &address)]);
     operator.wait_ready(&world.log()).await;
@@ -33,6 +36,21 @@ async fn without(kind: Kind, variable: &str, failing: (&str, &str)) {
     world.delete("keynote").await;
     world.eventually("without children", || async { world.children().await.is_empty() }).await;
     operator.stop().await;
+}
+
+async fn migrate(database: &str) {
+    let migrated = tokio::process::Command::new(env!("CARGO_BIN_EXE_millrace-operator"))
+        .arg("migrate")
+        .env("DATABASE_URL", database)
+        .output()
+        .await
+        .unwrap();
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+}
+
+#[tokio::test]
+async fn without_postgres_streams_wait_for_their_keys_only() {
+    without(Kind::Postgres, "DATABASE_URL", ("KeysReady", "PostgresUnavailable")).await;
 }
 
 #[tokio::test]
