@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
 use millrace_harness::server::{Kind, Server};
 use millrace_operator::api::status::Phase;
 use serde_json::json;
@@ -101,4 +104,56 @@ async fn a_second_replica_takes_over_from_one_that_was_killed() {
     world.create("after", json!({ "broadcaster": "acme" })).await;
     world.ready("after").await;
     second.stop().await;
+}
+
+/// A door to the API server through which every piece of either side takes a
+/// fifth of a second.
+async fn slow_door(url: &str) -> String {
+    let server = url.trim_start_matches("https://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = server.clone();
+            tokio::spawn(async move {
+                let Ok(server) = TcpStream::connect(server).await else { return };
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
+                tokio::join!(slowly(from_client, to_server), slowly(from_server, to_client));
+            });
+        }
+    });
+    door
+}
+
+async fn slowly(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut buffer = vec![0; 64 * 1_024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+#[tokio::test]
+async fn through_a_slow_api_server_streams_become_ready_all_the_same() {
+    let Some(world) = World::shared().await else { return };
+    world.go_through(&slow_door(&world.cluster.url()).await);
+    let begun = world.cluster.moment().await.unwrap();
+    let operator = world.operator().await;
+    let names = ["one", "two", "three", "four"];
+    for name in names {
+        world.create(name, json!({ "broadcaster": "acme" })).await;
+    }
+    for name in names {
+        world.ready(name).await;
+    }
+    for name in names {
+        world.delete(name).await;
+    }
+    operator.stop().await;
+    let requests = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    assert!(requests.len() < 100 * names.len(), "{} requests", requests.len());
 }

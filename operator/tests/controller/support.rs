@@ -107,6 +107,11 @@ impl World {
         Operator { process, health: format!("http://127.0.0.1:{port}") }
     }
 
+    /// Let operators ask the API server at another address.
+    pub(crate) fn go_through(&self, url: &str) {
+        self.account.write_kubeconfig(&self.folder.path().join("kubeconfig"), Some(url)).unwrap();
+    }
+
     pub(crate) fn livestreams(&self) -> Api<LiveStream> {
         Api::namespaced(self.client(), self.streams.name())
     }
