@@ -65,6 +65,5 @@ sqlx: install ## write the metadata of the compile-time checked queries
 bench: install web ## the measured figures, beside peers (docs/benchmarks.md)
 	@tests/bench.sh
 
-
 bench-operator: install web ## 500 and 10,000 LiveStreams against an API server (docs/benchmarks.md)
 	@tests/run.sh --release --workspace --test controller -- --ignored --nocapture --test-threads 1
