@@ -50,7 +50,7 @@ lint: ## formatting, clippy, licences and sources of dependencies
 fmt: ## format the code
 	@cargo fmt --all
 
-crd: ## write crds/ and docs/livestream.md from the Rust types
+crd: ## write crds/, docs/livestream.md and docs/conditions.md from the Rust types
 	@mkdir -p crds
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd >crds/.new && mv crds/.new crds/livestreams.millrace.dev.yaml
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd --docs >docs/.new && mv docs/.new docs/livestream.md

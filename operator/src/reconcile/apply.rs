@@ -156,14 +156,14 @@ impl Applier {
         Api::namespaced_with(self.client.0.clone(), &child.namespace, &resource)
     }
 
-    /// Make one child so. `is_shared`: it is in the workers namespace, where
-    /// names are ours. `seen` is its mark in the watches' view; none means
+    /// Make one child so. `is_surely_ours`: it is watched, and in the workers
+    /// namespace, where names are ours. `seen` is its mark in the watches' view; none means
     /// that they know of no such object.
     pub async fn apply(
         &self,
         child: &Prepared,
         seen: Option<&Mark>,
-        is_shared: bool,
+        is_surely_ours: bool,
     ) -> Result<Outcome, ApplyError> {
         if let Some(seen) = seen {
             if self.is_right(child, seen) {
@@ -181,7 +181,7 @@ impl Applier {
             return self.write(child, Ownership::Ours).await;
         }
         // In a namespace of people a name may be theirs.
-        if !is_shared {
+        if !is_surely_ours {
             let live = self.get(&child.id).await?;
             return self.apply_unwatched(child, live.as_ref()).await;
         }

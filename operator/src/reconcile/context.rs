@@ -55,9 +55,10 @@ impl Context {
         self.listed.load(Ordering::Relaxed) >= self.streams.len()
     }
 
-    /// The host names that streams ask for.
-    pub fn host_claims(&self) -> Vec<HostClaim> {
-        let streams = self.streams.iter().flat_map(Store::state);
+    /// The claims to a host name.
+    pub fn claims_to(&self, host: &str) -> Vec<HostClaim> {
+        let asks = |stream: &LiveStream| stream.spec.playback.hostname.as_deref() == Some(host);
+        let streams = self.streams.iter().flat_map(|store| store.state_filter(asks));
         streams.filter_map(|stream| HostClaim::of(&stream)).collect()
     }
 }

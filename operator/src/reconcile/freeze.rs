@@ -6,8 +6,8 @@
 //! so that no pod is ever replaced by accident.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use sha2::{Digest, Sha256};
 
+use super::prepared::digest;
 use super::seen::{DeploymentFacts, TEMPLATE};
 
 /// The annotation of a LiveStream that replaces its pods at once: `now`.
@@ -27,8 +27,7 @@ pub enum Rolling {
 pub fn freeze(deployment: &mut Deployment, seen: Option<&DeploymentFacts>, rolling: Rolling) {
     let Some(spec) = &mut deployment.spec else { return };
     let text = serde_json::to_string(&spec.template).unwrap_or_default();
-    let digest = hex::encode(Sha256::digest(text));
-    let digest = digest.get(..16).unwrap_or_default().to_owned();
+    let digest = digest(&text);
     let waits = seen.is_some_and(|seen| seen.paused || seen.template != digest);
     spec.paused = if waits && rolling == Rolling::Waits {
         Some(true)

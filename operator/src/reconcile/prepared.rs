@@ -30,6 +30,11 @@ impl std::fmt::Display for ChildRef {
     }
 }
 
+/// 64 bits of SHA-256, in hex: enough to tell one manifest from the next.
+pub(super) fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text)).get(..16).unwrap_or_default().to_owned()
+}
+
 /// A child, ready to be applied.
 #[derive(Clone, PartialEq)]
 pub struct Prepared {
@@ -88,8 +93,7 @@ impl Prepared {
         let err = |why: &str| Unprepared { kind: kind.as_str(), why: why.to_owned() };
         let fields = manifest.as_object_mut().ok_or_else(|| err("no object"))?;
         fields.remove("status");
-        let digest = hex::encode(Sha256::digest(Value::Object(fields.clone()).to_string()));
-        let digest = digest.get(..16).unwrap_or_default().to_owned();
+        let digest = digest(&Value::Object(fields.clone()).to_string());
         let metadata = fields
             .get_mut("metadata")
             .and_then(Value::as_object_mut)

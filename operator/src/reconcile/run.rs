@@ -30,7 +30,7 @@ use super::status::findings::{Findings, LogView};
 use super::status::{self, StatusError, Verdict, table};
 use super::validate::validate;
 use super::validated::ValidatedStream;
-use judged::{LINGER, circumstances, lingers, rolling};
+use judged::{LINGER, circumstances, is_told_to_roll, lingers, rolling};
 use pass::Pass;
 
 use crate::api::LiveStream;
@@ -145,7 +145,7 @@ pub async fn reconcile(
     }
     let prepared = children::prepare(&built)?;
     let refused = pass.apply(&prepared).await;
-    pass.prune(&prepared, &circumstances.leave).await;
+    pass.prune(&prepared, circumstances.lacks_secret).await;
 
     let mut findings = pass.findings(&prepared, &built, &refused, &circumstances.facts);
     findings.accepted = circumstances.accepted;
@@ -157,7 +157,12 @@ pub async fn reconcile(
     if failures.is_empty() {
         rolled(&context, &stream).await?;
         let until = keys_change(&secret_keys);
-        return Ok(Action::requeue(next_look(&valid, &findings, circumstances.retry, until)));
+        return Ok(Action::requeue(next_look(
+            &valid,
+            &findings,
+            circumstances.lacks_secret,
+            until,
+        )));
     }
     if failures.iter().any(|failure| failure.is_transient) {
         let texts: Vec<_> = failures.into_iter().map(|failure| failure.text).collect();
@@ -180,7 +185,7 @@ fn keys_change(keys: &StreamKeys) -> Option<Duration> {
 
 /// The template that was asked for is in place: the next one waits again.
 async fn rolled(context: &Context, stream: &LiveStream) -> Result<(), ReconcileError> {
-    if !stream.annotations().contains_key(ROLL) {
+    if !is_told_to_roll(stream) {
         return Ok(());
     }
     let api = Api::<LiveStream>::namespaced(
@@ -247,7 +252,7 @@ async fn write_status(
 fn next_look(
     valid: &ValidatedStream,
     findings: &Findings,
-    retry: bool,
+    lacks_secret: bool,
     keys_change: Option<Duration>,
 ) -> Duration {
     let usual = if valid.ingest.tls_secret.is_some() || valid.playback.host.is_some() {
@@ -255,7 +260,7 @@ fn next_look(
     } else {
         LOOK_AGAIN
     };
-    let soon = retry.then_some(Duration::from_secs(30));
+    let soon = lacks_secret.then_some(Duration::from_secs(30));
     let linger = match findings.log {
         LogView::Ended { ended_ms, .. }
             if valid.transcode.idle == Idle::ScaleToZero && lingers(ended_ms) =>

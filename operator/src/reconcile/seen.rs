@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::apply::Mark;
 use super::endpoints::ObservedService;
-use super::prepared::{ChildRef, DIGEST};
+use super::prepared::ChildRef;
 
 /// A child as it was last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +63,6 @@ pub struct SeenPod {
     pub uid: String,
     /// `app.kubernetes.io/component`.
     pub component: String,
-    /// The node it is on.
-    pub node: Option<String>,
-    /// It passes its readiness probe.
-    pub ready: bool,
     /// Why it doesn't run, in Kubernetes' words.
     pub trouble: Option<String>,
 }
@@ -198,9 +194,6 @@ impl From<&Pod> for SeenPod {
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             component: component.cloned().unwrap_or_default(),
-            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            ready: is("Ready").is_some_and(|condition| condition.status == "True")
-                && pod.metadata.deletion_timestamp.is_none(),
             trouble: trouble.map(|text| text.chars().take(300).collect()),
         }
     }
@@ -214,9 +207,4 @@ fn container_trouble(status: &ContainerStatus) -> Option<String> {
     let ended = ended.map(|ended| format!(" (last exit {})", ended.exit_code)).unwrap_or_default();
     let message = waiting.message.as_deref().unwrap_or_default();
     Some(format!("{reason}{ended}: {message}"))
-}
-
-/// The digest that a child's annotations carry.
-pub fn digest(annotations: Option<&BTreeMap<String, String>>) -> Option<&str> {
-    annotations?.get(DIGEST).map(String::as_str)
 }

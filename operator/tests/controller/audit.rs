@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, PostParams};
 use millrace_harness::cluster::audit;
 use millrace_harness::cluster::rbac::OperatorRules;
 use millrace_operator::api::status::Phase;
@@ -66,14 +64,7 @@ async fn under_its_own_account_no_right_is_missing_and_none_is_too_many() {
     let operator = world.start(&settings);
     operator.wait_ready(&world.log()).await;
 
-    let secrets: Api<Secret> = Api::namespaced(world.client(), world.streams.name());
-    let certificate: Secret = serde_json::from_value(json!({
-        "metadata": { "name": "cert" },
-        "type": "kubernetes.io/tls",
-        "stringData": { "tls.crt": "a certificate", "tls.key": "a key" },
-    }))
-    .unwrap();
-    secrets.create(&PostParams::default(), &certificate).await.unwrap();
+    world.certificate("cert").await;
     let ingress = json!({ "broadcaster": "acme", "playback": {
         "hostname": "a.example.org", "ingressClassName": "public", "tls": { "secretName": "cert" },
     }});

@@ -196,14 +196,7 @@ async fn a_copied_certificate_goes_with_the_spec_that_asked_for_it() {
     let missing = |status: &_| condition(status, "Accepted").reason == "SecretMissing";
     world.until("keynote", "waiting", missing).await;
 
-    let secrets: Api<Secret> = Api::namespaced(world.client(), world.streams.name());
-    let certificate: Secret = serde_json::from_value(json!({
-        "metadata": { "name": "cert" },
-        "type": "kubernetes.io/tls",
-        "stringData": { "tls.crt": "a certificate", "tls.key": "a key" },
-    }))
-    .unwrap();
-    secrets.create(&PostParams::default(), &certificate).await.unwrap();
+    world.certificate("cert").await;
     world.patch("keynote", json!({ "metadata": { "annotations": { "look": "again" } } })).await;
     world.ready("keynote").await;
     let copies = || async {

@@ -104,7 +104,8 @@ async fn five_hundred_streams_at_once() {
     let writes = asked.iter().filter(|e| e.is_write() && e.object_ref.resource != "leases").count();
     assert_eq!(writes, 0);
 
-    let per_second = |seconds: f64| 500.0 / seconds;
+    let many = f64::from(u32::try_from(MANY).unwrap());
+    let per_second = |seconds: f64| many / seconds;
     println!(
         "{MANY} streams: operator {took:.1} s ({:.1}/s, keys, topics and status included), \
          bare client {bare:.1} s ({:.1}/s, children alone): {:.2} of its rate; \
@@ -138,7 +139,7 @@ async fn ten_thousand_suspended_streams() {
     let synced = begun.elapsed().as_secs_f64();
     tokio::time::sleep(Duration::from_mins(1)).await;
     let again = operator.rss_bytes();
-    let each = |rss: u64| rss.saturating_sub(base) / 10_000;
+    let each = |rss: u64| rss.saturating_sub(base) / u64::try_from(SUSPENDED).unwrap();
     println!(
         "{SUSPENDED} suspended streams: RSS {} MB at first, then {} MB ({} bytes each); after a \
          restart {} MB ({} bytes each), synced in {synced:.1} s",

@@ -233,6 +233,18 @@ impl World {
         self.eventually("gone", || async { api.get_opt(name).await.unwrap().is_none() }).await;
     }
 
+    /// Make a Secret that has the form of a certificate.
+    pub(crate) async fn certificate(&self, name: &str) {
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": { "name": name },
+            "type": "kubernetes.io/tls",
+            "stringData": { "tls.crt": "a certificate", "tls.key": "a key" },
+        }))
+        .unwrap();
+        let secrets: Api<Secret> = Api::namespaced(self.client(), self.streams.name());
+        secrets.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
     /// The publish keys in a stream's Secret.
     pub(crate) async fn keys(&self, name: &str) -> BTreeMap<String, String> {
         let secrets: Api<Secret> = Api::namespaced(self.client(), self.streams.name());

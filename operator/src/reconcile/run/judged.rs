@@ -14,7 +14,6 @@ use crate::reconcile::context::Context;
 use crate::reconcile::dereference::Found;
 use crate::reconcile::freeze::{ROLL, Rolling};
 use crate::reconcile::hosts::{self, HostClaim, HostProblem};
-use crate::reconcile::kind::Kind;
 use crate::reconcile::status::findings::LogView;
 use crate::reconcile::status::{Verdict, table};
 use crate::reconcile::validated::ValidatedStream;
@@ -27,10 +26,9 @@ pub(super) const LINGER: Duration = Duration::from_mins(1);
 pub(super) struct Judged {
     pub(super) facts: Circumstances,
     pub(super) accepted: Verdict,
-    /// Kinds that are not pruned, because what they are made from is missing.
-    pub(super) leave: Vec<Kind>,
-    /// Looked for again soon.
-    pub(super) retry: bool,
+    /// A Secret that the spec names is missing: it is looked for again soon,
+    /// and the copy that may be there stays.
+    pub(super) lacks_secret: bool,
 }
 
 pub(super) fn circumstances(
@@ -43,7 +41,8 @@ pub(super) fn circumstances(
     let mut accepted = Verdict::plain(usual);
     let mut host = HostVerdict::Granted;
     if let Some(claim) = HostClaim::of(stream)
-        && let Err(problem) = hosts::check(&claim, &context.installation, &context.host_claims())
+        && let Err(problem) =
+            hosts::check(&claim, &context.installation, &context.claims_to(&claim.host))
     {
         let row = match problem {
             HostProblem::HostTaken { .. } => &table::HOST_TAKEN,
@@ -63,12 +62,7 @@ pub(super) fn circumstances(
         host,
         ..Circumstances::default()
     };
-    Judged {
-        facts,
-        accepted,
-        leave: found.missing.iter().map(|_| Kind::Secret).collect(),
-        retry: found.missing.is_some(),
-    }
+    Judged { facts, accepted, lacks_secret: found.missing.is_some() }
 }
 
 /// The ingest pod is to be kept while a broadcast is on. When nobody knows, it
@@ -98,7 +92,11 @@ pub(super) fn lingers(ended_ms: i64) -> bool {
     wall::ms() < ended_ms.saturating_add(linger)
 }
 
+/// Somebody asks for new pods at once.
+pub(super) fn is_told_to_roll(stream: &LiveStream) -> bool {
+    stream.annotations().get(ROLL).is_some_and(|value| value == "now")
+}
+
 pub(super) fn rolling(stream: &LiveStream, log: &LogView) -> Rolling {
-    let told = stream.annotations().get(ROLL).is_some_and(|value| value == "now");
-    if told || !log.may_be_live() { Rolling::Allowed } else { Rolling::Waits }
+    if is_told_to_roll(stream) || !log.may_be_live() { Rolling::Allowed } else { Rolling::Waits }
 }

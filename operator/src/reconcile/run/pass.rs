@@ -89,8 +89,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Tell that the stream is there. Without Postgres it is told never: that
-    /// is known then, for the register would not be written either.
+    /// Tell that the stream is there, once. If Postgres goes away between the
+    /// register and this, nobody is told.
     pub(super) async fn tell(&mut self) {
         if let Err(error) = events::provisioned(&self.context.external, self.valid).await {
             warn!(stream = %self.valid.id, error = error.message(), "StreamProvisioned is not told");
@@ -100,17 +100,11 @@ impl Pass<'_> {
     pub(super) async fn apply(&mut self, prepared: &[Prepared]) -> Refused {
         let mut refused = Refused::default();
         for child in prepared {
-            let applier = &self.context.applier;
-            let done = if child.id.kind == Kind::Secret {
-                match applier.get(&child.id).await {
-                    Ok(live) => applier.apply_unwatched(child, live.as_ref()).await,
-                    Err(error) => Err(error),
-                }
-            } else {
-                let seen = self.found.seen.children.get(&child.id);
-                let is_shared = child.id.namespace == self.context.installation.workers_namespace;
-                applier.apply(child, seen.map(|seen| &seen.mark), is_shared).await
-            };
+            let seen = self.found.seen.children.get(&child.id).map(|seen| &seen.mark);
+            let workers = &self.context.installation.workers_namespace;
+            // Secrets are not watched, and so looked at each time.
+            let is_surely_ours = child.id.kind != Kind::Secret && child.id.namespace == *workers;
+            let done = self.context.applier.apply(child, seen, is_surely_ours).await;
             if let Err(error) = done {
                 self.failures.push(Failure::from(&error));
                 refused.0.push(error);
@@ -120,10 +114,10 @@ impl Pass<'_> {
     }
 
     /// What is seen of the stream and was not built.
-    pub(super) async fn prune(&mut self, prepared: &[Prepared], leave: &[Kind]) {
+    pub(super) async fn prune(&mut self, prepared: &[Prepared], lacks_secret: bool) {
         let wanted = children::names_of(prepared);
         for (child, seen) in &self.found.seen.children {
-            if wanted.contains(child) || leave.contains(&child.kind) {
+            if wanted.contains(child) {
                 continue;
             }
             let deleted = prune::delete(&self.context.applier, child, &seen.uid).await;
@@ -132,7 +126,7 @@ impl Pass<'_> {
             }
         }
         // Secrets are not seen. A stream that has no status yet never had any.
-        if leave.contains(&Kind::Secret) || self.stream.status.is_none() {
+        if lacks_secret || self.stream.status.is_none() {
             return;
         }
         let applier = &self.context.applier;

@@ -101,8 +101,6 @@ pub struct Findings {
     pub log: LogView,
     /// Where to publish and watch.
     pub endpoints: Option<Endpoints>,
-    /// The rungs of the ladder that the source has.
-    pub rungs: Option<Vec<String>>,
     /// None when nobody could be asked.
     pub figures: Option<Figures>,
 }
@@ -124,7 +122,6 @@ impl Findings {
             update_pending: false,
             log,
             endpoints: None,
-            rungs: None,
             figures: None,
         }
     }
@@ -158,15 +155,6 @@ impl Findings {
             }),
             // The log forgets after its retention; the status need not.
             LogView::Unknown | LogView::Never => before?.broadcast.clone(),
-        }
-    }
-
-    /// The rungs in use, while there are some.
-    pub(super) fn rungs(&self, before: Option<&LiveStreamStatus>) -> Vec<String> {
-        match (&self.rungs, &self.log) {
-            (Some(rungs), _) => rungs.clone(),
-            (None, LogView::Never) => Vec::new(),
-            (None, _) => before.map(|before| before.rungs.clone()).unwrap_or_default(),
         }
     }
 
