@@ -14,7 +14,7 @@ pub mod settings;
 pub mod watches;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicUsize;
 
 use futures::FutureExt;
@@ -87,6 +87,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         recorder: Recorder::new(client.clone(), reporter),
         streams: stores,
         listed: AtomicUsize::new(0),
+        deleted: Mutex::default(),
         seen,
         live: Live::new(logs),
         namespaces: settings.namespaces.clone(),

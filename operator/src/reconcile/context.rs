@@ -1,8 +1,8 @@
 //! What every reconcile shares.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -41,12 +41,21 @@ pub struct Context {
     pub namespaces: Option<Vec<String>>,
     /// Sends Events.
     pub recorder: Recorder,
+    /// UIDs of LiveStreams whose deletion was carried through, until nothing
+    /// of them is left outside.
+    pub deleted: Mutex<HashSet<String>>,
 }
 
 impl Context {
     /// A watch has listed all its streams, for the first time.
     pub fn note_listed(&self) {
         self.listed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A LiveStream's deletion was carried through.
+    pub fn note_deleted(&self, stream: &LiveStream) {
+        let uid = stream.metadata.uid.clone().unwrap_or_default();
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
     }
 
     /// Whether all streams are in the stores. The stores know it too, but of
@@ -73,8 +82,14 @@ impl Presence for Context {
                 let id = StreamId::new(namespace, stream.metadata.name.as_deref()?).ok()?;
                 Some((stream.metadata.uid.clone()?, id))
             };
-            streams.filter_map(one).collect()
+            let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            streams.filter_map(one).collect::<View>().and_deleted(deleted)
         })
+    }
+
+    fn registered(&self, uids: &HashSet<&str>) {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.retain(|uid| uids.contains(uid.as_str()));
     }
 
     fn is_there(&self, stream: &StreamId) -> bool {

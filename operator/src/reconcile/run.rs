@@ -212,7 +212,10 @@ fn identity(stream: &LiveStream) -> Result<StreamId, ReconcileError> {
 /// Delete what it has, and say so if that takes longer than a moment.
 async fn end(context: &Context, stream: &LiveStream, id: &StreamId) -> Result<(), ReconcileError> {
     let known = possible(id, &context.installation);
-    let Err(error) = finalize::finalize(context, stream, &known).await else { return Ok(()) };
+    let Err(error) = finalize::finalize(context, stream, &known).await else {
+        context.note_deleted(stream);
+        return Ok(());
+    };
     let why = report(&error);
     let mut findings =
         Findings::refused(Verdict::of(&table::DELETING, why), context.live.logs.get(id).into());

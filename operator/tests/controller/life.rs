@@ -11,9 +11,11 @@ use super::support::{World, condition, manifest};
 #[tokio::test]
 async fn a_stream_is_wired_becomes_ready_and_leaves_nothing() {
     let Some(world) = World::shared().await else { return };
-    let operator = world.operator().await;
+    let operator = world.start(&[("SWEEP_AFTER_SECONDS", "10"), ("SWEEP_EVERY_SECONDS", "1")]);
+    operator.wait_ready(&world.log()).await;
     world.create("keynote", json!({ "broadcaster": "acme" })).await;
     let status = world.ready("keynote").await;
+    assert_eq!(world.registered().await, 1);
     for needed in ["Accepted", "KeysReady", "TopicsReady", "IngestReady", "TranscodeReady", "Ready"]
     {
         assert_eq!(format!("{:?}", condition(&status, needed).status), "True", "{needed}");
@@ -31,6 +33,8 @@ async fn a_stream_is_wired_becomes_ready_and_leaves_nothing() {
 
     world.delete("keynote").await;
     world.eventually("without children", || async { world.children().await.is_empty() }).await;
+    // The row goes last, though there is no other LiveStream.
+    world.eventually("swept", || async { world.registered().await == 0 }).await;
     operator.stop().await;
 }
 

@@ -1,9 +1,12 @@
 //! Many streams: `make bench-operator` runs these and prints what it took.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use millrace_harness::cluster::audit::Moment;
 use millrace_operator::api::LiveStream;
 use millrace_operator::reconcile::build::{self, Circumstances, Installation};
 use millrace_operator::reconcile::children;
@@ -13,12 +16,32 @@ use tokio::time::Instant;
 
 use super::support::{World, manifest};
 
-/// Streams that are made at once.
+/// Streams that are made at once, unless `STREAMS` says otherwise.
 const MANY: usize = 500;
-/// Streams that nobody publishes to.
+/// Streams that nobody publishes to, unless `SUSPENDED_STREAMS` says otherwise.
 const SUSPENDED: usize = 10_000;
 /// Requests of a bare client at once, as of the operator.
 const AT_ONCE: usize = 16;
+
+fn count(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
+}
+
+/// Requests of a user by verb and resource, most first.
+async fn tally(world: &World, since: Moment) -> String {
+    let asked = world.cluster.requests(&world.account.user(), since).await.unwrap();
+    let mut all = BTreeMap::new();
+    for event in asked {
+        let what = format!(
+            "{} {} {}",
+            event.verb, event.object_ref.resource, event.object_ref.subresource
+        );
+        *all.entry(what.trim_end().to_owned()).or_insert(0_u32) += 1;
+    }
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.sort_by_key(|(_, count)| Reverse(*count));
+    all.iter().map(|(what, count)| format!("  {count:6} {what}\n")).collect()
+}
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("s{number:05}")).collect()
@@ -81,18 +104,22 @@ async fn bare(world: &World, streams: &[LiveStream]) -> f64 {
 #[ignore = "takes minutes: make bench-operator"]
 async fn five_hundred_streams_at_once() {
     let Some(world) = World::own().await else { return };
+    let many = count("STREAMS", MANY);
     let operator = world.operator().await;
-    let names = names(MANY);
+    let names = names(many);
+    let moment = world.cluster.moment().await.unwrap();
     let begun = Instant::now();
     create(&world, &names, &json!({ "broadcaster": "acme" })).await;
-    while reconciled(&world).await < MANY {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+    // Seldom: each look is a list of them all.
+    while reconciled(&world).await < many {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let took = begun.elapsed().as_secs_f64();
     let errors = operator.metric("operator_reconcile_errors_total").await;
     assert_eq!(errors, 0, "{}", world.log_tail());
     let children = world.children().await.len();
-    assert_eq!(children, MANY * 6);
+    assert_eq!(children, many * 6);
+    println!("{}", tally(&world, moment).await);
 
     let streams = world.livestreams().list(&ListParams::default()).await.unwrap().items;
     let bare = bare(&world, &streams).await;
@@ -104,10 +131,10 @@ async fn five_hundred_streams_at_once() {
     let writes = asked.iter().filter(|e| e.is_write() && e.object_ref.resource != "leases").count();
     assert_eq!(writes, 0);
 
-    let many = f64::from(u32::try_from(MANY).unwrap());
-    let per_second = |seconds: f64| many / seconds;
+    let streams = f64::from(u32::try_from(many).unwrap());
+    let per_second = |seconds: f64| streams / seconds;
     println!(
-        "{MANY} streams: operator {took:.1} s ({:.1}/s, keys, topics and status included), \
+        "{many} streams: operator {took:.1} s ({:.1}/s, keys, topics and status included), \
          bare client {bare:.1} s ({:.1}/s, children alone): {:.2} of its rate; \
          {} reads and no write in 60 idle seconds; RSS {} MB",
         per_second(took),
@@ -126,9 +153,10 @@ async fn ten_thousand_suspended_streams() {
     let operator = world.operator().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let base = operator.rss_bytes();
-    let names = names(SUSPENDED);
+    let many = count("SUSPENDED_STREAMS", SUSPENDED);
+    let names = names(many);
     create(&world, &names, &json!({ "broadcaster": "acme", "suspend": true })).await;
-    while reconciled(&world).await < SUSPENDED {
+    while reconciled(&world).await < many {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     let full = operator.rss_bytes();
@@ -139,9 +167,9 @@ async fn ten_thousand_suspended_streams() {
     let synced = begun.elapsed().as_secs_f64();
     tokio::time::sleep(Duration::from_mins(1)).await;
     let again = operator.rss_bytes();
-    let each = |rss: u64| rss.saturating_sub(base) / u64::try_from(SUSPENDED).unwrap();
+    let each = |rss: u64| rss.saturating_sub(base) / u64::try_from(many).unwrap();
     println!(
-        "{SUSPENDED} suspended streams: RSS {} MB at first, then {} MB ({} bytes each); after a \
+        "{many} suspended streams: RSS {} MB at first, then {} MB ({} bytes each); after a \
          restart {} MB ({} bytes each), synced in {synced:.1} s",
         base / 1_000_000,
         full / 1_000_000,

@@ -16,6 +16,7 @@ use millrace_harness::process::Child;
 use millrace_operator::api::LiveStream;
 use millrace_operator::api::status::{Condition, LiveStreamStatus, Phase};
 use serde_json::{Value, json};
+use sqlx::Connection;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
@@ -243,6 +244,17 @@ impl World {
         .unwrap();
         let secrets: Api<Secret> = Api::namespaced(self.client(), self.streams.name());
         secrets.create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    /// How many LiveStreams have something outside Kubernetes, as the register
+    /// says.
+    pub(crate) async fn registered(&self) -> i64 {
+        let mut connection = sqlx::PgConnection::connect(&self.servers.database).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM livestreams WHERE installation = $1")
+            .bind(&self.servers.installation)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
     }
 
     /// The publish keys in a stream's Secret.

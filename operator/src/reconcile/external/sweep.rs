@@ -8,6 +8,7 @@
 mod clean;
 mod decide;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -48,6 +49,10 @@ pub trait Presence: Send + Sync {
     fn covers(&self, stream: &StreamId) -> bool {
         let _ = stream;
         true
+    }
+    /// These UIDs have something outside; of others nothing is to be remembered.
+    fn registered(&self, uids: &HashSet<&str>) {
+        let _ = uids;
     }
 }
 
@@ -98,6 +103,7 @@ pub async fn look(
     // The rows first: whoever is registered after that is in no list.
     let mut rows = postgres.call(outside.registry.all()).await?;
     rows.retain(|row| presence.covers(&row.livestream.stream));
+    presence.registered(&rows.iter().map(|row| row.livestream.uid.as_str()).collect());
     let (mut lost, mut found, mut due) = (Vec::new(), Vec::new(), Vec::new());
     for action in decide(&rows, presence.view().as_ref(), after) {
         match action {

@@ -10,9 +10,23 @@ use millrace_platform::postgres::registry::{Registered, Registration};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     streams: HashMap<String, StreamId>,
+    deleted: HashSet<String>,
 }
 
 impl View {
+    /// With the UIDs whose deletion this process has carried through.
+    #[must_use]
+    pub fn and_deleted(self, deleted: HashSet<String>) -> Self {
+        Self { deleted, ..self }
+    }
+
+    /// Whether that this UID is not among the streams can be believed. A list
+    /// without any says nothing by itself: who sees no LiveStream at all looks
+    /// in the wrong place more often than not.
+    fn shows_absence_of(&self, uid: &str) -> bool {
+        !self.streams.is_empty() || self.deleted.contains(uid)
+    }
+
     fn names(&self) -> HashSet<&StreamId> {
         self.streams.values().collect()
     }
@@ -21,7 +35,7 @@ impl View {
 /// From their UIDs and names.
 impl FromIterator<(String, StreamId)> for View {
     fn from_iter<I: IntoIterator<Item = (String, StreamId)>>(all: I) -> Self {
-        Self { streams: all.into_iter().collect() }
+        Self { streams: all.into_iter().collect(), deleted: HashSet::new() }
     }
 }
 
@@ -39,17 +53,16 @@ pub enum Action {
     Sweep(Registration),
 }
 
-/// What is to be done about these rows. A view that is empty, or not there,
-/// says nothing: who sees no LiveStream at all looks in the wrong place more
-/// often than not.
+/// What is to be done about these rows; nothing while there is no view.
 pub fn decide(rows: &[Registered], present: Option<&View>, after: Duration) -> Vec<Action> {
-    let Some(view) = present.filter(|view| !view.streams.is_empty()) else { return Vec::new() };
+    let Some(view) = present else { return Vec::new() };
     let names = view.names();
     let action = |row: &Registered| {
         let livestream = &row.livestream;
         match (view.streams.contains_key(&livestream.uid), row.absent) {
             (true, None) => None,
             (true, Some(_)) => Some(Action::NotePresent(livestream.uid.clone())),
+            (false, _) if !view.shows_absence_of(&livestream.uid) => None,
             (false, None) => Some(Action::NoteAbsent(livestream.uid.clone())),
             (false, Some(absent)) if absent < after => None,
             (false, Some(_)) if names.contains(&livestream.stream) => {
@@ -107,6 +120,16 @@ mod tests {
         let rows = [row("a", "a.one", Some(9_999)), row("b", "a.two", None)];
         assert_eq!(decide(&rows, None, AFTER), []);
         assert_eq!(decide(&rows, Some(&View::default()), AFTER), []);
+    }
+
+    #[test]
+    fn the_last_one_is_swept_when_its_deletion_was_seen() {
+        let empty = View::default().and_deleted(["a".to_owned()].into());
+        let decide = |uid, absent| decide(&[row(uid, "a.one", absent)], Some(&empty), AFTER);
+        assert_eq!(decide("a", None), [Action::NoteAbsent("a".to_owned())]);
+        assert_eq!(decide("a", Some(600)), [Action::Sweep(row("a", "a.one", None).livestream)]);
+        assert_eq!(decide("b", None), []);
+        assert_eq!(decide("b", Some(600)), []);
     }
 
     #[test]
