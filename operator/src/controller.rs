@@ -6,6 +6,7 @@
 //! that can't be had ends the process: it starts again with nothing
 //! half-known.
 
+pub mod drains;
 pub mod leader;
 pub mod metrics;
 pub mod outside;
@@ -28,6 +29,7 @@ use tracing::info;
 
 use crate::reconcile::apply::Applier;
 use crate::reconcile::context::{Context, Live, SeenStore};
+use crate::reconcile::drains::Drains;
 use crate::reconcile::external::External;
 use crate::reconcile::external::{live, sweep};
 use metrics::ControllerMetrics;
@@ -69,13 +71,14 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         controller: "millrace-operator".into(),
         instance: Some(settings.identity.clone()),
     };
-    let seen = SeenStore::default();
+    let (seen, drains) = (SeenStore::default(), Drains::default());
     let watches = Watches {
         routes: watches::has_routes(&client).await?,
         client: client.clone(),
         namespaces: settings.namespaces.clone(),
         workers_namespace: settings.installation.workers_namespace.clone(),
         seen: seen.clone(),
+        drains: drains.clone(),
         triggers,
         metrics: metrics.clone(),
     };
@@ -89,6 +92,8 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         listed: AtomicUsize::new(0),
         deleted: Mutex::default(),
         seen,
+        drains,
+        drain_timeout: settings.drain_timeout,
         live: Live::new(logs),
         namespaces: settings.namespaces.clone(),
         external,
@@ -100,6 +105,8 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         "changes of logs",
         told.clone().logs(changed, stop.clone()).map(Ok::<_, Infallible>),
     );
+    let draining = drains::run(context.clone(), watches.triggers.clone(), stop.clone());
+    supervisor.spawn("drains", draining.map(Ok::<_, Infallible>));
     supervisor.spawn("figures", told.figures(stop.clone()).map(Ok::<_, Infallible>));
     let sweeping = (context.clone(), settings.sweep, stop.clone());
     supervisor.spawn("sweep", async move {

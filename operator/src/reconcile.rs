@@ -18,13 +18,14 @@
 //!
 //! Beside them, pure as well: [`hosts`] says who may have which host name,
 //! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys,
-//! [`freeze`] which templates wait.
+//! [`freeze`] which templates wait, [`drains`] which nodes are being emptied.
 
 pub mod apply;
 pub mod build;
 pub mod children;
 pub mod context;
 pub mod dereference;
+pub mod drains;
 pub mod endpoints;
 pub mod external;
 pub mod finalize;

@@ -13,6 +13,8 @@ use crate::reconcile::external::sweep::Pace;
 const READ_TIMEOUT: Duration = Duration::from_secs(100);
 /// A request about the Lease is answered within this.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Seconds of a drain before a live stream's ingest pod may be evicted.
+const DRAIN_TIMEOUT: u64 = 300;
 /// A connection is made within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -31,6 +33,9 @@ pub struct Settings {
     pub concurrency: u16,
     /// When what deleted LiveStreams left outside is cleaned up.
     pub sweep: Pace,
+    /// How long a live stream's ingest pod is kept on a node that is being
+    /// emptied.
+    pub drain_timeout: Duration,
     /// What the installation decides about children.
     pub installation: Installation,
 }
@@ -45,6 +50,7 @@ impl Settings {
         let usual = Pace::default();
         let after = env.within("SWEEP_AFTER_SECONDS", usual.after.as_secs(), 10..=86_400);
         let every = env.within("SWEEP_EVERY_SECONDS", usual.every.as_secs(), 1..=3_600);
+        let drain = env.within("DRAIN_TIMEOUT_SECONDS", DRAIN_TIMEOUT, 0..=86_400);
         let namespaces = env.text("WATCH_NAMESPACES").map(|list| {
             list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect()
         });
@@ -62,6 +68,7 @@ impl Settings {
             health: health?,
             concurrency: concurrency?,
             sweep: Pace { after: Duration::from_secs(after?), every: Duration::from_secs(every?) },
+            drain_timeout: Duration::from_secs(drain?),
             installation,
         })
     }

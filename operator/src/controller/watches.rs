@@ -1,11 +1,13 @@
-//! The watches: LiveStreams in full, of their children a few facts each.
+//! The watches: LiveStreams in full, of their children a few facts each, of
+//! Nodes next to nothing.
 //!
 //! Children are found by label, in the workers namespace and, for the local
 //! names, in the streams'. Secrets are never listed or watched. What a watch
 //! brings goes into the [`SeenStore`], and the stream it belongs to into the
-//! queue.
+//! queue. Of Nodes only those are kept that are being emptied ([`Drains`]).
 
 mod checks;
+mod nodes;
 mod observe;
 mod observer;
 mod triggers;
@@ -32,7 +34,9 @@ use crate::api::LiveStream;
 use crate::reconcile::build::HTTPRoute;
 use crate::reconcile::build::labels::{MANAGED_BY, MANAGER, UID};
 use crate::reconcile::context::SeenStore;
+use crate::reconcile::drains::Drains;
 use checks::{ScopeCheck, SharedCheck};
+use nodes::NodeObserver;
 use observe::Observe;
 use observer::Observer;
 
@@ -65,6 +69,8 @@ pub struct Watches {
     pub routes: bool,
     /// Where facts go.
     pub seen: SeenStore,
+    /// Where nodes go that are being emptied.
+    pub drains: Drains,
     /// Where streams go that have news.
     pub triggers: Triggers,
     /// Counts.
@@ -101,7 +107,31 @@ impl Watches {
             list.push(self.workers_namespace.clone());
         }
         self.watch::<Service>(all.as_ref(), supervisor, health, &mut synced);
+        self.nodes(supervisor, health, &mut synced);
         Synced(synced)
+    }
+
+    fn nodes(
+        &self,
+        supervisor: &mut Supervisor,
+        health: &Health,
+        synced: &mut Vec<oneshot::Receiver<()>>,
+    ) {
+        let (sender, receiver) = oneshot::channel();
+        synced.push(receiver);
+        let observer = NodeObserver {
+            drains: self.drains.clone(),
+            seen: self.seen.clone(),
+            triggers: self.triggers.clone(),
+            metrics: self.metrics.clone(),
+            check: health.informative(nodes::WATCH),
+        };
+        let watch = watcher(Api::all(self.client.clone()), config().page_size(nodes::PAGE));
+        let stop = supervisor.stop().clone();
+        let watch = observer.run(watch, sender);
+        supervisor.spawn(nodes::WATCH, async move {
+            stop.run_until_cancelled_owned(watch).await.unwrap_or(Ok(()))
+        });
     }
 
     fn watch<K: Observe>(

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -11,6 +12,7 @@ use millrace_media::id::StreamId;
 
 use super::apply::Applier;
 use super::build::Installation;
+use super::drains::Drains;
 use super::external::External;
 use super::external::figures::Figures;
 use super::external::live::LiveView;
@@ -31,6 +33,11 @@ pub struct Context {
     pub listed: AtomicUsize,
     /// Their children, as last seen.
     pub seen: SeenStore,
+    /// Nodes that are being emptied.
+    pub drains: Drains,
+    /// A live stream's ingest pod may be evicted when its node has been so for
+    /// this long.
+    pub drain_timeout: Duration,
     /// Postgres, Kafka, Redis.
     pub external: External,
     /// What the installation decides.
@@ -124,6 +131,13 @@ impl SeenStore {
             all.remove(uid);
         }
         changed
+    }
+
+    /// Namespaces and names of the LiveStreams whose ingest runs on a node.
+    pub fn publishing_on(&self, node: &str) -> Vec<(String, String)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let there = all.values().filter(|seen| seen.ingest_nodes().any(|one| one == node));
+        there.filter_map(|seen| seen.owner.clone()).collect()
     }
 
     /// UIDs of all streams that something is seen of.

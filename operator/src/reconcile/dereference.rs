@@ -8,6 +8,7 @@ use kube::{Api, Client};
 use super::build::publish_keys_secret::{self, StreamKeys};
 use super::build::{Certificate, names};
 use super::context::Context;
+use super::drains::Emptying;
 use super::external::figures::Figures;
 use super::seen::Seen;
 use super::status::findings::LogView;
@@ -20,6 +21,8 @@ pub struct Found {
     pub seen: Seen,
     /// The Secret with its publish keys.
     pub keys_secret: Option<Secret>,
+    /// The node of its ingest pod is being emptied: which, and since when.
+    pub drain: Option<(String, Emptying)>,
     /// What the log says.
     pub log: LogView,
     /// Whether there is something to do for a transcoder; none when that is
@@ -83,6 +86,7 @@ pub async fn dereference(
     let [rtmps_certificate, playback_certificate] = certificates;
     Ok(Found {
         keys_secret: secret(&context.client, namespace, &keys).await?,
+        drain: drain(context, &seen),
         seen,
         busy: log.is_busy(),
         log: log.into(),
@@ -91,6 +95,12 @@ pub async fn dereference(
         playback_certificate,
         missing,
     })
+}
+
+/// Of several, the one that has waited longest.
+fn drain(context: &Context, seen: &Seen) -> Option<(String, Emptying)> {
+    let emptied = |node: &str| Some((node.to_owned(), context.drains.get(node)?));
+    seen.ingest_nodes().filter_map(emptied).min_by_key(|(_, emptying)| emptying.since)
 }
 
 fn as_certificate(secret: &Secret) -> Option<Certificate> {

@@ -149,6 +149,7 @@ pub async fn reconcile(
 
     let mut findings = pass.findings(&prepared, &built, &refused, &circumstances.facts);
     findings.accepted = circumstances.accepted;
+    findings.note_drain(circumstances.drain);
     findings.keys = keys.map_or_else(|failed| failed, |_| outside.keys);
     findings.topics = outside.topics;
     findings.cache = outside.cache;

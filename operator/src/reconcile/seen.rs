@@ -9,6 +9,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::apply::Mark;
+use super::build::ingest_deployment;
 use super::endpoints::ObservedService;
 use super::prepared::ChildRef;
 
@@ -63,6 +64,9 @@ pub struct SeenPod {
     pub uid: String,
     /// `app.kubernetes.io/component`.
     pub component: String,
+    /// The node it runs on; none while it has none, and when it is going or
+    /// has ended.
+    pub node: Option<String>,
     /// Why it doesn't run, in Kubernetes' words.
     pub trouble: Option<String>,
 }
@@ -125,6 +129,12 @@ impl Seen {
             Facts::Service(facts) => Some(facts),
             _ => None,
         }
+    }
+
+    /// The nodes that ingest pods run on.
+    pub fn ingest_nodes(&self) -> impl Iterator<Item = &str> {
+        let ingest = self.pods.values().filter(|pod| pod.component == ingest_deployment::COMPONENT);
+        ingest.filter_map(|pod| pod.node.as_deref())
     }
 
     /// Why pods of a component don't run, if one doesn't.
@@ -191,9 +201,14 @@ impl From<&Pod> for SeenPod {
         });
         let containers = status.and_then(|status| status.container_statuses.as_ref());
         let trouble = containers.into_iter().flatten().find_map(container_trouble).or(unscheduled);
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let goes = pod.metadata.deletion_timestamp.is_some()
+            || matches!(phase, Some("Succeeded" | "Failed"));
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
         Self {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             component: component.cloned().unwrap_or_default(),
+            node: node.filter(|_| !goes),
             trouble: trouble.map(|text| text.chars().take(300).collect()),
         }
     }

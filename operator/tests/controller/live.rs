@@ -1,7 +1,6 @@
 //! A broadcast, as the log shows it: what is live is left alone.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams};
 use millrace_media::id::StreamId;
@@ -11,10 +10,11 @@ use millrace_platform::config::{Env, Installation, KafkaConfig};
 use millrace_platform::kafka::{Producer, ProducerLimits};
 use serde_json::json;
 
+use super::node::budget;
 use super::publisher::Publisher;
 use super::support::{World, condition};
 
-fn publisher(world: &World, name: &str) -> Publisher {
+pub(crate) fn publisher(world: &World, name: &str) -> Publisher {
     let env = Env::from_pairs(world.servers.pairs());
     let stream = StreamId::new(world.streams.name(), name).unwrap();
     let kafka = KafkaConfig::read(&env).unwrap();
@@ -39,10 +39,9 @@ fn preset(deployment: &Deployment) -> String {
     env.iter().find(|one| one.name == "PRESET").unwrap().value.clone().unwrap()
 }
 
-async fn is_kept(world: &World) -> bool {
-    let api: Api<PodDisruptionBudget> = Api::namespaced(world.client(), world.workers.name());
-    let all = api.list(&ListParams::default()).await.unwrap().items;
-    all[0].spec.as_ref().unwrap().max_unavailable == Some(IntOrString::Int(0))
+pub(crate) async fn is_kept(world: &World) -> bool {
+    let budget = budget(world.client(), world.workers.name()).await;
+    budget.spec.unwrap().max_unavailable == Some(IntOrString::Int(0))
 }
 
 #[tokio::test]

@@ -12,7 +12,12 @@ mod servers;
 mod support;
 
 #[cfg(test)]
+mod node;
+
+#[cfg(test)]
 mod audit;
+#[cfg(test)]
+mod drains;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

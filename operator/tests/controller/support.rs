@@ -36,6 +36,11 @@ pub(crate) struct World {
     folder: TempDir,
 }
 
+enum Rights {
+    OfChart,
+    InNamespaces,
+}
+
 /// A running operator.
 pub(crate) struct Operator {
     process: Child,
@@ -45,19 +50,31 @@ pub(crate) struct Operator {
 impl World {
     /// None where the API server was left out.
     pub(crate) async fn shared() -> Option<Self> {
-        Some(Self::on(Cluster::shared().await.unwrap()?).await)
+        Some(Self::on(Cluster::shared().await.unwrap()?, Rights::OfChart).await)
+    }
+
+    /// Where the operator has Roles only: it sees nothing that is in no
+    /// namespace.
+    pub(crate) async fn shared_without_cluster_role() -> Option<Self> {
+        Some(Self::on(Cluster::shared().await.unwrap()?, Rights::InNamespaces).await)
     }
 
     /// With an API server of its own, to be disturbed.
     pub(crate) async fn own() -> Option<Self> {
-        Some(Self::on(Cluster::start().await.unwrap()?).await)
+        Some(Self::on(Cluster::start().await.unwrap()?, Rights::OfChart).await)
     }
 
-    async fn on(cluster: Cluster) -> Self {
+    async fn on(cluster: Cluster, rights: Rights) -> Self {
         cluster.install_crd().await.unwrap();
         let workers = cluster.namespace("workers").await.unwrap();
         let streams = cluster.namespace("streams").await.unwrap();
-        let account = cluster.operator_account(workers.name(), workers.name()).await.unwrap();
+        let account = match rights {
+            Rights::OfChart => cluster.operator_account(workers.name(), workers.name()).await,
+            Rights::InNamespaces => {
+                cluster.operator_account_within(workers.name(), streams.name()).await
+            }
+        };
+        let account = account.unwrap();
         // The chart makes it.
         let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client(), workers.name());
         let name = Some("millrace-worker".to_owned());
@@ -320,6 +337,14 @@ impl Operator {
         #[expect(clippy::cast_possible_truncation, reason = "small counts")]
         let sum = values.sum::<f64>().round() as i64;
         sum
+    }
+
+    /// What it says of one of its checks.
+    pub(crate) async fn check(&self, name: &str) -> Value {
+        let http = millrace_harness::http::Http::new().unwrap();
+        let (_, body) = http.get(&format!("{}/health/ready", self.health)).await.unwrap();
+        let report: Value = serde_json::from_slice(&body).unwrap();
+        report["checks"][name].clone()
     }
 
     /// Its resident memory.

@@ -113,4 +113,4 @@ fn owner(labels: &BTreeMap<String, String>) -> Option<(String, String)> {
 /// A watch that should never end.
 #[derive(Debug, thiserror::Error)]
 #[error("the watch of {0} ended")]
-pub(super) struct Ended(&'static str);
+pub(super) struct Ended(pub(super) &'static str);

@@ -11,7 +11,7 @@ use crate::api::ingest::Protocol;
 use crate::reconcile::validated::ValidatedStream;
 
 /// `app.kubernetes.io/component` of it all.
-pub(super) const COMPONENT: &str = "ingest";
+pub(in crate::reconcile) const COMPONENT: &str = "ingest";
 /// The container's port for RTMP.
 const RTMP_PORT: i32 = 1935;
 /// The container's port for RTMPS: the Service's, 443, only root may take.

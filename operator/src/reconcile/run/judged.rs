@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use millrace_platform::wall;
 
@@ -12,6 +13,7 @@ use crate::reconcile::build::circumstances::HostVerdict;
 use crate::reconcile::build::{Circumstances, Transcoders};
 use crate::reconcile::context::Context;
 use crate::reconcile::dereference::Found;
+use crate::reconcile::drains::Emptying;
 use crate::reconcile::freeze::{ROLL, Rolling};
 use crate::reconcile::hosts::{self, HostClaim, HostProblem};
 use crate::reconcile::status::findings::LogView;
@@ -29,6 +31,8 @@ pub(super) struct Judged {
     /// A Secret that the spec names is missing: it is looked for again soon,
     /// and the copy that may be there stays.
     pub(super) lacks_secret: bool,
+    /// The node of the publisher's pod is being emptied.
+    pub(super) drain: Option<Verdict>,
 }
 
 pub(super) fn circumstances(
@@ -54,24 +58,55 @@ pub(super) fn circumstances(
     if let Some(missing) = &found.missing {
         accepted = Verdict::of(&table::SECRET_MISSING, missing.clone());
     }
+    let live = is_to_be_kept(stream, found);
+    let drain = found.drain.as_ref().filter(|_| live && !valid.suspended);
+    let drain = drain.map(|(node, emptying)| drain_of(context, stream, node, *emptying));
     let facts = Circumstances {
-        live: is_to_be_kept(found),
+        live,
+        draining: drain.as_ref().is_some_and(|drain| *drain.row() == table::INGEST_EVICTABLE),
         transcoders: transcoders(valid, found),
         rtmps_certificate: found.rtmps_certificate.clone(),
         playback_certificate: found.playback_certificate.clone(),
         host,
-        ..Circumstances::default()
     };
-    Judged { facts, accepted, lacks_secret: found.missing.is_some() }
+    Judged { facts, accepted, lacks_secret: found.missing.is_some(), drain }
 }
 
 /// The ingest pod is to be kept while a broadcast is on. When nobody knows, it
 /// stays as it is.
-fn is_to_be_kept(found: &Found) -> bool {
+fn is_to_be_kept(stream: &LiveStream, found: &Found) -> bool {
     match found.log {
-        LogView::Unknown => found.seen.is_kept().unwrap_or(true),
+        LogView::Unknown => found.seen.is_kept().unwrap_or(true) || was_evictable(stream),
         _ => found.log.is_live(),
     }
+}
+
+/// Whether the pod of a publisher, on a node that is being emptied, may be
+/// evicted.
+fn drain_of(context: &Context, stream: &LiveStream, node: &str, emptying: Emptying) -> Verdict {
+    let Emptying { since, told } = emptying;
+    let due = emptying.is_due_at(context.drain_timeout);
+    // What a process before this one has waited for is not waited for again.
+    let waited = told.is_none() && was_evictable(stream);
+    if waited || due <= Timestamp::now() {
+        let why = format!(
+            "Node {node} is being emptied: the pod may be evicted; its publisher has to connect \
+             again."
+        );
+        return Verdict::of(&table::INGEST_EVICTABLE, why);
+    }
+    let why = format!(
+        "Node {node} is being emptied since {since}; the pod is kept for its publisher until {due}."
+    );
+    Verdict::of(&table::INGEST_DRAINING, why)
+}
+
+/// By the last status, a drain had opened the budget.
+fn was_evictable(stream: &LiveStream) -> bool {
+    let row = &table::INGEST_EVICTABLE;
+    let conditions = stream.status.iter().flat_map(|status| &status.conditions);
+    let mut ingest = conditions.filter(|condition| condition.type_ == row.condition);
+    ingest.any(|condition| condition.reason == row.reason)
 }
 
 /// With scale to zero: wanted while there is a broadcast, and a little longer.

@@ -14,8 +14,8 @@ use crate::reconcile::context::Context;
 /// condition's: nobody needs to be told of them.
 static QUIET: [&Row; 4] =
     [&table::INGEST_STARTING, &table::TRANSCODE_STARTING, &table::NOT_READY, &table::DEGRADED];
-/// Good news that is told.
-static TOLD: [&Row; 7] = [
+/// What is told though nothing fails.
+static TOLD: [&Row; 8] = [
     &table::READY,
     &table::LIVE,
     &table::LIVE_INTERRUPTED,
@@ -23,6 +23,7 @@ static TOLD: [&Row; 7] = [
     &table::UPDATE_PENDING,
     &table::SUSPENDED,
     &table::TRANSCODE_ASLEEP,
+    &table::INGEST_EVICTABLE,
 ];
 
 /// Tell what is news in `after`.

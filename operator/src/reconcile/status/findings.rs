@@ -126,6 +126,15 @@ impl Findings {
         }
     }
 
+    /// That its node is being emptied, where nothing is amiss with ingest.
+    pub fn note_drain(&mut self, drain: Option<Verdict>) {
+        if let Some(drain) = drain
+            && *self.ingest.row() == table::INGEST_READY
+        {
+            self.ingest = drain;
+        }
+    }
+
     /// All but the summary.
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
         let update = if self.update_pending { &table::UPDATE_PENDING } else { &table::UPDATE_NONE };

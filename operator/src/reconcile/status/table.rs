@@ -65,6 +65,8 @@ rows! {
     CACHE_UNKNOWN = "CacheReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     INGEST_READY = "IngestReady" True "PodReady" by "status": "The ingest pod is ready and has an address.";
+    INGEST_DRAINING = "IngestReady" True "NodeDraining" by "status": "The ingest pod is ready, and its node is being emptied. It is kept for its publisher until the operator's DRAIN_TIMEOUT_SECONDS are over; the message says when.";
+    INGEST_EVICTABLE = "IngestReady" True "EvictionAllowed" by "status": "The ingest pod is ready, and its node has been emptied for DRAIN_TIMEOUT_SECONDS: it may be evicted though it has a publisher, who connects again to the next one.";
     INGEST_SUSPENDED = "IngestReady" False "Suspended" by "status": "Taken off by spec.suspend.";
     INGEST_STARTING = "IngestReady" False "PodStarting" by "status": "The ingest pod is not ready yet.";
     INGEST_FAILING = "IngestReady" False "PodFailing" by "status": "The ingest pod can't start or keeps ending; the message says why.";

@@ -51,6 +51,19 @@ impl Cluster {
         account.grant_in(own, rules.own).await?;
         Ok(account)
     }
+
+    /// The same with Roles alone, in the namespace of workers and the operator itself and in one of
+    /// streams: nothing that is in no namespace can be seen.
+    ///
+    /// # Errors
+    /// As [`operator_account`](Self::operator_account).
+    pub async fn operator_account_within(&self, workers: &str, streams: &str) -> Result<Account> {
+        let rules = OperatorRules::of_chart()?;
+        let account = self.account(workers, "millrace-operator").await?;
+        account.grant_in(streams, rules.everywhere.clone()).await?;
+        account.grant_in(workers, rules.all().cloned().collect()).await?;
+        Ok(account)
+    }
 }
 
 /// What is too much in a rule: wildcards, and reading Secrets that nobody named.
