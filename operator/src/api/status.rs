@@ -27,7 +27,8 @@ pub struct LiveStreamStatus {
     /// The broadcast that is on, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<BroadcastStatus>,
-    /// The rungs of that broadcast, lowest first.
+    /// The rungs of the broadcast that is on, lowest first: those of the
+    /// ladder that the source is high enough for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 8),

@@ -1,6 +1,7 @@
 //! What happens outside Kubernetes brings streams into the queue: a broadcast
-//! that begins or ends, by the logs; viewers and bitrate, by Redis.
+//! that begins or ends, by the logs; viewers, bitrate and rungs, by Redis.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tracing::debug;
 use super::watches::Triggers;
 use crate::api::LiveStream;
 use crate::reconcile::context::Context;
-use crate::reconcile::external::figures;
+use crate::reconcile::external::{figures, rungs};
 
 /// The status shows new figures this often.
 const FIGURES: Duration = Duration::from_secs(30);
@@ -51,8 +52,15 @@ impl Told {
                     Err(error) => debug!(error = error.message(), "no figures"),
                 }
             }
-            for stream in self.context.live.put_figures(all) {
-                self.trigger(&stream).await;
+            let mut news: BTreeSet<_> = self.context.live.put_figures(all).into_iter().collect();
+            for batch in self.context.live.without_rungs(&live).chunks(BATCH) {
+                match rungs::rungs(&self.context.external, batch).await {
+                    Ok(some) => news.extend(self.context.live.put_rungs(some)),
+                    Err(error) => debug!(error = error.message(), "no rungs"),
+                }
+            }
+            for stream in &news {
+                self.trigger(stream).await;
             }
         }
     }

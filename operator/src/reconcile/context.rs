@@ -16,6 +16,7 @@ use super::drains::Drains;
 use super::external::External;
 use super::external::figures::Figures;
 use super::external::live::LiveView;
+use super::external::rungs::Rungs;
 use super::external::sweep::{Presence, View};
 use super::hosts::HostClaim;
 use super::seen::Seen;
@@ -153,12 +154,13 @@ pub struct Live {
     /// What is seen in the logs.
     pub logs: LiveView,
     figures: Arc<RwLock<HashMap<StreamId, Figures>>>,
+    rungs: Arc<RwLock<HashMap<StreamId, Rungs>>>,
 }
 
 impl Live {
     /// With nothing of Redis yet.
     pub fn new(logs: LiveView) -> Self {
-        Self { logs, figures: Arc::default() }
+        Self { logs, figures: Arc::default(), rungs: Arc::default() }
     }
 
     /// Of Redis; none when it said nothing yet.
@@ -173,6 +175,37 @@ impl Live {
         let news = new.iter().filter(|(stream, figures)| held.get(*stream) != Some(*figures));
         let news = news.map(|(stream, _)| stream.clone()).collect();
         *held = new;
+        news
+    }
+
+    /// The rungs of the broadcast that is on, or of one before it.
+    pub fn rungs(&self, stream: &StreamId) -> Option<Rungs> {
+        self.rungs.read().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()
+    }
+
+    /// Those of these live streams whose broadcast's rungs are not known yet.
+    /// What is known of others is forgotten.
+    pub fn without_rungs(&self, live: &[StreamId]) -> Vec<StreamId> {
+        let mut held = self.rungs.write().unwrap_or_else(PoisonError::into_inner);
+        let there: HashSet<&StreamId> = live.iter().collect();
+        held.retain(|stream, _| there.contains(stream));
+        let is_known = |stream: &StreamId| {
+            let known = held.get(stream).map(|rungs| rungs.broadcast);
+            known.is_some() && known == self.logs.get(stream).broadcast()
+        };
+        live.iter().filter(|stream| !is_known(stream)).cloned().collect()
+    }
+
+    /// Keep what Redis says of rungs; the streams for which that is news.
+    pub fn put_rungs(&self, new: HashMap<StreamId, Rungs>) -> Vec<StreamId> {
+        let mut held = self.rungs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut news = Vec::new();
+        for (stream, rungs) in new {
+            if held.get(&stream) != Some(&rungs) {
+                news.push(stream.clone());
+                held.insert(stream, rungs);
+            }
+        }
         news
     }
 

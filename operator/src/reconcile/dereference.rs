@@ -10,6 +10,7 @@ use super::build::{Certificate, names};
 use super::context::Context;
 use super::drains::Emptying;
 use super::external::figures::Figures;
+use super::external::rungs::Rungs;
 use super::seen::Seen;
 use super::status::findings::LogView;
 use super::validated::ValidatedStream;
@@ -30,6 +31,8 @@ pub struct Found {
     pub busy: Option<bool>,
     /// What Redis says.
     pub figures: Option<Figures>,
+    /// What Redis says of the rungs of a broadcast.
+    pub rungs: Option<Rungs>,
     /// What `spec.ingest.tls` names.
     pub rtmps_certificate: Option<Certificate>,
     /// What `spec.playback.tls` names.
@@ -91,6 +94,7 @@ pub async fn dereference(
         busy: log.is_busy(),
         log: log.into(),
         figures: context.live.figures(&stream.id),
+        rungs: context.live.rungs(&stream.id),
         rtmps_certificate,
         playback_certificate,
         missing,

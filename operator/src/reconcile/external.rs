@@ -6,7 +6,8 @@
 //! nothing. [`make`] is all of them.
 //!
 //! [`sweep`] cleans up after LiveStreams that are gone, [`live`] sees in the
-//! logs who publishes, [`figures`] reads who watches.
+//! logs who publishes, [`figures`] reads who watches, [`rungs`] what there is to
+//! watch.
 //!
 //! A step takes at most [`BOUND`], and no time at all while its service is
 //! known to be away.
@@ -22,6 +23,7 @@ mod open;
 mod outcomes;
 pub mod outside;
 pub mod registry;
+pub mod rungs;
 mod step;
 pub mod sweep;
 pub mod topics;

@@ -83,8 +83,7 @@ pub fn status(
         conditions,
         endpoints: findings.endpoints.clone(),
         broadcast: findings.broadcast(before),
-        // Nobody says yet which of the ladder's rungs the source has.
-        rungs: Vec::new(),
+        rungs: findings.rungs(before),
         viewers: figures.0,
         ingress_bitrate_kbps: figures.1,
     }

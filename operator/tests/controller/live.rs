@@ -22,7 +22,7 @@ pub(crate) fn publisher(world: &World, name: &str) -> Publisher {
     Publisher::new(producer, &Installation::read(&env).unwrap(), &stream)
 }
 
-async fn deployment(world: &World, role: &str) -> Deployment {
+pub(crate) async fn deployment(world: &World, role: &str) -> Deployment {
     let api: Api<Deployment> = Api::namespaced(world.client(), world.workers.name());
     let all = api.list(&ListParams::default()).await.unwrap().items;
     let named = |one: &Deployment| one.metadata.name.as_ref().unwrap().ends_with(role);

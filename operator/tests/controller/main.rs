@@ -13,6 +13,8 @@ mod support;
 
 #[cfg(test)]
 mod node;
+#[cfg(test)]
+mod workers;
 
 #[cfg(test)]
 mod audit;
@@ -24,5 +26,7 @@ mod faults;
 mod life;
 #[cfg(test)]
 mod live;
+#[cfg(test)]
+mod rungs;
 #[cfg(test)]
 mod scale;

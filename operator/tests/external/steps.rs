@@ -2,12 +2,18 @@
 
 use futures::future::join_all;
 use millrace_operator::reconcile::build::publish_keys_secret::StreamKeys;
+use millrace_media::id::{BroadcastId, Run, StreamId};
+use millrace_media::published::{BroadcastInfo, FrameRate, RenditionInfo, RenditionKind};
+use millrace_media::time::Ticks;
 use millrace_operator::reconcile::external::figures::{Figures, figures};
+use millrace_operator::reconcile::external::rungs::{Rungs, rungs};
 use millrace_operator::reconcile::external::{self, Done, cache, registry, topics};
 use millrace_platform::names::topics::frames_topic;
 use millrace_platform::postgres::outbox::Outbox;
 use millrace_platform::redis::Redis;
+use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{MetricsData, MetricsStore, Snapshot};
+use uuid::Uuid;
 
 use crate::support::{UID, World, key, named, one, stream};
 
@@ -130,7 +136,7 @@ async fn figures_are_those_of_the_streams_that_are_live() {
     let store = MetricsStore::new(redis, world.installation.clone());
     let [live, idle] = ["events.live", "events.idle"].map(|id| id.parse().unwrap());
     let data = MetricsData {
-        stream_id: millrace_media::id::StreamId::clone(&live),
+        stream_id: StreamId::clone(&live),
         concurrent_viewers: 42,
         ingress_bitrate_mbps: 2.5006,
         egress_bitrate_mbps: 0.0,
@@ -142,4 +148,43 @@ async fn figures_are_those_of_the_streams_that_are_live() {
     let found = figures(&world.outside, &[live.clone(), idle]).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[&live], Figures { viewers: 42, ingress_kbps: 2_501 });
+}
+
+#[tokio::test]
+async fn rungs_are_the_pictures_of_the_broadcast_that_redis_describes() {
+    let world = World::new();
+    let [on, never] = ["events.on", "events.never"].map(|id| id.parse::<StreamId>().unwrap());
+    let redis = Redis::connect(&world.redis().media, "media").unwrap();
+    let broadcast = BroadcastId(Uuid::now_v7());
+    let lease = Lease { broadcast, run: Run(1), token: Uuid::new_v4() };
+    let writer = MediaWriter::new(redis, &world.installation, &on, lease);
+    writer.claim().await.unwrap();
+    let video = |height| RenditionKind::Video { width: height * 16 / 9, height };
+    let rendition = |name: &str, kind| RenditionInfo {
+        name: name.parse().unwrap(),
+        kind,
+        codecs: "avc1.64001f".to_owned(),
+        timescale: 90_000,
+        bandwidth: 1,
+        average_bandwidth: 1,
+    };
+    let info = BroadcastInfo {
+        stream: on.clone(),
+        broadcast,
+        started_ms: 0,
+        segment_duration: Ticks::from_ms(2_000),
+        part_target: Ticks::from_ms(215),
+        dvr_window: Ticks::from_ms(120_000),
+        frame_rate: FrameRate { num: 30, den: 1 },
+        renditions: vec![
+            rendition("480p", video(480)),
+            rendition("720p", video(720)),
+            rendition("audio", RenditionKind::Audio { sample_rate: 48_000, channels: 2 }),
+        ],
+        ended: false,
+    };
+    writer.put_broadcast(&info).await.unwrap();
+    let found = rungs(&world.outside, &[never, on.clone()]).await.unwrap();
+    let names = vec!["480p".to_owned(), "720p".to_owned()];
+    assert_eq!(found, [(on, Rungs { broadcast, names })].into());
 }

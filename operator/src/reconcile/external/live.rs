@@ -69,6 +69,14 @@ pub enum Seen {
 }
 
 impl Seen {
+    /// The last broadcast, where one is known.
+    pub fn broadcast(&self) -> Option<BroadcastId> {
+        match self {
+            Self::Unknown => None,
+            Self::Known { broadcast, .. } => broadcast.map(|broadcast| broadcast.id),
+        }
+    }
+
     /// A broadcast is open; none when that is not known.
     pub fn is_live(&self) -> Option<bool> {
         match self {

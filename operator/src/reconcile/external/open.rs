@@ -17,6 +17,7 @@ use millrace_platform::postgres::record::Record;
 use millrace_platform::postgres::registry::{Registration, Registry};
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::redis::cleaning::Cleaning;
+use millrace_platform::redis::media::MediaReader;
 use millrace_platform::redis::metrics::MetricsStore;
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::store::{Store, StoreError};
@@ -90,6 +91,7 @@ pub struct External {
     pub(super) redis: [Redis; 4],
     pub(super) redis_seen: Memory<(), ()>,
     pub(super) metrics: MetricsStore,
+    pub(super) media: MediaReader,
     pub(super) cleaning: Cleaning,
     store: Option<StoreConfig>,
     opened: Arc<OnceLock<Store>>,
@@ -155,6 +157,7 @@ impl External {
             kafka,
             database,
             metrics: MetricsStore::new(metrics.clone(), installation.clone()),
+            media: MediaReader::new(media.clone(), installation.clone()),
             cleaning: Cleaning::new(media, metrics, viewers, installation.clone()),
             redis,
             redis_seen: Memory::default(),

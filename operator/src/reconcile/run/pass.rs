@@ -153,6 +153,7 @@ impl Pass<'_> {
             Findings::refused(Verdict::plain(&table::ACCEPTED), self.found.log.clone());
         findings.suspended = self.valid.suspended;
         findings.figures = self.found.figures;
+        findings.rungs.clone_from(&self.found.rungs);
         let service = children::find(prepared, Kind::Service, "ingest");
         let address = service.and_then(|child| seen.service(&child).cloned()).unwrap_or_default();
         let endpoints = endpoints(self.valid, &self.context.installation, facts, &address);

@@ -8,6 +8,7 @@ use super::table::{self, Row};
 use crate::api::status::{BroadcastStatus, Endpoints, LiveStreamStatus};
 use crate::reconcile::external::figures::Figures;
 use crate::reconcile::external::live::Seen;
+use crate::reconcile::external::rungs::Rungs;
 use crate::reconcile::seen::{self, DeploymentFacts};
 
 /// What the log says of a stream.
@@ -103,6 +104,9 @@ pub struct Findings {
     pub endpoints: Option<Endpoints>,
     /// None when nobody could be asked.
     pub figures: Option<Figures>,
+    /// Of the broadcast that is on or one before it; none when nobody could be
+    /// asked.
+    pub rungs: Option<Rungs>,
 }
 
 impl Findings {
@@ -123,6 +127,7 @@ impl Findings {
             log,
             endpoints: None,
             figures: None,
+            rungs: None,
         }
     }
 
@@ -177,6 +182,24 @@ impl Findings {
                 before.map_or((None, None), |status| (status.viewers, status.ingress_bitrate_kbps))
             }
             _ => (None, None),
+        }
+    }
+
+    /// The rungs of the broadcast that is on. What was said of it before holds
+    /// as long as it is on.
+    pub(super) fn rungs(&self, before: Option<&LiveStreamStatus>) -> Vec<String> {
+        let held = || before.map(|status| status.rungs.clone()).unwrap_or_default();
+        match &self.log {
+            LogView::Open { id, .. } => match &self.rungs {
+                Some(rungs) if rungs.broadcast.to_string() == *id => rungs.names.clone(),
+                _ => {
+                    let broadcast = before.and_then(|status| status.broadcast.as_ref());
+                    let same = broadcast.is_some_and(|broadcast| broadcast.id == *id);
+                    if same { held() } else { Vec::new() }
+                }
+            },
+            LogView::Unknown => held(),
+            LogView::Never | LogView::Ended { .. } => Vec::new(),
         }
     }
 }

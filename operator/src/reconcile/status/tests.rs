@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::findings::LogView;
 use super::*;
 use crate::reconcile::external::figures::Figures;
+use crate::reconcile::external::rungs::Rungs;
 
 fn time(second: i64) -> Time {
     Time(Timestamp::from_second(second).unwrap())
@@ -104,6 +105,31 @@ fn figures_show_while_live_only() {
     assert_eq!(status(&findings, 1, Some(&live), &time(2)).viewers, Some(3));
     findings.log = LogView::Never;
     assert_eq!(status(&findings, 1, Some(&live), &time(2)).viewers, None);
+}
+
+#[test]
+fn rungs_are_those_of_the_broadcast_that_is_on() {
+    let broadcast = millrace_media::id::BroadcastId(uuid::Uuid::from_u128(7));
+    let on = |id: &str| LogView::Open { id: id.to_owned(), started_ms: 5_000, publishing: true };
+    let mut findings = fine();
+    findings.log = on(&broadcast.to_string());
+    let first = status(&findings, 1, None, &time(1));
+    assert_eq!(first.rungs, [""; 0], "nobody has said");
+    findings.rungs = Some(Rungs { broadcast, names: vec!["480p".to_owned(), "720p".to_owned()] });
+    let live = status(&findings, 1, Some(&first), &time(2));
+    assert_eq!(live.rungs, ["480p", "720p"]);
+
+    // Redis is away, and Kafka.
+    findings.rungs = None;
+    assert_eq!(status(&findings, 1, Some(&live), &time(3)).rungs, live.rungs);
+    let unknown = Findings { log: LogView::Unknown, ..findings.clone() };
+    assert_eq!(status(&unknown, 1, Some(&live), &time(3)).rungs, live.rungs);
+    // Another broadcast, while what is known is of the one before.
+    findings.rungs = Some(Rungs { broadcast, names: live.rungs.clone() });
+    findings.log = on("another");
+    assert_eq!(status(&findings, 1, Some(&live), &time(3)).rungs, [""; 0]);
+    findings.log = LogView::Ended { id: broadcast.to_string(), started_ms: 5_000, ended_ms: 9_000 };
+    assert_eq!(status(&findings, 1, Some(&live), &time(3)).rungs, [""; 0]);
 }
 
 #[test]

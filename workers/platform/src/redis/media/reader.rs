@@ -1,5 +1,7 @@
 //! Reading what a writer has published.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::published::{BroadcastInfo, Entry, InitHash};
@@ -11,6 +13,8 @@ use crate::redis::{Redis, RedisError};
 
 /// Entries asked for at once.
 const PAGE: usize = 1000;
+/// Streams in one round trip.
+const BATCH: usize = 500;
 
 /// The read side of all streams. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,6 +42,29 @@ impl MediaReader {
         let key = self.keys(stream).broadcast();
         let Some(json) = self.get(&key, what).await? else { return Ok(None) };
         serde_json::from_slice(&json).map(Some).map_err(|e| self.redis.corrupt(what(), &e))
+    }
+
+    /// The same of each of these streams that has one, in few round trips. One
+    /// that can't be read is left out.
+    pub async fn get_broadcasts(
+        &self,
+        streams: &[StreamId],
+    ) -> Result<HashMap<StreamId, BroadcastInfo>, RedisError> {
+        let what = || format!("look up the broadcasts of {} streams", streams.len());
+        let mut found = HashMap::with_capacity(streams.len());
+        for some in streams.chunks(BATCH) {
+            // A GET each: in a cluster they are on different servers.
+            let mut commands = redis::pipe();
+            for stream in some {
+                commands.cmd("GET").arg(self.keys(stream).broadcast());
+            }
+            let all: Vec<Option<Vec<u8>>> = self.redis.pipeline(&commands, what).await?;
+            for (stream, json) in some.iter().zip(all) {
+                let info = json.and_then(|json| serde_json::from_slice(&json).ok());
+                found.extend(info.map(|info| (stream.clone(), info)));
+            }
+        }
+        Ok(found)
     }
 
     /// The streams that have a current or last broadcast here, at most 1,000.
