@@ -10,8 +10,9 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use millrace_media::id::StreamId;
 
-use super::apply::Applier;
+use super::apply::{Applier, ApplyError};
 use super::build::Installation;
+use super::children::certificates;
 use super::drains::Drains;
 use super::external::External;
 use super::external::figures::Figures;
@@ -19,6 +20,8 @@ use super::external::live::LiveView;
 use super::external::rungs::Rungs;
 use super::external::sweep::{Presence, View};
 use super::hosts::HostClaim;
+use super::prepared::ChildRef;
+use super::prune;
 use super::seen::Seen;
 use crate::api::LiveStream;
 
@@ -109,6 +112,31 @@ impl Presence for Context {
         let namespaces = self.namespaces.as_ref();
         namespaces.is_none_or(|list| list.iter().any(|name| name == stream.namespace()))
     }
+
+    fn owners(&self) -> Vec<String> {
+        let workers = &self.installation.workers_namespace;
+        let mut owners = self.seen.owners_in(workers);
+        owners.retain(|(_, stream)| self.covers(stream));
+        owners.into_iter().map(|(uid, _)| uid).collect()
+    }
+
+    async fn delete_children(&self, uid: &str) -> Result<(), ApplyError> {
+        let workers = &self.installation.workers_namespace;
+        let seen = self.seen.get(uid);
+        let there = seen.children.keys().filter(|child| child.namespace == *workers).cloned();
+        // Secrets are not seen. They go first: they are looked for as long as
+        // something is seen.
+        let secrets = seen.stream().map(|id| certificates(&id, &self.installation));
+        let all: Vec<ChildRef> = secrets.into_iter().flatten().chain(there).collect();
+        for child in &all {
+            // A LiveStream that has the name by now may have taken it over.
+            prune::delete_if_ours(&self.applier, child, uid).await?;
+            self.seen.change(uid, |seen| seen.children.remove(child).is_some());
+        }
+        // It is nothing to what that one knows of its children.
+        self.applier.forget_all(&all);
+        Ok(())
+    }
 }
 
 /// Children of all streams, by the LiveStream's UID.
@@ -139,6 +167,15 @@ impl SeenStore {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let there = all.values().filter(|seen| seen.ingest_nodes().any(|one| one == node));
         there.filter_map(|seen| seen.owner.clone()).collect()
+    }
+
+    /// UIDs and names of the LiveStreams that children are seen of in a
+    /// namespace.
+    pub fn owners_in(&self, namespace: &str) -> Vec<(String, StreamId)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let has = |seen: &Seen| seen.children.keys().any(|child| child.namespace == namespace);
+        let there = all.iter().filter(|(_, seen)| has(seen));
+        there.filter_map(|(uid, seen)| Some((uid.clone(), seen.stream()?))).collect()
     }
 
     /// UIDs of all streams that something is seen of.

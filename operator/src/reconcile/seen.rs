@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use millrace_media::id::StreamId;
 
 use super::apply::Mark;
 use super::build::ingest_deployment;
@@ -86,6 +87,12 @@ impl Seen {
     /// There is nothing.
     pub fn is_empty(&self) -> bool {
         self.children.is_empty() && self.pods.is_empty()
+    }
+
+    /// Whose they are.
+    pub fn stream(&self) -> Option<StreamId> {
+        let (namespace, name) = self.owner.as_ref()?;
+        StreamId::new(namespace, name).ok()
     }
 
     /// A Deployment of this name.

@@ -30,3 +30,5 @@ mod live;
 mod rungs;
 #[cfg(test)]
 mod scale;
+#[cfg(test)]
+mod sweep;

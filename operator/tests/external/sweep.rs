@@ -388,3 +388,36 @@ async fn a_stream_that_comes_back_as_the_sweep_begins_is_not_swept() {
     }
     assert_eq!(place.has(&stream.id, &key).await, words(ALL));
 }
+
+/// A watch that still sees children of a LiveStream that is gone.
+struct Running(Watch, Mutex<Vec<String>>);
+
+impl Presence for Running {
+    fn view(&self) -> Option<View> {
+        self.0.view()
+    }
+
+    fn is_there(&self, stream: &StreamId) -> bool {
+        self.0.is_there(stream)
+    }
+
+    fn owners(&self) -> Vec<String> {
+        self.1.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stream_has_outside_stays_as_long_as_something_of_it_runs() {
+    let (place, watch) = (Place::new(), Watch::default());
+    let stream = a_stream(&unique(), "Delete");
+    let key = place.fill(&stream).await.0;
+    watch.shows(&[&a_stream(&unique(), "Retain")]);
+    let watch = Running(watch, Mutex::new(vec![stream.uid.as_str().to_owned()]));
+    for _ in 0..3 {
+        assert_eq!(look(place.outside(), &watch, NOW).await.unwrap().gone, []);
+    }
+    assert_eq!(place.has(&stream.id, &key).await, words(ALL));
+    watch.1.lock().unwrap().clear();
+    let swept = look(place.outside(), &watch, NOW).await.unwrap();
+    assert_eq!(swept.gone, std::slice::from_ref(&stream.id));
+}

@@ -3,13 +3,16 @@
 //!
 //! What to do is decided without any server ([`decide`]); [`clean`] does it,
 //! in an order in which it can be done again from the beginning at any time.
-//! It is one process's work, the leader's.
+//! Before that go children in Kubernetes that were left behind ([`orphans`]),
+//! or they would make outside again what is cleaned up. It is one process's
+//! work, the leader's.
 
 mod clean;
 mod decide;
+mod orphans;
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use millrace_media::id::StreamId;
@@ -19,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{External, StepError};
+use crate::reconcile::apply::ApplyError;
 pub use decide::{Action, View, decide};
+pub use orphans::Orphans;
 
 /// Streams swept at once.
 const SWEEPS: usize = 8;
@@ -54,6 +59,16 @@ pub trait Presence: Send + Sync {
     fn registered(&self, uids: &HashSet<&str>) {
         let _ = uids;
     }
+    /// UIDs of the LiveStreams, there or gone, that have children where the
+    /// workers are.
+    fn owners(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Delete these children of one.
+    fn delete_children(&self, uid: &str) -> impl Future<Output = Result<(), ApplyError>> + Send {
+        let _ = uid;
+        std::future::ready(Ok(()))
+    }
 }
 
 /// What one look did.
@@ -72,7 +87,12 @@ pub async fn run(
     pace: Pace,
     stop: &CancellationToken,
 ) {
+    let mut orphans = Orphans::default();
     while stop.run_until_cancelled(tokio::time::sleep(pace.every)).await.is_some() {
+        let children = Box::pin(sweep_children(presence, &mut orphans, pace.after));
+        if stop.run_until_cancelled(children).await.is_none() {
+            return;
+        }
         let look = Box::pin(look(outside, presence, pace.after));
         let Some(done) = stop.run_until_cancelled(look).await else {
             return;
@@ -85,6 +105,17 @@ pub async fn run(
                 }
             }
             Err(error) => warn!(reason = error.reason().as_str(), "no sweep: {}", report(&error)),
+        }
+    }
+}
+
+/// Deletes the children of LiveStreams that are gone for `after`.
+pub async fn sweep_children(presence: &impl Presence, orphans: &mut Orphans, after: Duration) {
+    let (owners, view) = (presence.owners(), presence.view());
+    for uid in orphans.due(&owners, view.as_ref(), after, Instant::now()) {
+        match presence.delete_children(&uid).await {
+            Ok(()) => info!(uid, "children of a LiveStream that is gone are deleted"),
+            Err(error) => warn!(uid, "children are not swept yet: {}", report(&error)),
         }
     }
 }
@@ -120,6 +151,9 @@ pub async fn look(
     if !found.is_empty() {
         postgres.call(outside.registry.note_present(&found)).await?;
     }
+    // What runs of a stream makes again what is cleaned up.
+    let owners = presence.owners();
+    due.retain(|(livestream, _)| !owners.contains(&livestream.uid));
     let mut swept = Swept::default();
     let mut all = futures::stream::iter(due)
         .map(|(livestream, whole)| one(outside, presence, livestream, whole))

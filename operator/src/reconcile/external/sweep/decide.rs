@@ -24,7 +24,17 @@ impl View {
     /// without any says nothing by itself: who sees no LiveStream at all looks
     /// in the wrong place more often than not.
     fn shows_absence_of(&self, uid: &str) -> bool {
-        !self.streams.is_empty() || self.deleted.contains(uid)
+        !self.is_empty() || self.deleted.contains(uid)
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// There is one with this UID.
+    pub fn contains(&self, uid: &str) -> bool {
+        self.streams.contains_key(uid)
     }
 
     fn names(&self) -> HashSet<&StreamId> {
@@ -59,7 +69,7 @@ pub fn decide(rows: &[Registered], present: Option<&View>, after: Duration) -> V
     let names = view.names();
     let action = |row: &Registered| {
         let livestream = &row.livestream;
-        match (view.streams.contains_key(&livestream.uid), row.absent) {
+        match (view.contains(&livestream.uid), row.absent) {
             (true, None) => None,
             (true, Some(_)) => Some(Action::NotePresent(livestream.uid.clone())),
             (false, _) if !view.shows_absence_of(&livestream.uid) => None,
