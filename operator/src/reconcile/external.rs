@@ -1,7 +1,7 @@
-//! What a stream has outside Kubernetes, made so: its row in the register
-//! ([`registry`]), its topics in Kafka ([`topics`]), its keys' rows in Postgres
-//! ([`keys`]); whether its caches can be had ([`cache`]); what is told of it
-//! ([`events`]). Each is a step of its own with a [`StepError`] of its own.
+//! What a stream has outside Kubernetes, made so: its row in the register, with
+//! the event that tells of it ([`registry`]), its topics in Kafka ([`topics`]),
+//! its keys' rows in Postgres ([`keys`]); whether its caches can be had
+//! ([`cache`]). Each is a step of its own with a [`StepError`] of its own.
 //! Idempotent: a second run finds everything as it should be and writes
 //! nothing. [`make`] is all of them.
 //!

@@ -135,9 +135,6 @@ pub async fn reconcile(
         Err(_) => Outside::not_looked_at(),
     };
     pass.failures.extend(outside.failures.iter().cloned());
-    if outside.is_new {
-        pass.tell().await;
-    }
     let rolling = rolling(&stream, &found.log);
     for deployment in [&mut built.ingest, &mut built.transcode].into_iter().flatten() {
         let name = deployment.name_any();

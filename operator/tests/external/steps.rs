@@ -1,15 +1,16 @@
 //! The steps of a reconcile: done once, and cheap to do again.
 
 use futures::future::join_all;
-use millrace_operator::reconcile::build::publish_keys_secret::StreamKeys;
 use millrace_media::id::{BroadcastId, Run, StreamId};
 use millrace_media::published::{BroadcastInfo, FrameRate, RenditionInfo, RenditionKind};
 use millrace_media::time::Ticks;
+use millrace_operator::reconcile::build::publish_keys_secret::StreamKeys;
 use millrace_operator::reconcile::external::figures::{Figures, figures};
 use millrace_operator::reconcile::external::rungs::{Rungs, rungs};
-use millrace_operator::reconcile::external::{self, Done, cache, registry, topics};
+use millrace_operator::reconcile::external::{self, Done, Reason, cache, registry, topics};
 use millrace_platform::names::topics::frames_topic;
 use millrace_platform::postgres::outbox::Outbox;
+use millrace_platform::postgres::registry::Registry;
 use millrace_platform::redis::Redis;
 use millrace_platform::redis::media::{Lease, MediaWriter};
 use millrace_platform::redis::metrics::{MetricsData, MetricsStore, Snapshot};
@@ -17,21 +18,70 @@ use uuid::Uuid;
 
 use crate::support::{UID, World, key, named, one, stream};
 
+fn outbox(world: &World) -> Outbox {
+    Outbox::new(world.database(), world.installation.clone())
+}
+
 #[tokio::test]
-async fn a_provisioned_stream_is_told_once_however_often_it_is_said() {
+async fn without_a_register_a_stream_is_told_once_as_long_as_that_waits() {
     let world = World::new();
     let stream = stream("{ broadcaster: acme }");
     for _ in 0..2 {
         external::events::provisioned(&world.outside, &stream).await.unwrap();
     }
-    let outbox = Outbox::new(world.database(), world.installation.clone());
-    let told = outbox.fetch(10).await.unwrap();
+    assert_eq!(outbox(&world).fetch(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_is_told_with_its_registration_and_never_again() {
+    let world = World::new();
+    let [retain, delete] = ["Retain", "Delete"]
+        .map(|policy| stream(&format!("{{ broadcaster: acme, deletionPolicy: {policy} }}")));
+    for outside in [world.outside.clone(), world.outside.clone(), world.restarted()] {
+        registry::register(&outside, &retain).await.unwrap();
+    }
+    assert_eq!(registry::register(&world.outside, &delete).await.unwrap(), Done::Written);
+    let told = outbox(&world).fetch(10).await.unwrap();
     assert_eq!(told.len(), 1);
-    assert_eq!((told[0].source.as_str(), &told[0].stream), ("operator", &stream.id));
+    assert_eq!((told[0].source.as_str(), &told[0].stream), ("operator", &retain.id));
     let data: serde_json::Value = serde_json::from_str(&told[0].data).unwrap();
     millrace_harness::events::check("dev.millrace.StreamProvisioned", &data).unwrap();
     assert_eq!(data["uid"], UID);
     assert_eq!(data["ladder"][2]["bitrateKbps"], 5_000);
+
+    // It was sent. What is registered with other facts, or found again after
+    // its absence, is no other stream.
+    outbox(&world).delete(&[told[0].id]).await.unwrap();
+    let table = Registry::new(world.database(), world.installation.clone());
+    table.note_absent(&[UID.to_owned()]).await.unwrap();
+    let outside = world.restarted();
+    assert_eq!(registry::register(&outside, &delete).await.unwrap(), Done::Written);
+    assert_eq!(registry::register(&outside, &retain).await.unwrap(), Done::Written);
+    assert_eq!(outbox(&world).fetch(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_stream_that_can_not_be_told_is_not_registered() {
+    let world = World::new();
+    let (stream, id) = (stream("{ broadcaster: acme }"), world.installation.as_str().to_owned());
+    let name = id.replace('-', "_");
+    world
+        .run(&format!(
+            "CREATE FUNCTION refuse_{name}() RETURNS trigger LANGUAGE plpgsql
+                 AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+             CREATE TRIGGER refuse_{name} BEFORE INSERT ON events_outbox FOR EACH ROW
+                 WHEN (NEW.installation = '{id}') EXECUTE FUNCTION refuse_{name}()"
+        ))
+        .await;
+    let refused = registry::register(&world.outside, &stream).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::PostgresRefused);
+    let rows = format!("SELECT uid FROM livestreams WHERE installation = '{id}'");
+    assert_eq!(world.texts(&rows).await, [""; 0]);
+
+    world.run(&format!("DROP TRIGGER refuse_{name} ON events_outbox")).await;
+    assert_eq!(registry::register(&world.outside, &stream).await.unwrap(), Done::Written);
+    assert_eq!(world.texts(&rows).await, [UID]);
+    assert_eq!(outbox(&world).fetch(10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use millrace_platform::wall;
 use super::{External, StepError};
 use crate::reconcile::validated::ValidatedStream;
 
-/// Tell that a stream's children are there. Told again it is the same event,
-/// which consumers know by its id.
+/// Tell that a stream is there, for `local`, which registers nothing. Told
+/// again it is the same event, which consumers know by its id.
 pub async fn provisioned(outside: &External, stream: &ValidatedStream) -> Result<(), StepError> {
     let event = event(stream, wall::ms());
     let work = async {
@@ -19,7 +19,8 @@ pub async fn provisioned(outside: &External, stream: &ValidatedStream) -> Result
     outside.guards.postgres.call(work).await
 }
 
-fn event(stream: &ValidatedStream, now_ms: i64) -> Event<EventData> {
+/// That a stream is there.
+pub(super) fn event(stream: &ValidatedStream, now_ms: i64) -> Event<EventData> {
     let ladder = stream.ladder.iter().map(|rung| Rung {
         name: rung.name.clone(),
         height: rung.height,

@@ -1,6 +1,6 @@
 //! The external stage as the status sees it: one verdict for each condition.
 
-use super::{Done, External, StepError, make};
+use super::{External, StepError, make};
 use crate::reconcile::build::publish_keys_secret::StreamKeys;
 use crate::reconcile::run::Failure;
 use crate::reconcile::status::{Verdict, table};
@@ -17,8 +17,6 @@ pub struct Outside {
     pub cache: Verdict,
     /// What failed.
     pub failures: Vec<Failure>,
-    /// It was registered just now.
-    pub is_new: bool,
 }
 
 impl Outside {
@@ -29,7 +27,6 @@ impl Outside {
             topics: Verdict::plain(&table::TOPICS_UNKNOWN),
             cache: Verdict::plain(&table::CACHE_UNKNOWN),
             failures: Vec::new(),
-            is_new: false,
         }
     }
 
@@ -52,7 +49,6 @@ pub async fn apply(external: &External, stream: &ValidatedStream, wanted: &Strea
         Ok(_) => Verdict::plain(&table::TOPICS_READY),
         Err(error) => outside.failed("TopicsReady", &error),
     };
-    outside.is_new = matches!(done.registered, Ok(Done::Written));
     // What is not registered is not made, and with it would fail the keys.
     outside.keys = match done.registered.and_then(|_| done.keys.map(drop)) {
         Ok(()) => Verdict::plain(&table::KEYS_READY),

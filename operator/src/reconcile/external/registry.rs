@@ -1,10 +1,13 @@
-//! Postgres: the row that says that this LiveStream has something outside.
+//! Postgres: the row that says that this LiveStream has something outside, and
+//! the event that tells of it, committed together.
 
 use std::time::{Duration, Instant};
 
-use millrace_platform::postgres::registry::{Keep, Registration};
+use millrace_platform::postgres::DatabaseError;
+use millrace_platform::postgres::registry::{Keep, Noted, Registration};
+use millrace_platform::wall;
 
-use super::{Done, External, StepError};
+use super::{Done, External, StepError, events};
 use crate::api::deletion::DeletionPolicy;
 use crate::reconcile::validated::ValidatedStream;
 
@@ -21,9 +24,27 @@ pub async fn register(outside: &External, stream: &ValidatedStream) -> Result<Do
     if outside.registered.holds(&uid, &livestream, LIFE, Instant::now()) {
         return Ok(Done::Unchanged);
     }
-    let news = outside.guards.postgres.call(outside.registry.register(&livestream)).await?;
+    let done = outside.guards.postgres.call(write(outside, stream, &livestream)).await?;
     outside.registered.note(uid, livestream, Instant::now());
-    Ok(if news { Done::Written } else { Done::Unchanged })
+    Ok(done)
+}
+
+async fn write(
+    outside: &External,
+    stream: &ValidatedStream,
+    livestream: &Registration,
+) -> Result<Done, DatabaseError> {
+    if outside.registry.is_registered(livestream).await? {
+        return Ok(Done::Unchanged);
+    }
+    let mut transaction = outside.database.begin().await?;
+    let noted = outside.registry.register(&mut transaction, livestream).await?;
+    if noted == Noted::New {
+        let event = events::event(stream, wall::ms());
+        outside.outbox.append(&mut transaction, "operator", &[event]).await?;
+    }
+    transaction.commit().await?;
+    Ok(if noted == Noted::Unchanged { Done::Unchanged } else { Done::Written })
 }
 
 fn registration(stream: &ValidatedStream) -> Registration {

@@ -2,7 +2,6 @@
 
 use millrace_platform::report::report;
 use millrace_platform::wall;
-use tracing::warn;
 
 use super::ReconcileError;
 use crate::api::LiveStream;
@@ -13,7 +12,6 @@ use crate::reconcile::children;
 use crate::reconcile::context::Context;
 use crate::reconcile::dereference::Found;
 use crate::reconcile::endpoints::endpoints;
-use crate::reconcile::external::events;
 use crate::reconcile::freeze::waits;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::prepared::Prepared;
@@ -86,14 +84,6 @@ impl Pass<'_> {
                 self.failures.push(Failure::from(&error));
                 Ok(Err(Verdict::of(&table::KEYS_SECRET_FAILED, report(&error))))
             }
-        }
-    }
-
-    /// Tell that the stream is there, once. If Postgres goes away between the
-    /// register and this, nobody is told.
-    pub(super) async fn tell(&mut self) {
-        if let Err(error) = events::provisioned(&self.context.external, self.valid).await {
-            warn!(stream = %self.valid.id, error = error.message(), "StreamProvisioned is not told");
         }
     }
 

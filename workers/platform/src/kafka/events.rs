@@ -20,7 +20,7 @@ use data::EventData;
 /// What kinds of events there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
-    /// A stream's children are there.
+    /// A LiveStream is registered.
     StreamProvisioned,
     /// A broadcast has begun.
     StreamStarted,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millrace_media::id::StreamId;
 
-use super::{Database, DatabaseError, decode};
+use super::{Database, DatabaseError, Transaction, decode};
 use crate::config::Installation;
 
 /// What becomes of the record and the media of a stream that is deleted.
@@ -49,6 +49,17 @@ pub struct Registration {
     pub keep: Keep,
 }
 
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// There was no such LiveStream.
+    New,
+    /// There was, with other facts.
+    Changed,
+    /// Nothing was written.
+    Unchanged,
+}
+
 /// A row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
@@ -56,6 +67,10 @@ pub struct Registered {
     pub livestream: Registration,
     /// For how long it has not been found; none while it is.
     pub absent: Option<Duration>,
+}
+
+fn described(livestream: &Registration) -> String {
+    format!("{} with UID {}", livestream.stream, livestream.uid)
 }
 
 struct Row {
@@ -97,30 +112,63 @@ impl Registry {
         Self { database, installation }
     }
 
-    /// Notes a LiveStream that is there; says whether that was news. Writes
-    /// nothing when it was not.
-    pub async fn register(&self, livestream: &Registration) -> Result<bool, DatabaseError> {
-        let done = sqlx::query!(
-            "INSERT INTO livestreams
-                 (installation, uid, stream_id, broadcaster_id, deletion_policy)
-             SELECT $1, $2, $3, $4, $5
-             WHERE NOT EXISTS (
-                 SELECT FROM livestreams
-                 WHERE installation = $1 AND uid = $2 AND stream_id = $3 AND broadcaster_id = $4
-                   AND deletion_policy = $5 AND absent_since IS NULL)
-             ON CONFLICT (installation, uid) DO UPDATE SET
-                 stream_id = EXCLUDED.stream_id, broadcaster_id = EXCLUDED.broadcaster_id,
-                 deletion_policy = EXCLUDED.deletion_policy, absent_since = NULL",
+    /// Whether a LiveStream is noted just so, as one that is there.
+    pub async fn is_registered(&self, livestream: &Registration) -> Result<bool, DatabaseError> {
+        sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT FROM livestreams
+                   WHERE installation = $1 AND uid = $2 AND stream_id = $3 AND broadcaster_id = $4
+                     AND deletion_policy = $5 AND absent_since IS NULL) AS "is!""#,
             self.installation.as_str(),
             livestream.uid,
             livestream.stream.as_str(),
             livestream.broadcaster,
             livestream.keep.as_str(),
         )
-        .execute(self.database.pool())
+        .fetch_one(self.database.pool())
+        .await
+        .map_err(|e| self.database.error(format!("look up {}", described(livestream)), e))
+    }
+
+    /// Notes a LiveStream that is there, once the transaction is committed;
+    /// says whether that was news. Writes nothing when it was not.
+    pub async fn register(
+        &self,
+        transaction: &mut Transaction,
+        livestream: &Registration,
+    ) -> Result<Noted, DatabaseError> {
+        let what = || format!("register {}", described(livestream));
+        let inserted = sqlx::query!(
+            "INSERT INTO livestreams
+                 (installation, uid, stream_id, broadcaster_id, deletion_policy)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (installation, uid) DO NOTHING",
+            self.installation.as_str(),
+            livestream.uid,
+            livestream.stream.as_str(),
+            livestream.broadcaster,
+            livestream.keep.as_str(),
+        )
+        .execute(transaction.connection())
         .await;
-        let what = || format!("register {} with UID {}", livestream.stream, livestream.uid);
-        done.map(|done| done.rows_affected() > 0).map_err(|e| self.database.error(what(), e))
+        if inserted.map_err(|e| transaction.error(what(), e))?.rows_affected() > 0 {
+            return Ok(Noted::New);
+        }
+        let updated = sqlx::query!(
+            "UPDATE livestreams SET
+                 stream_id = $3, broadcaster_id = $4, deletion_policy = $5, absent_since = NULL
+             WHERE installation = $1 AND uid = $2
+               AND (stream_id, broadcaster_id, deletion_policy, absent_since)
+                   IS DISTINCT FROM ($3, $4, $5, NULL)",
+            self.installation.as_str(),
+            livestream.uid,
+            livestream.stream.as_str(),
+            livestream.broadcaster,
+            livestream.keep.as_str(),
+        )
+        .execute(transaction.connection())
+        .await;
+        let updated = updated.map_err(|e| transaction.error(what(), e))?.rows_affected() > 0;
+        Ok(if updated { Noted::Changed } else { Noted::Unchanged })
     }
 
     /// All of them.

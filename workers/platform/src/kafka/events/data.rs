@@ -59,7 +59,7 @@ kinds!(
     ViewerLeft,
 );
 
-/// A stream's children are there: a publisher would be accepted and shown.
+/// A LiveStream is registered, and what it needs is made. Once per UID.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamProvisioned {
