@@ -4,10 +4,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench bench-operator dev cluster-lean cluster-lean-down
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench bench-operator dev cluster cluster-down cluster-lean cluster-lean-down images reload kind kind-down e2e
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## install the missing Debian packages (asks for sudo when not root)
 	@tests/install.sh
@@ -36,6 +36,27 @@ unit: install web ## build everything; the tests of the pure parts
 
 dev: install ## the operator from source against KUBECONFIG (or its own API server), with reload
 	@exec tests/dev.sh
+
+cluster: ## a real Kubernetes node, with DNS and an Ingress, without Docker (as root); prints its KUBECONFIG
+	@tests/cluster/node.sh up
+
+cluster-down: ## end it and forget it
+	@tests/cluster/node.sh down
+
+images: install web ## build the images with buildah into target/images
+	@tests/images.sh
+
+reload: install web ## build, and bring it to the cluster of KUBECONFIG (or that of make cluster)
+	@tests/reload.sh
+
+kind: ## a cluster in Docker with images, chart, all servers and the example
+	@tests/kind.sh up
+
+kind-down: ## end it
+	@tests/kind.sh down
+
+e2e: install web ## the tests that need a cluster with nodes (on that of make cluster, or E2E_KUBECONFIG's)
+	@tests/e2e.sh
 
 cluster-lean: ## a real API server without a node, in target/cluster; prints its KUBECONFIG
 	@tests/cluster/lean.sh up target/cluster >/dev/null

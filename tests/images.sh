@@ -2,12 +2,13 @@
 # Builds the images of Millrace from ../Dockerfile with buildah, on a Debian made here from the mirror
 # that this machine's apt uses: without Docker, without a registry.
 #   images.sh [TARGET...]     all three by default: operator, transcode, quickstart
-# Leaves target/images/TARGET.tar, named docker.io/millrace/TARGET:$TAG (default: the version), and
-# prints each image's name, digest and size. Two builds of the same sources have one digest as long as
-# Debian's packages are the same. MILLRACE_IMAGES_HOME: where the base and the layers are kept.
+# Leaves target/images/TARGET.tar and prints each image's name, digest and size. The name is
+# docker.io/millrace/TARGET:TAG; TAG=content makes a tag of what is in the images, the default is the
+# version. Two builds of the same sources have one digest as long as Debian's packages are the same.
+# MILLRACE_IMAGES_HOME: where the base and the layers are kept.
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
-[[ ${1:-} != -* ]] || { sed -n '2,8s/^# \?//p' "$0"; exit 2; }
+[[ ${1:-} != -* ]] || { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
 targets=("$@"); [ $# -gt 0 ] || targets=(operator transcode quickstart)
 home=${MILLRACE_IMAGES_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace/images}
 out=$PWD/target/images context=$PWD/target/images/context
@@ -50,15 +51,22 @@ make_context
 mkdir -p "$home"
 exec 9>"$home/.lock"; flock 9
 buildah inspect --type image $base >/dev/null 2>&1 || make_base
+digests=()
 for target in "${targets[@]}"; do
-  image=docker.io/millrace/$target:$tag
-  buildah bud -q --isolation chroot --layers --timestamp "$epoch" --target "$target" -t "$image" -f Dockerfile \
-    --build-arg BASE=$base --build-arg RUST=$base --build-arg GO=$base "$context" >"$home/build.log" 2>&1 9>&- ||
+  buildah bud -q --isolation chroot --layers --timestamp "$epoch" --target "$target" -t "docker.io/millrace/$target:built" \
+    -f Dockerfile --build-arg BASE=$base --build-arg RUST=$base --build-arg GO=$base "$context" >"$home/build.log" 2>&1 9>&- ||
     { tail -n 20 "$home/build.log" >&2; die "image $target was not built"; }
+  digests+=("$(buildah inspect --type image --format '{{.FromImageDigest}}' "docker.io/millrace/$target:built")")
+done
+[ "$tag" != content ] || tag=dev-$(sha256sum <<<"${digests[*]}" | cut -c1-12)
+for i in "${!targets[@]}"; do
+  target=${targets[i]} image=docker.io/millrace/${targets[i]}:$tag
+  buildah tag "docker.io/millrace/$target:built" "$image"
   rm -f "$out/$target.tar"
-  # A docker-archive's layers are not compressed, which takes a tenth of the time.
-  buildah push -q "$image" "docker-archive:$out/$target.tar:$image" 9>&-
-  buildah images --format '{{.Name}}:{{.Tag}} {{.Digest}} {{.Size}}' "$image"
+  # Not compressed, other than an OCI archive: a tenth of the time.
+  buildah push -q "docker.io/millrace/$target:built" "docker-archive:$out/$target.tar:$image" 9>&-
+  buildah images --format "$image ${digests[i]} {{.Size}}" "docker.io/millrace/$target:built" | head -n 1
+  buildah untag "docker.io/millrace/$target:built" "$image"
 done
 # Layers of programs that nobody will ask for again.
 buildah rmi --prune >/dev/null 2>&1 || true
