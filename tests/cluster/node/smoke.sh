@@ -19,7 +19,9 @@ soon() { local i; for ((i = 0; i < 50; i++)); do "$@" && return; sleep 0.1; done
 get() { curl -sfm 3 "$@"; }
 both() { for _ in {1..20}; do get "http://$address/"; done | sort -u | [ "$(wc -l)" = 2 ]; }
 forward() {
-  kubectl port-forward service/web 18080:80 >/dev/null & local pid=$! status
+  local pid status
+  # Not the function kubectl: its shell would be ended in the place of it.
+  "$work/bin/kubectl" --kubeconfig "$pki/admin.kubeconfig" port-forward service/web 18080:80 >/dev/null & pid=$!
   soon get http://127.0.0.1:18080/; status=$?
   kill $pid; return $status
 }
@@ -67,7 +69,7 @@ check "downward API" sh "kubectl exec $pod -- sh -c 'ip a | grep \$POD_IP'"
 check "emptyDir in memory" sh "kubectl exec $pod -- mount | grep 'tmpfs on /www'"
 check "hostPath volume" kubectl exec "$pod" -- ls /host-run/containerd/containerd.sock
 check "both pods wrote to the claim's volume" kubectl exec "$pod" -- sh -c 'test $(wc -l </pv/starts) -ge 2'
-check "memory limit is in force" sh "kubectl exec $pod -- sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null' | grep 67108864"
+check "memory limit is in force" sh "kubectl exec $pod -- sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes || cat /sys/fs/cgroup/memory.max' 2>/dev/null | grep 67108864"
 check port-forward forward
 kubectl exec "$pod" -- rm /www/live
 check "liveness probe restarts the container" kubectl wait --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 "pod/$pod" --timeout=50s
