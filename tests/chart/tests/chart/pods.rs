@@ -84,7 +84,7 @@ fn values_for_pods_reach_them() {
     let operator = of_name("millrace-operator");
     assert_eq!(operator["spec"]["nodeSelector"]["disk"], "ssd");
     assert_eq!(operator["spec"]["tolerations"][0]["key"], "video");
-    assert_eq!(operator["spec"]["priorityClassName"], "high");
+    assert_eq!(operator["spec"]["priorityClassName"], "system-cluster-critical");
     assert!(operator["spec"]["affinity"]["podAntiAffinity"].is_object());
 }
 
