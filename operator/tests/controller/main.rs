@@ -20,4 +20,6 @@ mod life;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod scale;

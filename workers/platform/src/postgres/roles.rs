@@ -71,7 +71,7 @@ async fn try_grant(
     roles: &[(&RoleConfig, Grants)],
 ) -> Result<(), GrantError> {
     // A statement with a verifier in it must not be logged.
-    let options = options(&config.url)
+    let options = options(config)
         .map_err(|e| GrantError::Refused(e.into()))?
         .disable_statement_logging();
     let mut connection = options.connect().await?;
