@@ -10,8 +10,8 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || { echo 
 echo "fmt"
 cargo fmt --all -- --check
 echo "shell"
-for script in .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/services/*.sh; do bash -n "$script"; done
-if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/services/*.sh; fi
+for script in .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/cluster/node/*.sh tests/services/*.sh images/quickstart/*; do bash -n "$script"; done
+if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/cluster/node/*.sh tests/services/*.sh images/quickstart/*; fi
 echo "chart"
 # Copies that people read or the chart holds, and their sources. make crd and make values write them.
 for crd in crds/*; do cmp "$crd" "charts/millrace/files/$crd"; done

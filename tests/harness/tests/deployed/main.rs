@@ -5,7 +5,6 @@
 //! of this program take the release's namespace for themselves, one after the other.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "clippy knows only functions marked as tests to be tests, not what they call"
