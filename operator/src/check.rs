@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is asked.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+pub(crate) struct CheckArgs {
     /// Addresses that have to answer with a status of 200 to 299
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
@@ -28,7 +28,7 @@ pub struct CheckArgs {
 }
 
 /// Ask one after the other, each until it answers.
-pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: CheckArgs) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
     let deadline = Instant::now() + args.patience.get();
     for url in &args.urls {

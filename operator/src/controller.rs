@@ -45,8 +45,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let settings = Settings::read(&env);
     let external = External::open(&env)?;
     let settings = settings?;
-    let place = settings.place;
-    let client = place.client().await?;
+    let client = settings.place.client().await?;
     let (health, process_metrics) = (Health::default(), Metrics::default());
     let metrics = ControllerMetrics::register(&process_metrics);
     process_metrics.with(|registry| external.breakers().register(registry));
@@ -57,7 +56,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let served = health::serve(listener, health.clone(), process_metrics, stop.clone());
     supervisor.spawn("health", served);
 
-    let lease = leader::Lease::new(place.lease_client().await?, &place).await?;
+    let lease = leader::Lease::new(settings.place.lease_client().await?, &settings.place).await?;
     let check = health.informative("leader");
     tokio::select! {
         taken = lease.take() => taken?,
@@ -66,16 +65,16 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     check.ok();
     metrics.leader.set(1);
 
-    let (triggers, triggered) = Triggers::new(place.namespaces.as_ref());
+    let (triggers, triggered) = Triggers::new(settings.place.namespaces.as_ref());
     let reporter = Reporter {
         controller: "millrace-operator".into(),
-        instance: Some(place.identity.clone()),
+        instance: Some(settings.place.identity.clone()),
     };
     let seen = SeenStore::default();
     let watches = Watches {
         routes: watches::has_routes(&client).await?,
         client: client.clone(),
-        namespaces: place.namespaces.clone(),
+        namespaces: settings.place.namespaces.clone(),
         workers_namespace: settings.installation.workers_namespace.clone(),
         seen: seen.clone(),
         triggers,
@@ -91,7 +90,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         listed: AtomicUsize::new(0),
         seen,
         live: Live::new(logs),
-        namespaces: place.namespaces.clone(),
+        namespaces: settings.place.namespaces.clone(),
         external,
         installation: settings.installation.clone(),
         client,

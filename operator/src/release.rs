@@ -29,14 +29,14 @@ const ROUNDS: u32 = 20;
 
 /// What to do besides.
 #[derive(Debug, Args)]
-pub struct ReleaseArgs {
+pub(crate) struct ReleaseArgs {
     /// Scale this Deployment of POD_NAMESPACE, the operator's, to zero first
     #[arg(long, value_name = "NAME")]
     stop_deployment: Option<String>,
 }
 
 /// Do it, or end with `stop`.
-pub async fn run(args: ReleaseArgs, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn run(args: ReleaseArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let env = Env::from_process();
     let place = Place::read(&env);
     env.report()?;

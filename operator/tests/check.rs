@@ -38,8 +38,8 @@ async fn it_waits_for_what_is_not_ready_yet_and_names_what_never_is() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         part.ok();
     };
-    let ((done, text), ()) =
-        tokio::join!(check(&["--patience", "40s", &live, &ready]), becomes_ready);
+    let patient = ["--patience", "40s", &live, &ready];
+    let ((done, text), ()) = tokio::join!(check(&patient), becomes_ready);
     assert!(done, "{text}");
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

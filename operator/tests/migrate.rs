@@ -93,7 +93,8 @@ async fn the_schema_of_a_newer_version_is_refused_unless_it_may_stay_as_it_is() 
     let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_ROLE_WORKER", &role)];
     assert!(migrate(&settings).0);
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'of a newer version', true, '', 0)";
     connection.execute(newer).await.unwrap();
     // What the newer version gave its roles stays.
@@ -104,10 +105,11 @@ async fn the_schema_of_a_newer_version_is_refused_unless_it_may_stay_as_it_is() 
     assert!(!done && text.contains("9999"), "{text}");
     let (done, text) = migrate_with(&["--allow-newer"], &settings);
     assert!(done && text.contains("left as it is"), "{text}");
-    let may: bool = sqlx::query_scalar("SELECT has_table_privilege($1, 'viewer_sessions', 'SELECT')")
-        .bind(&role)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let may: bool =
+        sqlx::query_scalar("SELECT has_table_privilege($1, 'viewer_sessions', 'SELECT')")
+            .bind(&role)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     assert!(may);
 }

@@ -181,7 +181,8 @@ fn processes<'a>(
     };
     // The publish keys' Secrets are in the streams' namespaces, where workers
     // can't refer to them.
-    let secrets = BTreeMap::from([(settings.installation.connections.clone(), settings.connections.clone())]);
+    let secrets =
+        BTreeMap::from([(settings.installation.connections.clone(), settings.connections.clone())]);
     let sources = Sources { secrets, ..Sources::default() };
     // Services, Ingresses and budgets ask nothing of plain processes.
     let children: Vec<_> = streams

@@ -12,7 +12,7 @@ use crate::reconcile::build::environment::DatabaseRole;
 
 /// Variables that, with these names, are entries of the Secret
 /// of connections.
-const CONNECTIONS: [&str; 22] = [
+const CONNECTIONS: [&str; 21] = [
     DatabaseRole::Worker.entry(),
     DatabaseRole::Viewer.entry(),
     "REDIS_URL",

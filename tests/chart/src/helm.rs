@@ -68,7 +68,9 @@ pub fn add_values(command: &mut Command, values: &[&str]) {
             command.args(["--set", value]);
         } else {
             let file = format!("{value}.yaml");
-            command.arg("--values").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("values").join(file));
+            command
+                .arg("--values")
+                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("values").join(file));
         }
     }
 }
@@ -120,9 +122,10 @@ impl Rendered {
     /// # Errors
     /// When there is none, or it is not of that type.
     pub fn one<T: DeserializeOwned>(&self, kind: &str, name: &str) -> Result<T> {
-        let found = self.objects.iter().find(|object| {
-            text(object, "/kind") == kind && text(object, "/metadata/name") == name
-        });
+        let found = self
+            .objects
+            .iter()
+            .find(|object| text(object, "/kind") == kind && text(object, "/metadata/name") == name);
         let found = found.with_context(|| format!("there is no {kind} {name}"))?;
         Ok(serde_json::from_value(found.clone())?)
     }

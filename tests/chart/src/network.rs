@@ -79,7 +79,13 @@ impl Network {
     }
 
     /// Whether `own`, if it is a pod, lets `other` be reached or reach it.
-    fn consents(&self, own: End<'_>, direction: Direction, other: End<'_>, to: Service<'_>) -> bool {
+    fn consents(
+        &self,
+        own: End<'_>,
+        direction: Direction,
+        other: End<'_>,
+        to: Service<'_>,
+    ) -> bool {
         let End::Pod(own) = own else { return true };
         let mut selected = false;
         for policy in &self.policies {

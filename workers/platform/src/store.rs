@@ -13,7 +13,8 @@ use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    RetryConfig,
 };
 
 use crate::backoff::Backoff;
@@ -94,29 +95,28 @@ impl Store {
     /// S3 over TLS needs [`tls::install_provider`](crate::tls::install_provider)
     /// first.
     pub fn open(config: &StoreConfig, installation: &Installation) -> Result<Self, StoreError> {
-        let (store, prefix, url): (Arc<dyn ObjectStore>, &str, String) = match config {
-            StoreConfig::Directory(directory) => {
-                let url = format!("file://{}", directory.display());
-                let error = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
-                    url: url.clone(),
-                    source,
-                };
-                std::fs::create_dir_all(directory).map_err(|e| error(e.into()))?;
-                let store =
-                    LocalFileSystem::new_with_prefix(directory).map_err(|e| error(e.into()))?;
-                (Arc::new(store), "", url)
-            }
-            StoreConfig::S3 { bucket, prefix, ca_file, .. } => {
-                let url = format!("s3://{bucket}/{prefix}");
-                let error = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
-                    url: url.clone(),
-                    source,
-                };
-                let trusted = ca_file.as_deref().map_or(Ok(Vec::new()), certificates);
-                let store = s3(config, trusted.map_err(error)?).map_err(|e| error(e.into()))?;
-                (Arc::new(store), prefix, url)
-            }
-        };
+        let (store, prefix, url): (Arc<dyn ObjectStore>, &str, String) =
+            match config {
+                StoreConfig::Directory(directory) => {
+                    let url = format!("file://{}", directory.display());
+                    let error = |source: Box<dyn std::error::Error + Send + Sync>| {
+                        StoreError::Open { url: url.clone(), source }
+                    };
+                    std::fs::create_dir_all(directory).map_err(|e| error(e.into()))?;
+                    let store =
+                        LocalFileSystem::new_with_prefix(directory).map_err(|e| error(e.into()))?;
+                    (Arc::new(store), "", url)
+                }
+                StoreConfig::S3 { bucket, prefix, ca_file, .. } => {
+                    let url = format!("s3://{bucket}/{prefix}");
+                    let error = |source: Box<dyn std::error::Error + Send + Sync>| {
+                        StoreError::Open { url: url.clone(), source }
+                    };
+                    let trusted = ca_file.as_deref().map_or(Ok(Vec::new()), certificates);
+                    let store = s3(config, trusted.map_err(error)?).map_err(|e| error(e.into()))?;
+                    (Arc::new(store), prefix, url)
+                }
+            };
         let root = Path::from(format!("{prefix}/{}", installation.as_str()));
         Ok(Self { objects: store, root, url })
     }

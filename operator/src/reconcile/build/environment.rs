@@ -93,8 +93,7 @@ pub(crate) fn redis(installation: &Installation, databases: &[&str]) -> Vec<EnvV
 
 /// Kafka: its brokers, whether they speak TLS and how to log in.
 pub(crate) fn kafka(installation: &Installation) -> Vec<EnvVar> {
-    let more =
-        ["KAFKA_TLS", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
+    let more = ["KAFKA_TLS", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
     std::iter::once(connection(installation, "KAFKA_BROKERS"))
         .chain(more.map(|name| optional(installation, name)))
         .chain([certificates(installation, "KAFKA_CA_FILE")])

@@ -18,9 +18,8 @@ fn network(specs: &[Value]) -> Network {
         let policy = json!({ "metadata": { "namespace": "a" }, "spec": spec });
         serde_json::from_value(policy).unwrap()
     };
-    let namespace = |name: &str| {
-        (name.to_owned(), Labels::from([("name".to_owned(), name.to_owned())]))
-    };
+    let namespace =
+        |name: &str| (name.to_owned(), Labels::from([("name".to_owned(), name.to_owned())]));
     Network {
         policies: specs.iter().map(policy).collect(),
         namespaces: ["a", "b"].map(namespace).into(),

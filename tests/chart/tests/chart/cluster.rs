@@ -39,7 +39,7 @@ impl Machine {
     fn kubectl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(&self.kubectl);
         command.args(arguments);
-        success(self.run(command), arguments)
+        success(&self.run(command), arguments)
     }
 
     fn get(&self, arguments: &[&str]) -> Value {
@@ -53,7 +53,7 @@ impl Machine {
     fn exists(&self, arguments: &[&str]) -> bool {
         let mut command = Command::new(&self.kubectl);
         command.arg("get").args(arguments).arg("--ignore-not-found");
-        !success(self.run(command), arguments).trim().is_empty()
+        !success(&self.run(command), arguments).trim().is_empty()
     }
 
     /// A verb of helm about the release in `namespace`.
@@ -68,7 +68,7 @@ impl Machine {
         }
         command.args(["--namespace", namespace]);
         add_values(&mut command, values);
-        success(self.run(command), &[verb])
+        success(&self.run(command), &[verb])
     }
 
     fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
@@ -93,8 +93,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-fn success(output: Output, what: &[&str]) -> String {
-    let said = said(&output);
+fn success(output: &Output, what: &[&str]) -> String {
+    let said = said(output);
     assert!(output.status.success(), "{what:?}: {said}");
     said
 }
@@ -160,18 +160,23 @@ async fn with_watch_namespaces_the_operator_may_nothing_elsewhere() {
     let Some(machine) = Machine::new(Some(cluster)) else { return };
     let workers_value = format!("workers.namespace={workers}");
     let watch = format!("watchNamespaces={{{streams}}}");
-    let rendered =
-        machine.helm.render(&release, &["quickstart", &workers_value, &watch]).unwrap();
-    assert!(rendered.of_kind::<Value>("ClusterRoleBinding").unwrap().iter().all(|binding| {
-        text(binding, "/metadata/name").ends_with(":operator")
-    }));
+    let rendered = machine.helm.render(&release, &["quickstart", &workers_value, &watch]).unwrap();
+    assert!(
+        rendered
+            .of_kind::<Value>("ClusterRoleBinding")
+            .unwrap()
+            .iter()
+            .all(|binding| { text(binding, "/metadata/name").ends_with(":operator") })
+    );
     let rbac = Rendered {
         objects: rendered
             .objects
             .into_iter()
             .filter(|object| {
                 let kind = text(object, "/kind");
-                kind.starts_with("Role") || kind.starts_with("ClusterRole") || kind == "ServiceAccount"
+                kind.starts_with("Role")
+                    || kind.starts_with("ClusterRole")
+                    || kind == "ServiceAccount"
             })
             .collect(),
     };
@@ -184,7 +189,8 @@ async fn with_watch_namespaces_the_operator_may_nothing_elsewhere() {
         machine.run(command).status.success()
     };
     let streams_rights = ["patch", "list", "watch"].map(|verb| (verb, "livestreams.millrace.dev"));
-    for (verb, what) in streams_rights.into_iter().chain([("get", "secrets"), ("patch", "services")])
+    for (verb, what) in
+        streams_rights.into_iter().chain([("get", "secrets"), ("patch", "services")])
     {
         machine.until("granted", |_| may(verb, what, &streams));
         for elsewhere in [&other, "kube-system"] {
@@ -252,7 +258,8 @@ async fn a_release_comes_changes_goes_and_comes_again() {
         command.args(["apply", "-f", &stream]);
         machine.run(command).status.success()
     });
-    let passwords = || machine.get(&["secret", "millrace-quickstart", "-n", "live"])["data"].clone();
+    let passwords =
+        || machine.get(&["secret", "millrace-quickstart", "-n", "live"])["data"].clone();
     let connections =
         || machine.get(&["secret", "millrace-connections", "-n", "live"])["data"].clone();
     let template = || {
@@ -260,7 +267,11 @@ async fn a_release_comes_changes_goes_and_comes_again() {
     };
     let before = (passwords(), connections(), template());
     machine.helm("upgrade", "live", &["quickstart", "operator.replicas=1"]);
-    assert_eq!(before, (passwords(), connections(), template()), "an upgrade changed what it should not");
+    assert_eq!(
+        before,
+        (passwords(), connections(), template()),
+        "an upgrade changed what it should not"
+    );
 
     // As docs/install.md says: by hand after the chart, and the chart goes on.
     let crds = root().join("crds").display().to_string();
@@ -278,7 +289,10 @@ async fn a_release_comes_changes_goes_and_comes_again() {
     machine.helm("uninstall", "live", &[]);
     assert_eq!(stream()["metadata"]["uid"], uid, "uninstalling deleted a LiveStream");
     for kind in ["deployment", "statefulset", "secret", "networkpolicy", "role"] {
-        assert!(!machine.exists(&[kind, "-n", "live", "-l", "app.kubernetes.io/instance=millrace"]), "{kind}");
+        assert!(
+            !machine.exists(&[kind, "-n", "live", "-l", "app.kubernetes.io/instance=millrace"]),
+            "{kind}"
+        );
     }
     machine.helm("install", "live", &values);
     assert_eq!(stream()["metadata"]["uid"], uid);
@@ -301,7 +315,9 @@ fn release(machine: &Machine, folder: &Path) {
     let rendered = machine.helm.render("live", &["quickstart"]).unwrap();
     let mut hook = rendered.clone();
     hook.objects.retain(|object| {
-        object.pointer("/metadata/annotations/helm.sh~1hook").is_some_and(|hook| hook == "pre-delete")
+        object
+            .pointer("/metadata/annotations/helm.sh~1hook")
+            .is_some_and(|hook| hook == "pre-delete")
     });
     let job = hook.objects.iter().find(|object| text(object, "/kind") == "Job").unwrap().clone();
     hook.objects.retain(|object| text(object, "/kind") != "Job");

@@ -63,9 +63,8 @@ impl People {
                 if from == to || (strangers(from) && strangers(to)) {
                     continue;
                 }
-                for (port, protocol) in ports
-                    .iter()
-                    .flat_map(|port| [(*port, Protocol::Tcp), (*port, Protocol::Udp)])
+                for (port, protocol) in
+                    ports.iter().flat_map(|port| [(*port, Protocol::Tcp), (*port, Protocol::Udp)])
                 {
                     if network.allows(*source, *target, port, protocol) {
                         let (from, to) = ((*from).to_owned(), (*to).to_owned());

@@ -33,14 +33,22 @@ fn is_registered(metric: &str, sources: &str) -> bool {
     let mut endings = prefixes.iter().filter_map(|prefix| metric.strip_prefix(prefix));
     endings.any(|name| {
         sources.contains(&format!("\"{name}\""))
-            || name.strip_suffix("_seconds").is_some_and(|name| sources.contains(&format!("\"{name}\"")))
+            || name
+                .strip_suffix("_seconds")
+                .is_some_and(|name| sources.contains(&format!("\"{name}\"")))
     })
 }
 
 #[test]
 fn every_metric_of_an_alert_or_a_panel_is_registered_by_a_program() {
     let mut code = String::new();
-    for folder in ["operator/src", "workers/platform/src", "workers/ingest/src", "workers/transcode/src", "workers/delivery/src"] {
+    for folder in [
+        "operator/src",
+        "workers/platform/src",
+        "workers/ingest/src",
+        "workers/transcode/src",
+        "workers/delivery/src",
+    ] {
         sources(&root().join(folder), &mut code);
     }
     let mut asked = BTreeSet::new();

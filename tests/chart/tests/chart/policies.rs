@@ -41,8 +41,16 @@ fn worker(name: &str, deployment: Option<Deployment>) -> Pod {
 }
 
 const STRANGERS: [&str; 10] = [
-    "neighbour", "publisher", "ingress", "prometheus", "admin", "dns", "internet", "api-server",
-    "servers", "node-cache",
+    "neighbour",
+    "publisher",
+    "ingress",
+    "prometheus",
+    "admin",
+    "dns",
+    "internet",
+    "api-server",
+    "servers",
+    "node-cache",
 ];
 
 /// Everybody: all pods of the rendering, workers of a stream, and others around
@@ -106,7 +114,17 @@ fn quickstart(neighbours: bool) -> BTreeSet<Connection> {
     }
     // Where the API server is the chart can't know: its ports at every address.
     for program in ["operator", "release"] {
-        for end in ["internet", "api-server", "servers", "node-cache", "publisher", "ingress", "prometheus", "admin", "dns"] {
+        for end in [
+            "internet",
+            "api-server",
+            "servers",
+            "node-cache",
+            "publisher",
+            "ingress",
+            "prometheus",
+            "admin",
+            "dns",
+        ] {
             table.insert(Connection::tcp(program, end, 443));
             table.insert(Connection::tcp(program, end, 6443));
         }
@@ -123,8 +141,17 @@ fn quickstart(neighbours: bool) -> BTreeSet<Connection> {
     {
         table.insert(Connection::tcp("prometheus", program, port));
     }
-    let others =
-        ["publisher", "ingress", "prometheus", "admin", "dns", "internet", "api-server", "servers", "node-cache"];
+    let others = [
+        "publisher",
+        "ingress",
+        "prometheus",
+        "admin",
+        "dns",
+        "internet",
+        "api-server",
+        "servers",
+        "node-cache",
+    ];
     for from in others.into_iter().chain(neighbours.then_some("neighbour")) {
         table.insert(Connection::tcp(from, "ingest", 1935));
         table.insert(Connection::tcp(from, "delivery", 8080));
@@ -166,8 +193,12 @@ async fn with_own_servers_each_program_reaches_the_addresses_of_its_servers() {
     let mut people = people(&installed, "media");
     let of = |end: u8| std::net::IpAddr::from([192, 0, 2, end]);
     people.outside = vec![
-        ("api-server", of(1)), ("postgres", of(2)), ("redis", of(3)), ("kafka", of(4)),
-        ("s3", of(5)), ("internet", "203.0.113.7".parse().unwrap()),
+        ("api-server", of(1)),
+        ("postgres", of(2)),
+        ("redis", of(3)),
+        ("kafka", of(4)),
+        ("s3", of(5)),
+        ("internet", "203.0.113.7".parse().unwrap()),
         ("studio", "198.51.100.9".parse().unwrap()),
     ];
     people.ports.extend([6432, 6380, 9093]);

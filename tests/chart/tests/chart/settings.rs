@@ -70,8 +70,7 @@ impl Installed {
         variables: &[k8s_openapi::api::core::v1::EnvVar],
         namespace: &str,
     ) -> Environment {
-        let mut all =
-            containers::environment(variables, namespace, &self.rendered, &self.given);
+        let mut all = containers::environment(variables, namespace, &self.rendered, &self.given);
         for value in all.values_mut().filter(|value| *value == CA_FILE) {
             *value = self.ca.path().display().to_string();
         }
@@ -152,7 +151,12 @@ async fn with_everything_set_programs_are_given_all_that_they_read() {
         RolesConfig::read(env).unwrap();
     });
     // It has one connection, and no pool.
-    assert!(pool.iter().all(|name| name.ends_with("_MS") || name.ends_with("_SECONDS") || name.ends_with("_CONNECTIONS")), "{pool:?}");
+    assert!(
+        pool.iter().all(|name| name.ends_with("_MS")
+            || name.ends_with("_SECONDS")
+            || name.ends_with("_CONNECTIONS")),
+        "{pool:?}"
+    );
     let given = installed.variables("Job millrace-release", "release");
     assert_eq!(compare("release", &given, |env| drop(Place::read(env).unwrap())), none);
 }
@@ -211,9 +215,8 @@ async fn what_pods_mount_is_there() {
 async fn each_role_of_postgres_is_known_to_its_programs_alone() {
     let Some(helm) = Helm::find().unwrap() else { return };
     let installed = Installed::new(&helm, &["servers"]);
-    let url = |object, container| {
-        installed.variables(object, container).remove("DATABASE_URL").unwrap()
-    };
+    let url =
+        |object, container| installed.variables(object, container).remove("DATABASE_URL").unwrap();
     let server = "@db.example:6432/video?sslmode=verify-full";
     let operator = "Deployment millrace-operator";
     assert_eq!(url(operator, "operator"), format!("postgres://control:c{server}"));
@@ -225,10 +228,13 @@ async fn each_role_of_postgres_is_known_to_its_programs_alone() {
     let (transcode, _) = installed.worker(installed.children().transcode);
     assert!(!transcode.keys().any(|name| name.starts_with("DATABASE")), "{:?}", transcode.keys());
     // Whoever reads the workers' Secrets learns nothing of the other two.
-    for secret in installed.rendered.of_kind::<k8s_openapi::api::core::v1::Secret>("Secret").unwrap() {
-        let owners = secret.data.iter().flatten().filter(|(key, _)| {
-            ["DATABASE_URL", "DATABASE_MIGRATE_URL"].contains(&key.as_str())
-        });
+    for secret in
+        installed.rendered.of_kind::<k8s_openapi::api::core::v1::Secret>("Secret").unwrap()
+    {
+        let owners =
+            secret.data.iter().flatten().filter(|(key, _)| {
+                ["DATABASE_URL", "DATABASE_MIGRATE_URL"].contains(&key.as_str())
+            });
         let expected = if secret.metadata.namespace.as_deref() == Some("live") { 2 } else { 0 };
         assert_eq!(owners.count(), expected, "{:?}", secret.metadata.name);
     }

@@ -33,7 +33,8 @@ async fn held_connections_are_on_the_administrators_listener() {
     let shown = async || {
         let url = format!("http://{}/metrics", replica.admin);
         let text = answer(replica.client.get(url)).await.text;
-        let line = text.lines().find_map(|line| line.strip_prefix("millrace_delivery_connections "));
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("millrace_delivery_connections "));
         line.map(str::to_owned)
     };
     assert_eq!(shown().await.as_deref(), Some("0"));

@@ -75,18 +75,13 @@ impl KafkaConfig {
         let ca_file = env.optional("KAFKA_CA_FILE");
         let login = login(env);
         let ca_file = ca_file?;
-        Ok(Self {
-            brokers: brokers?.0,
-            tls: tls?.then_some(KafkaTls { ca_file }),
-            login: login?,
-        })
+        Ok(Self { brokers: brokers?.0, tls: tls?.then_some(KafkaTls { ca_file }), login: login? })
     }
 }
 
 /// All three, or none.
 fn login(env: &Env) -> Result<Option<KafkaLogin>, Problem> {
-    const NAMES: [&str; 3] =
-        ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
+    const NAMES: [&str; 3] = ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"];
     let [mechanism, username, password] = NAMES;
     if NAMES.iter().filter(|name| env.text(name).is_some()).count() == 0 {
         return Ok(None);
