@@ -5,10 +5,11 @@
 # Leaves target/images/TARGET.tar and prints each image's name, digest and size. The name is
 # docker.io/millrace/TARGET:TAG; TAG=content makes a tag of what is in the images, the default is the
 # version. Two builds of the same sources have one digest as long as Debian's packages are the same.
-# MILLRACE_IMAGES_HOME: where the base and the layers are kept.
+# PROGRAMS: a folder with the programs, in place of a release build
+# MILLRACE_IMAGES_HOME: where the base and the layers are kept
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
-[[ ${1:-} != -* ]] || { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
+[[ ${1:-} != -* ]] || { sed -n '2,10s/^# \?//p' "$0"; exit 2; }
 targets=("$@"); [ $# -gt 0 ] || targets=(operator transcode quickstart)
 home=${MILLRACE_IMAGES_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/millrace/images}
 out=$PWD/target/images context=$PWD/target/images/context
@@ -27,7 +28,8 @@ make_base() {
       --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --format=tar \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-      --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$work/base.tar" - >&2
+      --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$work/base.tar" - >"$home/base.log" 2>&1 ||
+    { tail -n 20 "$home/base.log" >&2; die "Debian's packages could not be had"; }
   container=$(buildah from scratch)
   buildah add -q "$container" "$work/base.tar" / >/dev/null
   buildah config --cmd bash "$container"
@@ -39,7 +41,12 @@ make_context() {
   mkdir -p "$context/bin" "$context/tests"
   rm -rf "$context/images" "$context/tests/services" "$context/kafka"
   cp -r images "$context/"; cp -r tests/services "$context/tests/"; mkdir "$context/kafka"
-  tests/build.sh "$context/bin" >&2
+  if [ -z "${PROGRAMS:-}" ]; then tests/build.sh "$context/bin" >&2; else
+    rm -f "$context/bin"/millrace-*
+    for program in operator ingest transcode delivery; do
+      strip --strip-debug -o "$context/bin/millrace-$program" "$PROGRAMS/millrace-$program"
+    done
+  fi
   [[ " ${targets[*]} " == *" quickstart "* ]] || return 0
   tests/services/s3.sh install; tests/services/kafka.sh install
   cp "$SERVICES_HOME/bin/versitygw-$(sed -n 's/^VERSION=//p' tests/services/s3.sh)" "$context/bin/versitygw"
@@ -61,12 +68,10 @@ done
 [ "$tag" != content ] || tag=dev-$(sha256sum <<<"${digests[*]}" | cut -c1-12)
 for i in "${!targets[@]}"; do
   target=${targets[i]} image=docker.io/millrace/${targets[i]}:$tag
-  buildah tag "docker.io/millrace/$target:built" "$image"
   rm -f "$out/$target.tar"
   # Not compressed, other than an OCI archive: a tenth of the time.
   buildah push -q "docker.io/millrace/$target:built" "docker-archive:$out/$target.tar:$image" 9>&-
-  buildah images --format "$image ${digests[i]} {{.Size}}" "docker.io/millrace/$target:built" | head -n 1
-  buildah untag "docker.io/millrace/$target:built" "$image"
+  echo "$image ${digests[i]} $(($(stat -c %s "$out/$target.tar") / 1000000)) MB"
 done
 # Layers of programs that nobody will ask for again.
 buildah rmi --prune >/dev/null 2>&1 || true
