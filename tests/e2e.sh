@@ -3,7 +3,7 @@
 #   e2e.sh [ARGUMENTS of the test program]
 # Without E2E_KUBECONFIG on the cluster of tests/cluster/node.sh, which it starts, and ends unless it
 # was there or KEEP=1. With it on that one, whose namespaces millrace and events it takes; then also:
-#   LOAD         command that brings image archives to its nodes
+#   LOAD         command that brings an image's archive to its nodes
 #   E2E_INGRESS  address:port of its Ingress controller     E2E_NODE  address of a node
 #   E2E_PROXIES  networks of the Ingress controller
 . "$(dirname "$0")/services/lib.sh"
@@ -22,5 +22,5 @@ fi
 images=$(TAG=content tests/images.sh)
 echo "$images"
 E2E_TAG=${images%% *}; export E2E_TAG=${E2E_TAG##*:}
-$LOAD target/images/{operator,transcode,quickstart}.tar
+for target in operator transcode quickstart; do $LOAD target/images/$target.tar; done
 tests/with-target.sh cargo test --locked --workspace --test deployed -- --ignored --nocapture --test-threads 1 "$@"

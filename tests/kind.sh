@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A cluster in Docker with everything in it: images, chart, all servers, the example.
-#   kind.sh up      makes what is missing; may be called again
+#   kind.sh up      makes what is missing; called again, it brings what has changed since
 #   kind.sh down
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
@@ -13,16 +13,21 @@ case ${1:-} in
 up)
   needs kubectl https://kubernetes.io/docs/tasks/tools
   needs helm https://helm.sh/docs/intro/install
-  tag=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+  context=kind-millrace options=()
   kind get clusters | grep -qx millrace || kind create cluster --config kind-config.yaml
-  context=kind-millrace
   for target in operator transcode quickstart; do
-    docker build --target $target -t "millrace/$target:$tag" .
+    docker build --target $target -t "millrace/$target:built" .
+    # Pods are replaced when their image has another name: one made of what is in it.
+    id=$(docker image inspect --format '{{.Id}}' "millrace/$target:built")
+    tag=dev-${id:7:12}
+    docker tag "millrace/$target:built" "millrace/$target:$tag"
+    # It does nothing where the node has the image.
     kind load docker-image --name millrace "millrace/$target:$tag"
+    options+=(--set "image.$target.tag=$tag")
   done
   helm --kube-context $context upgrade --install millrace charts/millrace --namespace millrace --create-namespace \
     --set quickstart.enabled=true,publicUrl=http://localhost:8080 \
-    --set delivery.service.type=NodePort,delivery.service.nodePort=30080 --wait --timeout 10m
+    --set delivery.service.type=NodePort,delivery.service.nodePort=30080 "${options[@]}" --wait --timeout 10m
   kubectl --context $context get namespace events >/dev/null 2>&1 || kubectl --context $context create namespace events
   kubectl --context $context apply -f examples/keynote.yaml
   kubectl --context $context -n events wait --for=condition=Ready livestream/keynote --timeout=5m

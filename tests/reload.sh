@@ -2,10 +2,12 @@
 # Builds the programs and their images, brings these to the cluster of KUBECONFIG (default: that of
 # `make cluster`) and upgrades the release millrace in the namespace millrace to them. Where there is
 # none yet, it is installed with all servers (quickstart).
-# LOAD: the command that brings image archives to the cluster's nodes; tests/cluster/load.sh
+# LOAD: the command that brings an image's archive to the cluster's nodes; tests/cluster/load.sh
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
-if [ -z "${KUBECONFIG:-}" ]; then
+values=(--set quickstart.enabled=true)
+if [ -z "${KUBECONFIG:-}" ] || [ "$KUBECONFIG" -ef /var/tmp/millrace-node/admin.kubeconfig ]; then
+  values=(--values tests/cluster/node/values.yaml)
   variables=$(tests/cluster/node.sh up); eval "$variables"
 fi
 command -v helm >/dev/null || PATH=$(tests/cluster/build.sh helm):$PATH
@@ -18,15 +20,14 @@ if helm status millrace --namespace millrace >/dev/null 2>&1; then
   options=(--reset-then-reuse-values)
 else
   targets=(operator transcode quickstart)
-  options=(--create-namespace --set quickstart.enabled=true)
+  options=(--create-namespace "${values[@]}")
 fi
 images=$(TAG=content tests/images.sh "${targets[@]}")
 echo "$images"
 tag=${images%% *}; tag=${tag##*:}
 for target in "${targets[@]}"; do options+=(--set "image.$target.tag=$tag"); done
 say "Built after $SECONDS s"
-archives=("${targets[@]/#/target/images/}")
-$load "${archives[@]/%/.tar}"
+for target in "${targets[@]}"; do $load "target/images/$target.tar"; done
 say "Brought to the cluster after $SECONDS s"
 helm upgrade --install "${release[@]}" "${options[@]}" --wait --timeout 10m >/dev/null
 say "millrace $tag runs after $SECONDS s"

@@ -23,16 +23,23 @@ wait_for() {
     sleep 0.1
   done
 }
-# Every pod's cgroup is below one of the cluster's own, in each tree of version 1 or in the one of 2.
+# Every pod's cgroup is below one of the cluster's own, in each tree of version 1 or in the one of 2. Its
+# weight is that of many processes: else all pods together would get as much of the machine as one.
 make_cgroups() {
   local tree
-  if [ -e /sys/fs/cgroup/cgroup.controllers ]; then mkdir -p "/sys/fs/cgroup/$cgroup"; return; fi
+  if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir -p "/sys/fs/cgroup/$cgroup"
+    if [ -e "/sys/fs/cgroup/$cgroup/cpu.weight" ]; then echo 10000 >"/sys/fs/cgroup/$cgroup/cpu.weight"; fi
+    return
+  fi
   for tree in /sys/fs/cgroup/*/; do
     tree=${tree%/}
     [ "$(stat -fc %T "$tree")" = cgroupfs ] || continue
     mkdir -p "$tree/$cgroup"
-    [ -e "$tree/cpuset.cpus" ] || continue
-    cat "$tree/cpuset.mems" >"$tree/$cgroup/cpuset.mems"; cat "$tree/cpuset.cpus" >"$tree/$cgroup/cpuset.cpus"
+    if [ -e "$tree/$cgroup/cpu.shares" ]; then echo 65536 >"$tree/$cgroup/cpu.shares"; fi
+    if [ -e "$tree/cpuset.cpus" ]; then
+      cat "$tree/cpuset.mems" >"$tree/$cgroup/cpuset.mems"; cat "$tree/cpuset.cpus" >"$tree/$cgroup/cpuset.cpus"
+    fi
   done
 }
 remove_cgroups() {

@@ -35,14 +35,13 @@ pub(crate) async fn restricted_namespace(name: &str) -> Result<()> {
 /// Installs the chart with all servers, and waits for everything.
 pub(crate) async fn install(place: &Place) -> Result<()> {
     let chart = repo::root().join("charts/millrace").display().to_string();
-    let proxies = place.proxies.replace(',', r"\,");
     let values = [
         "quickstart.enabled=true".to_owned(),
         format!("image.tag={}", place.tag),
         "ingress.enabled=true".to_owned(),
         format!("ingress.hosts={{{SHARED_HOST}}}"),
         format!("publicUrl=http://{SHARED_HOST}"),
-        format!("delivery.trustedProxies={{{proxies}}}"),
+        format!("delivery.trustedProxies={{{}}}", place.proxies),
         format!("playback.rules[0].namespaces={{{STREAMS}}}"),
         "playback.rules[0].hostSuffixes={example.test}".to_owned(),
         format!("publishing.externalHost={}", place.node),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use millrace_harness::http::{Http, eventually};
 use millrace_harness::playlist::Media;
 use millrace_harness::recorder::{Mode, Recorder, Report};
@@ -38,14 +38,18 @@ pub(crate) async fn watch(viewer: &mut Viewer, wanted: Duration) -> Result<()> {
     .await
 }
 
-/// Asks for a part two segments ahead of all that there is, which the answer has to wait for.
+/// Asks for a part of the segment after the next, which the answer has to wait for. A publisher
+/// that is slower than the real time makes delivery give up waiting: then again.
 pub(crate) async fn wait_far_ahead(http: &Http, viewer: &Viewer) -> Result<()> {
-    let now = Media::parse(&http.text(viewer.media_url()).await?)?;
-    let (msn, _) = now.next()?;
-    let url = format!("{}?_HLS_msn={}&_HLS_part=0", viewer.media_url(), msn + 1);
-    let then = Media::parse(&http.text(&url).await?)?;
-    assert!(then.next()? > (msn + 1, 0), "the answer lacks what was asked for");
-    Ok(())
+    eventually("an answer that had to wait", Duration::from_mins(1), async || {
+        let now = Media::parse(&http.text(viewer.media_url()).await?)?;
+        let (msn, _) = now.next()?;
+        let url = format!("{}?_HLS_msn={}&_HLS_part=0", viewer.media_url(), msn + 1);
+        let then = Media::parse(&http.text(&url).await?)?;
+        ensure!(then.next()? > (msn + 1, 0), "the answer lacks what was asked for");
+        Ok(())
+    })
+    .await
 }
 
 /// Every number there, no promise broken, no hole, on so many rungs and a sound track.
