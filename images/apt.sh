@@ -30,3 +30,5 @@ apt-get clean
 rm -rf /var/lib/apt/lists/* /var/log/* /var/cache/ldconfig/* /var/cache/debconf/* /var/cache/fontconfig/* \
   /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/ssl/certs/java/cacerts \
   /etc/*- /var/lib/dpkg/*-old /tmp/* /root/.[a-z]*
+# Links to what is gone, with names made of it.
+find /etc/ssl/certs -xtype l -delete
