@@ -4,10 +4,10 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx bench bench-operator dev cluster-lean cluster-lean-down
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx values chart bench bench-operator dev cluster cluster-down cluster-lean cluster-lean-down images reload kind kind-down e2e
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## install the missing Debian packages (asks for sudo when not root)
 	@tests/install.sh
@@ -37,6 +37,27 @@ unit: install web ## build everything; the tests of the pure parts
 dev: install ## the operator from source against KUBECONFIG (or its own API server), with reload
 	@exec tests/dev.sh
 
+cluster: ## a real Kubernetes node, with DNS and an Ingress, without Docker (as root); prints its KUBECONFIG
+	@tests/cluster/node.sh up
+
+cluster-down: ## end it and forget it
+	@tests/cluster/node.sh down
+
+images: install web ## build the images with buildah into target/images
+	@tests/images.sh
+
+reload: install web ## build, and bring it to the cluster of KUBECONFIG (or that of make cluster)
+	@tests/reload.sh
+
+kind: ## a cluster in Docker with images, chart, all servers and the example
+	@tests/kind.sh up
+
+kind-down: ## end it
+	@tests/kind.sh down
+
+e2e: install web ## the tests that need a cluster with nodes (on that of make cluster, or E2E_KUBECONFIG's)
+	@tests/e2e.sh
+
 cluster-lean: ## a real API server without a node, in target/cluster; prints its KUBECONFIG
 	@tests/cluster/lean.sh up target/cluster >/dev/null
 	@echo "export KUBECONFIG=$(CURDIR)/target/cluster/admin.kubeconfig"
@@ -44,7 +65,7 @@ cluster-lean: ## a real API server without a node, in target/cluster; prints its
 cluster-lean-down: ## end it and forget it
 	@tests/cluster/lean.sh down target/cluster drop
 
-lint: ## formatting, clippy, licences and sources of dependencies
+lint: ## formatting, clippy, chart, licences and sources of dependencies
 	@tests/lint.sh
 
 fmt: ## format the code
@@ -53,8 +74,16 @@ fmt: ## format the code
 crd: ## write crds/, docs/livestream.md and docs/conditions.md from the Rust types
 	@mkdir -p crds
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd >crds/.new && mv crds/.new crds/livestreams.millrace.dev.yaml
+	@cp crds/*.yaml charts/millrace/files/crds/
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- crd --docs >docs/.new && mv docs/.new docs/livestream.md
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- conditions >docs/.new && mv docs/.new docs/conditions.md
+
+values: ## write docs/values.md from the chart's values.yaml
+	@awk -f tests/chart/values.awk charts/millrace/values.yaml >docs/.new && mv docs/.new docs/values.md
+
+chart: install web ## the chart: lint, its tests against a real helm and API server
+	@for values in tests/chart/values/*.yaml; do "$$(tests/cluster/build.sh helm)/helm" lint --quiet --strict --kube-version 1.35.0 --values "$$values" charts/millrace || exit 1; done
+	@tests/run.sh --workspace --test chart
 
 events: ## write docs/events/*.json from the Rust types
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- event-schemas docs/events

@@ -2,6 +2,7 @@
 # Installs what a Debian 12 with git, make and Rust still lacks, as root or through sudo.
 #   install.sh          everything that build, demo and tests need
 #   install.sh bench    nginx with its RTMP module too, which the benchmarks measure beside us
+#   install.sh cluster  what a node of tests/cluster and the images are made with
 # Says nothing and does nothing when all is there. Starts no server and touches none: the packages'
 # own services are kept from starting, and PostgreSQL from making a cluster.
 set -euo pipefail
@@ -42,7 +43,19 @@ bench)
       echo "The nginx of this machine has no RTMP module, and is left as it is."
     else need nginx libnginx-mod-rtmp; fi
   fi ;;
-*) fail "unknown group $1; there is: bench" ;;
+cluster)
+  # Some are in folders that are only in root's path.
+  [ -e /usr/bin/containerd ] || need containerd
+  [ -e /usr/sbin/runc ] || need runc
+  [ -e /usr/lib/cni/bridge ] || need containernetworking-plugins
+  [ -e /usr/sbin/nft ] || need nftables
+  [ -e /usr/sbin/iptables ] || need iptables
+  [ -e /usr/sbin/conntrack ] || need conntrack
+  [ -e /bin/busybox ] || need busybox-static
+  have ip || [ -e /sbin/ip ] || need iproute2
+  have buildah || need buildah
+  have mmdebstrap || need mmdebstrap ;;
+*) fail "unknown group $1; there are: bench, cluster" ;;
 esac
 
 missing_rust() { ! have cargo && [ ! -x "$HOME/.cargo/bin/cargo" ]; }
@@ -94,7 +107,7 @@ run "package lists" "${apt[@]}" update
 run "download" "${apt[@]}" install -y --no-install-recommends --download-only "${packages[@]}"
 run "unpack and set up" "${apt[@]}" install -y --no-install-recommends "${packages[@]}"
 # What came with our packages must not start at the next boot either; what was there stays as it was.
-for service in redis-server postgresql nginx; do
+for service in redis-server postgresql nginx containerd; do
   if [[ " ${packages[*]} " == *" $service "* ]] && have systemctl; then
     "${root[@]}" systemctl disable -q "$service" 2>/dev/null || true
   fi

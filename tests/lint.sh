@@ -10,8 +10,20 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || { echo 
 echo "fmt"
 cargo fmt --all -- --check
 echo "shell"
-for script in .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/services/*.sh; do bash -n "$script"; done
-if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/services/*.sh; fi
+for script in .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/cluster/node/*.sh tests/services/*.sh images/quickstart/*; do bash -n "$script"; done
+if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/cluster/node/*.sh tests/services/*.sh images/quickstart/*; fi
+echo "chart"
+# Copies that people read or the chart holds, and their sources. make crd and make values write them.
+for crd in crds/*; do cmp "$crd" "charts/millrace/files/$crd"; done
+awk -f tests/chart/values.awk charts/millrace/values.yaml | diff docs/values.md - || { echo "error: docs/values.md is not of today's values.yaml: make values" >&2; exit 1; }
+if command -v go >/dev/null; then
+  helm=$(tests/cluster/build.sh helm)/helm
+  for values in tests/chart/values/*.yaml; do
+    "$helm" lint --quiet --strict --kube-version 1.35.0 --values "$values" charts/millrace
+  done
+else
+  echo "helm lint: skipped, there is no go to build helm with"
+fi
 echo "clippy"
 tests/with-target.sh cargo clippy --locked --workspace --all-targets -- -D warnings
 if [ -x workers/delivery/web/node_modules/.bin/tsc ]; then

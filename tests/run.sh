@@ -39,12 +39,14 @@ trap 'exit 130' INT TERM
 # The S3 server is built with Go. Where there is none, a directory is the only store that is tested.
 if command -v go >/dev/null; then export S3=1; else
   export CLUSTER=0
-  echo "No go to build them with: S3 and the Kubernetes API server, and their tests, are left out"
+  echo "No go to build them with: S3, the Kubernetes API server and helm, and their tests, are left out"
 fi
-export TEST_KUBECONFIG=none
+export TEST_KUBECONFIG=none TEST_HELM=none
 # Minutes of Go, the first time: beside those of Rust. In a group of its own, so that all of it ends.
 if [ "${CLUSTER:-1}" = 1 ]; then
-  set -m; tests/cluster/build.sh lean >"$run/cluster.log" 2>&1 </dev/null & builder=$!; set +m
+  set -m
+  { tests/cluster/build.sh lean && tests/cluster/build.sh helm; } >"$run/cluster.log" 2>&1 </dev/null & builder=$!
+  set +m
 fi
 echo "Starting the servers of the tests"
 variables=$(tests/services/up.sh "$run/servers") || exit 1
@@ -61,6 +63,7 @@ if [ -n "$builder" ]; then
   builder=
   variables=$(tests/cluster/lean.sh up "$PWD/$run/cluster") || exit 1
   eval "$variables"
+  TEST_HELM=$(tests/cluster/build.sh helm)/helm || exit 1
 fi
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$PWD/tests/runner.sh"

@@ -9,13 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use millrace_platform::config::{DatabaseConfig, Env, RolesConfig};
 use millrace_platform::kafka::EventType;
-use millrace_platform::postgres;
+use millrace_platform::postgres::{self, MigrateError};
 
 use crate::api;
+use crate::check::{self, CheckArgs};
 use crate::controller;
 use crate::crd;
 use crate::local::{self, args::LocalArgs};
 use crate::reconcile::status::table;
+use crate::release::{self, ReleaseArgs};
 
 /// Millrace: live video on Kubernetes.
 #[derive(Debug, Parser)]
@@ -43,6 +45,13 @@ enum Command {
     /// Print docs/conditions.md
     #[command(hide = true)]
     Conditions,
+    /// Let all LiveStreams go, so that they can be deleted without an operator
+    ///
+    /// For before it is uninstalled: takes its finalizer off those that
+    /// WATCH_NAMESPACES says, when no operator works any more.
+    Release(ReleaseArgs),
+    /// Ask whether addresses answer
+    Check(CheckArgs),
     /// Look after the LiveStreams of a cluster
     ///
     /// The API server is that of the Pod it runs in or of KUBECONFIG. Replicas
@@ -59,6 +68,10 @@ enum Command {
         /// How long to wait for the server
         #[arg(long, value_name = "DURATION", default_value = "60s")]
         patience: api::duration::Duration,
+        /// Leave a database of a newer version as it is, instead of refusing
+        /// it: for a rollback, as each version works with the next one's schema
+        #[arg(long)]
+        allow_newer: bool,
     },
 }
 
@@ -82,14 +95,21 @@ impl Cli {
                 }
                 Ok(())
             }
-            Command::Migrate { patience } => {
+            Command::Migrate { patience, allow_newer } => {
                 let env = Env::from_process();
                 let config = DatabaseConfig::read(&env);
                 let roles = RolesConfig::read(&env);
                 env.report()?;
                 let (config, roles) = (config?, roles?);
                 let work = async {
-                    postgres::migrate(&config, patience.get()).await?;
+                    match postgres::migrate(&config, patience.get()).await {
+                        // Its roles were given what the newer version needs.
+                        Err(error @ MigrateError::Newer { .. }) if allow_newer => {
+                            tracing::warn!("{error}: left as it is");
+                            return Ok(());
+                        }
+                        done => done?,
+                    }
                     postgres::grant_roles(&config, &roles).await
                 };
                 tokio::select! {
@@ -101,6 +121,8 @@ impl Cli {
                 let text = table::markdown();
                 std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
             }
+            Command::Release(args) => release::run(args, stop).await,
+            Command::Check(args) => check::run(args).await,
             Command::Run => controller::run(stop).await,
             Command::Local(args) => Ok(local::run(args, stop).await?),
         }

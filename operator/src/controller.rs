@@ -10,6 +10,7 @@ pub mod drains;
 pub mod leader;
 pub mod metrics;
 pub mod outside;
+pub mod place;
 pub mod queue;
 pub mod settings;
 pub mod watches;
@@ -46,7 +47,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let settings = Settings::read(&env);
     let external = External::open(&env)?;
     let settings = settings?;
-    let client = settings.client().await?;
+    let client = settings.place.client().await?;
     let (health, process_metrics) = (Health::default(), Metrics::default());
     let metrics = ControllerMetrics::register(&process_metrics);
     process_metrics.with(|registry| external.breakers().register(registry));
@@ -57,7 +58,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let served = health::serve(listener, health.clone(), process_metrics, stop.clone());
     supervisor.spawn("health", served);
 
-    let lease = leader::Lease::new(settings.lease_client().await?, &settings).await?;
+    let lease = leader::Lease::new(settings.place.lease_client().await?, &settings.place).await?;
     let check = health.informative("leader");
     tokio::select! {
         taken = lease.take() => taken?,
@@ -66,16 +67,16 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     check.ok();
     metrics.leader.set(1);
 
-    let (triggers, triggered) = Triggers::new(settings.namespaces.as_ref());
+    let (triggers, triggered) = Triggers::new(settings.place.namespaces.as_ref());
     let reporter = Reporter {
         controller: "millrace-operator".into(),
-        instance: Some(settings.identity.clone()),
+        instance: Some(settings.place.identity.clone()),
     };
     let (seen, drains) = (SeenStore::default(), Drains::default());
     let watches = Watches {
         routes: watches::has_routes(&client).await?,
         client: client.clone(),
-        namespaces: settings.namespaces.clone(),
+        namespaces: settings.place.namespaces.clone(),
         workers_namespace: settings.installation.workers_namespace.clone(),
         seen: seen.clone(),
         drains: drains.clone(),
@@ -95,7 +96,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         drains,
         drain_timeout: settings.drain_timeout,
         live: Live::new(logs),
-        namespaces: settings.namespaces.clone(),
+        namespaces: settings.place.namespaces.clone(),
         external,
         installation: settings.installation.clone(),
         client,

@@ -2,8 +2,10 @@
 //! ([`reconcile`]), and `local`, which runs it without Kubernetes.
 
 pub mod api;
+mod check;
 pub mod cli;
 pub mod controller;
 pub mod crd;
 pub mod local;
 pub mod reconcile;
+mod release;

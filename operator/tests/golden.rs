@@ -110,9 +110,12 @@ fn full_installation() -> Installation {
         workers_namespace: "media".to_owned(),
         image_pull_policy: "Always".to_owned(),
         image_pull_secrets: vec!["registry".to_owned()],
+        connections: "servers".to_owned(),
+        ca_config_map: Some("authority".to_owned()),
         media_volume: Some(MediaVolume {
             claim: "millrace-media".to_owned(),
             path: "/var/lib/millrace/media".to_owned(),
+            group: 10_001,
         }),
         ..installation()
     }

@@ -18,8 +18,13 @@ async fn database() -> (String, String) {
 
 /// Whether it succeeded, and all it wrote.
 fn migrate(settings: &[(&str, &str)]) -> (bool, String) {
+    migrate_with(&[], settings)
+}
+
+fn migrate_with(options: &[&str], settings: &[(&str, &str)]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_millrace-operator"))
         .args(["migrate", "--patience", "40s"])
+        .args(options)
         .env_clear()
         .envs(settings.iter().copied())
         .output()
@@ -78,4 +83,33 @@ async fn every_wrong_setting_is_named_before_anything_is_done() {
             .await
             .unwrap();
     assert_eq!(tables, 0);
+}
+
+/// As after a rollback of the chart.
+#[tokio::test]
+async fn the_schema_of_a_newer_version_is_refused_unless_it_may_stay_as_it_is() {
+    let (url, name) = database().await;
+    let role = format!("{name}_worker");
+    let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_ROLE_WORKER", &role)];
+    assert!(migrate(&settings).0);
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (9999, 'of a newer version', true, '', 0)";
+    connection.execute(newer).await.unwrap();
+    // What the newer version gave its roles stays.
+    let granted = AssertSqlSafe(format!("GRANT SELECT ON viewer_sessions TO {role}"));
+    connection.execute(granted).await.unwrap();
+
+    let (done, text) = migrate(&settings);
+    assert!(!done && text.contains("9999"), "{text}");
+    let (done, text) = migrate_with(&["--allow-newer"], &settings);
+    assert!(done && text.contains("left as it is"), "{text}");
+    let may: bool =
+        sqlx::query_scalar("SELECT has_table_privilege($1, 'viewer_sessions', 'SELECT')")
+            .bind(&role)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+    assert!(may);
 }

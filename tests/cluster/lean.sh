@@ -83,7 +83,7 @@ up)
   ln -sfn "$(cat "$dir/programs")/kubectl" "$dir/kubectl"
   for try in 1 2 3; do
     [ -f "$dir/port" ] || free_ports 4 >"$dir/port"
-    "$CLUSTER/certs.sh" "$dir/pki" "$(cat "$dir/port")"
+    "$CLUSTER/certs.sh" "$dir/pki" "https://127.0.0.1:$(cat "$dir/port")"
     ln -sfn pki/admin.kubeconfig "$dir/admin.kubeconfig"
     if up; then break; fi
     down

@@ -7,6 +7,8 @@
 #   kafka.sh bootstrap DIR           prints host:port,...
 # ADVERTISE=host:port (1 node): a second listener on PORT+1000 that advertises that address, to put
 # a fault proxy in front (it listens on ADVERTISE and forwards to 127.0.0.1:PORT+1000).
+# SECURE=port:file:password (1 node): a listener that speaks TLS with the key and certificate in the
+# PEM file, and lets in the user millrace with that password (SASL PLAIN).
 . "$(dirname "$0")/lib.sh"
 . "$HERE/kafka/config.sh"
 HOME_DIR=$SERVICES_HOME/kafka
@@ -101,5 +103,5 @@ start-node)
   alive "$node/pid" || launch "$node"
   wait_port "$(cat "$node/port")" "$node/pid" "$node/log" 60 ;;
 bootstrap) cat "$2/bootstrap" ;;
-*) sed -n '2,9s/^# \?//p' "$0"; exit 2 ;;
+*) sed -n '2,11s/^# \?//p' "$0"; exit 2 ;;
 esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A private S3 server (versitygw over a directory; its conditional writes are exact).
 #   s3.sh install | start DIR PORT | stop DIR [fast]
+# S3_CERTIFICATE, S3_KEY: PEM files; with them it speaks TLS.
 # Bucket millrace; keys millrace / millrace-secret, region us-east-1. The first install needs Go and some minutes.
 . "$(dirname "$0")/lib.sh"
 VERSION=v1.8.0
@@ -20,9 +21,10 @@ start)
   mkdir -p "$2/data/millrace" "$2/meta"; dir=$(cd "$2" && pwd); port=$3
   alive "$dir/pid" && exit 0
   port_used "$port" && die "port $port is taken"
+  tls=(); [ -n "${S3_CERTIFICATE:-}" ] && tls=(--cert "$S3_CERTIFICATE" --key "$S3_KEY")
   ROOT_ACCESS_KEY=millrace ROOT_SECRET_KEY=millrace-secret spawn "$dir/pid" "$dir/log" "$GATEWAY" \
-    --port "127.0.0.1:$port" --region us-east-1 --keep-alive --health /health --quiet posix --sidecar "$dir/meta" "$dir/data"
+    --port "127.0.0.1:$port" --region us-east-1 --keep-alive --health /health --quiet "${tls[@]}" posix --sidecar "$dir/meta" "$dir/data"
   wait_port "$port" "$dir/pid" "$dir/log" ;;
 stop) halt "$2/pid" "$([ "${3:-}" = fast ] && echo KILL || echo TERM)" ;;
-*) sed -n '2,4s/^# \?//p' "$0"; exit 2 ;;
+*) sed -n '2,5s/^# \?//p' "$0"; exit 2 ;;
 esac

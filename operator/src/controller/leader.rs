@@ -8,7 +8,7 @@ use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::settings::Settings;
+use super::place::Place;
 
 /// The Lease's name.
 const NAME: &str = "millrace-operator";
@@ -38,10 +38,10 @@ pub struct Lease(LeaseManager);
 
 impl Lease {
     /// Make the claim. `client` must not wait long for an answer.
-    pub async fn new(client: Client, settings: &Settings) -> Result<Self, LeaderError> {
+    pub async fn new(client: Client, place: &Place) -> Result<Self, LeaderError> {
         let manager = LeaseManagerBuilder::new(client, NAME)
-            .with_namespace(&settings.own_namespace)
-            .with_identity(&settings.identity)
+            .with_namespace(&place.own_namespace)
+            .with_identity(&place.identity)
             .with_duration(DURATION_SECONDS)
             .with_grace(GRACE_SECONDS)
             .build()

@@ -3,30 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use kube::Client;
-use millrace_platform::config::{ConfigError, Env};
+use millrace_platform::config::{ConfigError, Env, StoreConfig};
 
+use super::place::Place;
 use crate::reconcile::build::Installation;
+use crate::reconcile::build::installation::MediaVolume;
 use crate::reconcile::external::sweep::Pace;
 
-/// A request that is not a watch is answered within this.
-const READ_TIMEOUT: Duration = Duration::from_secs(100);
-/// A request about the Lease is answered within this.
-const LEASE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Seconds of a drain before a live stream's ingest pod may be evicted.
 const DRAIN_TIMEOUT: u64 = 300;
-/// A connection is made within this.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
+/// The group of the images' user, which owns the files of the media volume.
+const MEDIA_GROUP: i64 = 10_001;
 /// The operator's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Namespaces whose LiveStreams are looked after; none is all of them.
-    pub namespaces: Option<Vec<String>>,
-    /// Where the operator's own Lease is.
-    pub own_namespace: String,
-    /// Which replica this is.
-    pub identity: String,
+    /// Where this is, and whose LiveStreams are looked after.
+    pub place: Place,
     /// Where `/health/*` and `/metrics` are served.
     pub health: SocketAddr,
     /// Reconciles at once.
@@ -43,57 +35,28 @@ pub struct Settings {
 impl Settings {
     /// Read them.
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
-        let own_namespace = env.or("POD_NAMESPACE", "millrace".to_owned());
-        let identity = env.optional::<String>("POD_NAME");
+        let place = Place::read(env);
         let health = env.listen("HEALTH", 8090);
         let concurrency = env.within("RECONCILE_CONCURRENCY", 16, 1..=256);
         let usual = Pace::default();
         let after = env.within("SWEEP_AFTER_SECONDS", usual.after.as_secs(), 10..=86_400);
         let every = env.within("SWEEP_EVERY_SECONDS", usual.every.as_secs(), 1..=3_600);
         let drain = env.within("DRAIN_TIMEOUT_SECONDS", DRAIN_TIMEOUT, 0..=86_400);
-        let namespaces = env.text("WATCH_NAMESPACES").map(|list| {
-            list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect()
-        });
         let installation = installation(env);
         env.report()?;
-        let own_namespace = own_namespace?;
+        let place = place?;
         let mut installation = installation?;
         if env.text("WORKERS_NAMESPACE").is_none() {
-            installation.workers_namespace.clone_from(&own_namespace);
+            installation.workers_namespace.clone_from(&place.own_namespace);
         }
         Ok(Self {
-            namespaces: namespaces.filter(|list: &Vec<String>| !list.is_empty()),
-            own_namespace,
-            identity: identity?.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4())),
+            place,
             health: health?,
             concurrency: concurrency?,
             sweep: Pace { after: Duration::from_secs(after?), every: Duration::from_secs(every?) },
             drain_timeout: Duration::from_secs(drain?),
             installation,
         })
-    }
-
-    /// A client of the API server that is in the cluster or in KUBECONFIG.
-    pub async fn client(&self) -> anyhow::Result<Client> {
-        self.client_with(READ_TIMEOUT).await
-    }
-
-    /// One for the Lease, whose renewal must not hang for longer than the Lease
-    /// is good for.
-    pub async fn lease_client(&self) -> anyhow::Result<Client> {
-        self.client_with(LEASE_TIMEOUT).await
-    }
-
-    async fn client_with(&self, timeout: Duration) -> anyhow::Result<Client> {
-        let mut config = kube::Config::infer().await?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT.min(timeout));
-        // Watches bring a bookmark a minute: longer silence is a dead one.
-        config.read_timeout = Some(timeout);
-        config.write_timeout = Some(timeout);
-        // By it the API server's audit log tells our requests from others'.
-        let agent = concat!("millrace-operator/", env!("CARGO_PKG_VERSION"));
-        config.headers.push(("user-agent".parse()?, agent.parse()?));
-        Ok(Client::try_from(config)?)
     }
 }
 
@@ -108,6 +71,9 @@ fn installation(env: &Env) -> Result<Installation, ConfigError> {
         image_pull_policy: env.or("WORKER_IMAGE_PULL_POLICY", usual.image_pull_policy)?,
         image_pull_secrets: list(env, "WORKER_IMAGE_PULL_SECRETS"),
         service_account: env.or("WORKER_SERVICE_ACCOUNT", usual.service_account)?,
+        connections: env.or("WORKER_CONNECTIONS", usual.connections)?,
+        ca_config_map: env.optional("WORKER_CA_CONFIG_MAP")?,
+        media_volume: media_volume(env)?,
         delivery_service: env.or("DELIVERY_SERVICE", usual.delivery_service)?,
         delivery_port: env.or("DELIVERY_PORT", usual.delivery_port)?,
         public_url: env.optional("PUBLIC_URL")?,
@@ -118,11 +84,57 @@ fn installation(env: &Env) -> Result<Installation, ConfigError> {
         log_format: env.or("WORKER_LOG_FORMAT", usual.log_format)?,
         mock_ffmpeg: env.or("MOCK_FFMPEG", usual.mock_ffmpeg)?,
         ffmpeg_path: env.or("FFMPEG_PATH", usual.ffmpeg_path)?,
-        ..Installation::default()
     })
+}
+
+/// The claim of `MEDIA_CLAIM`, for the directory of `OBJECT_STORE_URL`.
+fn media_volume(env: &Env) -> Result<Option<MediaVolume>, ConfigError> {
+    let group = env.within("MEDIA_GROUP", MEDIA_GROUP, 0..=i64::from(i32::MAX));
+    let Some(claim) = env.optional("MEDIA_CLAIM")? else { return Ok(None) };
+    match StoreConfig::read(env)? {
+        StoreConfig::Directory(path) => {
+            Ok(Some(MediaVolume { claim, path: path.display().to_string(), group: group? }))
+        }
+        StoreConfig::S3 { .. } => {
+            let expected = "nothing, as OBJECT_STORE_URL is no directory";
+            Err(env.note("MEDIA_CLAIM", "set", expected).into())
+        }
+    }
 }
 
 fn list(env: &Env, name: &str) -> Vec<String> {
     let text = env.text(name).unwrap_or_default();
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Installation, ConfigError> {
+        Settings::read(&Env::from_pairs(pairs.iter().copied())).map(|read| read.installation)
+    }
+
+    #[test]
+    fn a_claim_is_mounted_where_the_object_store_is_a_directory() {
+        let claim = ("MEDIA_CLAIM", "media");
+        let at = |url| read(&[claim, ("OBJECT_STORE_URL", url), ("MEDIA_GROUP", "7")]);
+        let volume = at("file:///var/media").unwrap().media_volume;
+        let path = "/var/media".to_owned();
+        assert_eq!(volume, Some(MediaVolume { claim: "media".to_owned(), path, group: 7 }));
+        let wrong = at("s3://bucket").unwrap_err().to_string();
+        assert!(wrong.contains("MEDIA_CLAIM"), "{wrong}");
+        let nowhere = read(&[claim]).unwrap_err().to_string();
+        assert!(nowhere.contains("OBJECT_STORE_URL"), "{nowhere}");
+        assert_eq!(read(&[("OBJECT_STORE_URL", "file:///var/media")]).unwrap().media_volume, None);
+    }
+
+    #[test]
+    fn what_workers_refer_to_has_the_names_that_are_set() {
+        let set = [("WORKER_CONNECTIONS", "servers"), ("WORKER_CA_CONFIG_MAP", "authority")];
+        let installation = read(&set).unwrap();
+        assert_eq!(installation.connections, "servers");
+        assert_eq!(installation.ca_config_map.as_deref(), Some("authority"));
+        assert_eq!(read(&[]).unwrap().connections, "millrace-connections");
+    }
 }

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::reconcile::build::Installation;
 use crate::reconcile::build::environment::{
-    DatabaseRole, common, connection, database, literal, object_store, redis,
+    DatabaseRole, common, database, kafka, literal, object_store, redis,
 };
 
 const HTTP_PORT: i32 = 8080;
@@ -23,14 +23,11 @@ pub(super) fn deployment(installation: &Installation) -> Deployment {
         container_port: number,
         ..ContainerPort::default()
     };
-    let mut env = vec![
-        literal("HTTP_PORT", HTTP_PORT),
-        literal("ADMIN_PORT", ADMIN_PORT),
-        database(DatabaseRole::Viewer),
-        connection("KAFKA_BROKERS"),
-    ];
-    env.extend(redis(&["KEYS", "MEDIA", "METRICS", "VIEWERS"]));
-    env.extend(object_store());
+    let mut env = vec![literal("HTTP_PORT", HTTP_PORT), literal("ADMIN_PORT", ADMIN_PORT)];
+    env.extend(database(installation, DatabaseRole::Viewer));
+    env.extend(kafka(installation));
+    env.extend(redis(installation, &["KEYS", "MEDIA", "METRICS", "VIEWERS"]));
+    env.extend(object_store(installation));
     env.extend(common(installation));
     let container = Container {
         name: "delivery".to_owned(),

@@ -20,7 +20,7 @@ use super::settings::Settings;
 use super::state::{StateDir, StateError};
 use super::volumes;
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
-use crate::reconcile::build::{self, CONNECTIONS_SECRET, Circumstances};
+use crate::reconcile::build::{self, Circumstances};
 use crate::reconcile::external::{ExternalError, StepError};
 use crate::reconcile::publish_keys;
 use crate::reconcile::validate::{InvalidSpec, validate};
@@ -181,7 +181,8 @@ fn processes<'a>(
     };
     // The publish keys' Secrets are in the streams' namespaces, where workers
     // can't refer to them.
-    let secrets = BTreeMap::from([(CONNECTIONS_SECRET.to_owned(), settings.connections.clone())]);
+    let secrets =
+        BTreeMap::from([(settings.installation.connections.clone(), settings.connections.clone())]);
     let sources = Sources { secrets, ..Sources::default() };
     // Services, Ingresses and budgets ask nothing of plain processes.
     let children: Vec<_> = streams

@@ -11,8 +11,8 @@ use crate::reconcile::build::Installation;
 use crate::reconcile::build::environment::DatabaseRole;
 
 /// Variables that, with these names, are entries of the Secret
-/// `millrace-connections`.
-const CONNECTIONS: [&str; 14] = [
+/// of connections.
+const CONNECTIONS: [&str; 21] = [
     DatabaseRole::Worker.entry(),
     DatabaseRole::Viewer.entry(),
     "REDIS_URL",
@@ -22,11 +22,18 @@ const CONNECTIONS: [&str; 14] = [
     "REDIS_VIEWERS_URL",
     "REDIS_CA_FILE",
     "KAFKA_BROKERS",
+    "KAFKA_TLS",
+    "KAFKA_CA_FILE",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "DATABASE_CA_FILE",
     STORE,
     "S3_ENDPOINT",
     "S3_REGION",
     "S3_ACCESS_KEY_ID",
     "S3_SECRET_ACCESS_KEY",
+    "S3_CA_FILE",
 ];
 const STORE: &str = "OBJECT_STORE_URL";
 
@@ -36,7 +43,7 @@ const ESSENTIALS: [&str; 7] =
 
 /// What `local` takes from the operator's own environment.
 pub(super) struct Settings {
-    /// The entries of `millrace-connections`.
+    /// The entries of the Secret of connections.
     pub(super) connections: Entries,
     /// What every child gets besides its rendered environment.
     pub(super) essentials: Entries,

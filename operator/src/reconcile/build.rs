@@ -10,6 +10,7 @@
 //! that what is built is a subset of what is stored, and a reconcile that
 //! changes nothing finds no difference.
 
+mod certificate_authority;
 pub mod certificate_secret;
 pub mod circumstances;
 mod deployment;
@@ -43,7 +44,6 @@ use super::validated::ValidatedStream;
 use certificate_secret::Purpose;
 use circumstances::HostVerdict;
 pub use circumstances::{Certificate, Circumstances, Transcoders};
-pub use environment::CONNECTIONS_SECRET;
 pub use http_route::HTTPRoute;
 pub use installation::Installation;
 

@@ -37,7 +37,7 @@ pub async fn hold(client: &Client, stream: &LiveStream) -> Result<(), kube::Erro
 }
 
 /// Whether the finalizer is on.
-pub fn is_held(stream: &LiveStream) -> bool {
+pub fn is_held(stream: &impl ResourceExt) -> bool {
     stream.finalizers().iter().any(|name| name == FINALIZER)
 }
 
@@ -62,7 +62,7 @@ pub async fn finalize(
 
 /// Take the finalizer off, whoever put it on: an object that was restored from
 /// a copy brings it along.
-async fn release(client: &Client, stream: &LiveStream) -> Result<(), kube::Error> {
+pub(crate) async fn release(client: &Client, stream: &impl ResourceExt) -> Result<(), kube::Error> {
     let left: Vec<&String> = stream.finalizers().iter().filter(|name| *name != FINALIZER).collect();
     let version = stream.resource_version();
     let merge = json!({ "metadata": { "resourceVersion": version, "finalizers": left } });
@@ -86,7 +86,7 @@ pub enum FinalizeError {
 
 async fn patch(
     client: &Client,
-    stream: &LiveStream,
+    stream: &impl ResourceExt,
     parameters: &PatchParams,
     patch: &Patch<&Value>,
 ) -> Result<(), kube::Error> {

@@ -98,7 +98,7 @@ pub async fn reconcile(
 ) -> Result<Action, ReconcileError> {
     let id = identity(&stream)?;
     if stream.metadata.deletion_timestamp.is_some() {
-        if finalize::is_held(&stream) {
+        if finalize::is_held(stream.as_ref()) {
             end(&context, &stream, &id).await?;
         }
         context.live.forget(&id);

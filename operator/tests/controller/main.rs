@@ -27,6 +27,8 @@ mod life;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod rungs;
 #[cfg(test)]
 mod scale;

@@ -105,10 +105,7 @@ impl World {
 
     /// Start one with more settings.
     pub(crate) fn start(&self, more: &[(&str, &str)]) -> Operator {
-        let kubeconfig = self.folder.path().join("kubeconfig");
-        if !kubeconfig.exists() {
-            self.account.write_kubeconfig(&kubeconfig, None).unwrap();
-        }
+        let kubeconfig = self.kubeconfig();
         let port = ports::free().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-operator"));
         command
@@ -123,6 +120,15 @@ impl World {
             .envs(more.iter().copied());
         let process = Child::spawn("operator", &mut command, &self.log()).unwrap();
         Operator { process, health: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// The kubeconfig of the operator's account.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        if !kubeconfig.exists() {
+            self.account.write_kubeconfig(&kubeconfig, None).unwrap();
+        }
+        kubeconfig
     }
 
     /// Let operators ask the API server at another address.

@@ -1,5 +1,6 @@
 //! A small HTTP client for tests and the demo: loopback only, every request bounded.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -18,14 +19,24 @@ impl Http {
     /// # Errors
     /// When no TLS provider can be installed.
     pub fn new() -> Result<Self> {
+        Self::with_names(&[], SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// One for whom the host names are at `address`, whatever DNS says.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn with_names(names: &[&str], address: SocketAddr) -> Result<Self> {
         // A second installation in the same process fails, and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .no_proxy()
             .connect_timeout(Duration::from_secs(2))
-            .timeout(Duration::from_secs(10))
-            .build()
-            .context("building the HTTP client")?;
+            .timeout(Duration::from_secs(10));
+        for name in names {
+            client = client.resolve(name, address);
+        }
+        let client = client.build().context("building the HTTP client")?;
         Ok(Self { client })
     }
 

@@ -2,9 +2,14 @@
 # should not wait minutes for retention, compaction or a dead broker to show.
 
 write_config() { # DIR NODE PORT VOTERS NODES ADVERTISE
+  local secure_port=${SECURE:-} pem_and_password
   local replicas=1 in_sync=1 listener='' advertised='' protocol=''
   [ "$5" -ge 3 ] && { replicas=3; in_sync=2; }
   [ -n "$6" ] && { listener=",PROXIED://127.0.0.1:$(($3 + 1000))"; advertised=",PROXIED://$6"; protocol=",PROXIED:PLAINTEXT"; }
+  if [ -n "$secure_port" ]; then
+    pem_and_password=${secure_port#*:}; secure_port=${secure_port%%:*}
+    listener+=",SECURE://127.0.0.1:$secure_port"; advertised+=",SECURE://127.0.0.1:$secure_port"; protocol+=,SECURE:SASL_SSL
+  fi
   cat >"$1/server.properties" <<P
 process.roles=broker,controller
 node.id=$2
@@ -50,5 +55,11 @@ controller.quorum.election.timeout.ms=400
 controller.quorum.election.backoff.max.ms=200
 controller.quorum.fetch.timeout.ms=800
 replica.lag.time.max.ms=3000
+P  [ -n "$secure_port" ] || return 0
+  cat >>"$1/server.properties" <<P
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location=${pem_and_password%%:*}
+listener.name.secure.sasl.enabled.mechanisms=PLAIN
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_millrace="${pem_and_password#*:}";
 P
 }

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Bytes of response bodies.
     pub bytes: Family<RouteLabels, Counter>,
+    /// Viewers' connections that are open: what the chart scales replicas by.
+    pub connections: Gauge,
     /// Requests blocked until something is published.
     pub waiters: Gauge,
     /// Media lookups by where they ended.
@@ -101,6 +103,7 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("delivery");
         registry.register("requests", "Requests answered", self.requests.clone());
         registry.register("response_bytes", "Bytes of response bodies", self.bytes.clone());
+        registry.register("connections", "Open viewers' connections", self.connections.clone());
         registry.register("waiters", "Requests blocked until a publication", self.waiters.clone());
         registry.register("media_lookups", "Media lookups by layer found", self.lookups.clone());
         registry.register("playlist_renders", "Playlists written", self.renders.clone());

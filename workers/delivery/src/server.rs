@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -92,12 +93,14 @@ impl Server {
                 viewers,
                 viewers::router(shared.clone()),
                 max_connections,
+                shared.metrics.connections.clone(),
                 shutdown.clone()
             ),
             serve::serve(
                 admin,
                 admin::router(shared.clone(), health),
                 ADMIN_CONNECTIONS,
+                Gauge::default(),
                 shutdown.clone()
             ),
         );

@@ -7,14 +7,16 @@
 
 mod database;
 mod env;
+mod kafka;
 mod secret;
 mod services;
 mod setting;
 
 pub use database::{DatabaseConfig, RoleConfig, RoleName, RolesConfig};
 pub use env::{ConfigError, Env, Problem};
+pub use kafka::{KafkaConfig, KafkaLogin, KafkaTls, Mechanism};
 pub use secret::{Secret, ServiceUrl};
 pub use services::{
-    Installation, KafkaConfig, LogFormat, RedisConfig, RedisServer, StoreConfig, TelemetryConfig,
+    Installation, LogFormat, RedisConfig, RedisServer, StoreConfig, TelemetryConfig,
 };
 pub use setting::Setting;

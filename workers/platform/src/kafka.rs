@@ -153,6 +153,22 @@ fn client_config(config: &KafkaConfig) -> ClientConfig {
         .set("broker.address.family", "any")
         .set("topic.metadata.refresh.fast.interval.ms", "100")
         .set("log.connection.close", "false");
+    let protocol = match (&config.tls, &config.login) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    client.set("security.protocol", protocol);
+    if let Some(file) = config.tls.as_ref().and_then(|tls| tls.ca_file.as_deref()) {
+        client.set("ssl.ca.location", file.display().to_string());
+    }
+    if let Some(login) = &config.login {
+        client
+            .set("sasl.mechanism", login.mechanism.as_str())
+            .set("sasl.username", &login.username)
+            .set("sasl.password", login.password.expose());
+    }
     client
 }
 

@@ -60,7 +60,7 @@ impl Database {
     /// When the URL holds options Postgres does not know.
     pub fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
         let statement_timeout = format!("{}ms", config.statement_timeout.as_millis());
-        let options = options(&config.url)?.options([
+        let options = options(config)?.options([
             ("statement_timeout", statement_timeout.as_str()),
             ("idle_in_transaction_session_timeout", PAUSE_TIMEOUT),
         ]);
@@ -127,12 +127,17 @@ fn late() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
-fn options(url: &ServiceUrl) -> Result<PgConnectOptions, DatabaseError> {
+fn options(config: &DatabaseConfig) -> Result<PgConnectOptions, DatabaseError> {
+    let url = &config.url;
     let options: PgConnectOptions = url
         .expose()
         .parse()
         .map_err(|source| DatabaseError::new("read the URL".to_owned(), url.to_string(), source))?;
-    Ok(options.application_name("millrace"))
+    let options = options.application_name("millrace");
+    Ok(match &config.ca_file {
+        Some(file) if !url.names("sslrootcert") => options.ssl_root_cert(file),
+        _ => options,
+    })
 }
 
 /// A row this version can't read.

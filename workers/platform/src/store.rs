@@ -13,7 +13,8 @@ use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    RetryConfig,
 };
 
 use crate::backoff::Backoff;
@@ -94,25 +95,28 @@ impl Store {
     /// S3 over TLS needs [`tls::install_provider`](crate::tls::install_provider)
     /// first.
     pub fn open(config: &StoreConfig, installation: &Installation) -> Result<Self, StoreError> {
-        let (store, prefix, url): (Arc<dyn ObjectStore>, &str, String) = match config {
-            StoreConfig::Directory(directory) => {
-                let url = format!("file://{}", directory.display());
-                let error = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
-                    url: url.clone(),
-                    source,
-                };
-                std::fs::create_dir_all(directory).map_err(|e| error(e.into()))?;
-                let store =
-                    LocalFileSystem::new_with_prefix(directory).map_err(|e| error(e.into()))?;
-                (Arc::new(store), "", url)
-            }
-            StoreConfig::S3 { bucket, prefix, .. } => {
-                let url = format!("s3://{bucket}/{prefix}");
-                let store = s3(config)
-                    .map_err(|e| StoreError::Open { url: url.clone(), source: e.into() })?;
-                (Arc::new(store), prefix, url)
-            }
-        };
+        let (store, prefix, url): (Arc<dyn ObjectStore>, &str, String) =
+            match config {
+                StoreConfig::Directory(directory) => {
+                    let url = format!("file://{}", directory.display());
+                    let error = |source: Box<dyn std::error::Error + Send + Sync>| {
+                        StoreError::Open { url: url.clone(), source }
+                    };
+                    std::fs::create_dir_all(directory).map_err(|e| error(e.into()))?;
+                    let store =
+                        LocalFileSystem::new_with_prefix(directory).map_err(|e| error(e.into()))?;
+                    (Arc::new(store), "", url)
+                }
+                StoreConfig::S3 { bucket, prefix, ca_file, .. } => {
+                    let url = format!("s3://{bucket}/{prefix}");
+                    let error = |source: Box<dyn std::error::Error + Send + Sync>| {
+                        StoreError::Open { url: url.clone(), source }
+                    };
+                    let trusted = ca_file.as_deref().map_or(Ok(Vec::new()), certificates);
+                    let store = s3(config, trusted.map_err(error)?).map_err(|e| error(e.into()))?;
+                    (Arc::new(store), prefix, url)
+                }
+            };
         let root = Path::from(format!("{prefix}/{}", installation.as_str()));
         Ok(Self { objects: store, root, url })
     }
@@ -278,11 +282,28 @@ fn may_heal(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { .. })
 }
 
-fn s3(config: &StoreConfig) -> Result<impl ObjectStore + use<>, object_store::Error> {
+/// Those of a PEM file; the error names it.
+fn certificates(
+    file: &std::path::Path,
+) -> Result<Vec<Certificate>, Box<dyn std::error::Error + Send + Sync>> {
+    let pem = std::fs::read(file).map_err(|e| format!("S3_CA_FILE {}: {e}", file.display()))?;
+    let found = Certificate::from_pem_bundle(&pem)?;
+    if found.is_empty() {
+        return Err(format!("S3_CA_FILE {}: no certificate in it", file.display()).into());
+    }
+    Ok(found)
+}
+
+fn s3(
+    config: &StoreConfig,
+    trusted: Vec<Certificate>,
+) -> Result<impl ObjectStore + use<>, object_store::Error> {
     let mut builder = AmazonS3Builder::new()
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_client_options(
-            ClientOptions::new()
+            trusted
+                .into_iter()
+                .fold(ClientOptions::new(), ClientOptions::with_root_certificate)
                 .with_timeout(REQUEST_TIMEOUT)
                 .with_connect_timeout(Duration::from_secs(2)),
         )

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, SecretVolumeSource, Volume, 
 
 use super::certificate_secret::{self, Purpose};
 use super::deployment::{self, Worker};
-use super::environment::{DatabaseRole, common, connection, database, literal, redis};
-use super::{Installation, pod, resources};
+use super::environment::{DatabaseRole, common, database, kafka, literal, redis};
+use super::{Installation, certificate_authority, pod, resources};
 use crate::api::ingest::Protocol;
 use crate::reconcile::validated::ValidatedStream;
 
@@ -29,14 +29,13 @@ pub fn build(stream: &ValidatedStream, installation: &Installation) -> Deploymen
         env: Some(environment(stream, installation)),
         ports: Some(vec![listener, pod::port("health", pod::HEALTH_PORT)]),
         resources: Some(resources::ingest()),
-        volume_mounts: tls.then(|| vec![certificate_mount()]),
         ..Container::default()
     };
+    let certificate = tls.then(|| (certificate_volume(stream), certificate_mount()));
+    let volumes = certificate.into_iter().chain(certificate_authority::volume(installation));
     let container = pod::worker(COMPONENT, installation, container);
     let mut template = pod::template(stream, installation, COMPONENT, container);
-    if let Some(spec) = &mut template.spec {
-        spec.volumes = tls.then(|| vec![certificate_volume(stream)]);
-    }
+    pod::add_volumes(&mut template, volumes);
     let worker = Worker { component: COMPONENT, replicas: 1, template };
     deployment::of(stream, installation, worker)
 }
@@ -58,12 +57,12 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
         literal("MAX_BITRATE_KBPS", ingest.max_bitrate_kbps),
         literal("TAKEOVER", ingest.takeover.as_str()),
         literal("RING_MEGABYTES", resources::INGEST_RING_MEGABYTES),
-        database(DatabaseRole::Worker),
         // There is one of these per stream.
         literal("DATABASE_MAX_CONNECTIONS", 3),
-        connection("KAFKA_BROKERS"),
     ]);
-    env.extend(redis(&["KEYS", "METRICS"]));
+    env.extend(database(installation, DatabaseRole::Worker));
+    env.extend(kafka(installation));
+    env.extend(redis(installation, &["KEYS", "METRICS"]));
     env.extend(common(installation));
     env
 }

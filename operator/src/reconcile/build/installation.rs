@@ -33,6 +33,11 @@ pub struct Installation {
     pub external_host: Option<String>,
     /// Which host names, classes and Gateways namespaces may use.
     pub playback_rules: PlaybackRules,
+    /// The Secret of the workers namespace with the connection settings.
+    pub connections: String,
+    /// A ConfigMap of the workers namespace with certificates (`ca.crt`) that
+    /// vouch for the servers, in place of the machine's.
+    pub ca_config_map: Option<String>,
     /// A volume for media, where the object store is a directory.
     pub media_volume: Option<MediaVolume>,
     /// `RUST_LOG` of the workers.
@@ -52,6 +57,8 @@ pub struct MediaVolume {
     pub claim: String,
     /// The directory.
     pub path: String,
+    /// The group that owns its files.
+    pub group: i64,
 }
 
 impl Installation {
@@ -79,6 +86,8 @@ impl Default for Installation {
             default_ingress_class: None,
             external_host: None,
             playback_rules: PlaybackRules::default(),
+            connections: "millrace-connections".to_owned(),
+            ca_config_map: None,
             media_volume: None,
             log_filter: "info".to_owned(),
             log_format: "json".to_owned(),

@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, HTTPGetAction, LocalObjectReference,
     PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
-    Toleration,
+    Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -99,6 +99,19 @@ pub(super) fn template(
             tolerations: Some(["not-ready", "unreachable"].into_iter().map(lost_node).collect()),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// Mount these into the template's one container.
+pub(super) fn add_volumes(
+    template: &mut PodTemplateSpec,
+    volumes: impl IntoIterator<Item = (Volume, VolumeMount)>,
+) {
+    let (volumes, mounts): (Vec<_>, Vec<_>) = volumes.into_iter().unzip();
+    let Some(spec) = template.spec.as_mut().filter(|_| !volumes.is_empty()) else { return };
+    spec.volumes.get_or_insert_default().extend(volumes);
+    for container in &mut spec.containers {
+        container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
     }
 }
 

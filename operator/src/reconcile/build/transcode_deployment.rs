@@ -10,9 +10,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::deployment::{self, Worker};
-use super::environment::{common, connection, literal, object_store, redis};
+use super::environment::{common, kafka, literal, object_store, redis};
 use super::installation::MediaVolume;
-use super::{Circumstances, Installation, Transcoders, labels, pod, resources};
+use super::{
+    Circumstances, Installation, Transcoders, certificate_authority, labels, pod, resources,
+};
 use crate::api::transcode::{Idle, Scheduling};
 use crate::reconcile::validated::ValidatedStream;
 
@@ -35,15 +37,21 @@ pub fn build(
         env: Some(environment(stream, installation)),
         ports: Some(vec![pod::port("health", pod::HEALTH_PORT)]),
         resources: Some(resources::transcode(stream, installation.mock_ffmpeg)),
-        volume_mounts: media.map(|volume| vec![mount(volume)]),
         ..Container::default()
     };
     let container = pod::worker(COMPONENT, installation, container);
     let mut template = pod::template(stream, installation, COMPONENT, container);
     let safe = BTreeMap::from([(SAFE_TO_EVICT.to_owned(), "true".to_owned())]);
     template.metadata.get_or_insert_default().annotations = Some(safe);
+    let ca = certificate_authority::volume(installation);
+    let volumes = media.map(|media| (claim(media), mount(media))).into_iter().chain(ca);
+    pod::add_volumes(&mut template, volumes);
     let spec = template.spec.get_or_insert_default();
-    spec.volumes = media.map(|volume| vec![claim(volume)]);
+    if let (Some(media), Some(security)) = (media, &mut spec.security_context) {
+        security.fs_group = Some(media.group);
+        // A volume of many files is not gone through at each start.
+        security.fs_group_change_policy = Some("OnRootMismatch".to_owned());
+    }
     schedule(spec, &stream.transcode.scheduling);
     if stream.transcode.replicas > 1 {
         spec.topology_spread_constraints = Some(apart(stream));
@@ -77,10 +85,10 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
         literal("REPLAY_WINDOW_SECONDS", stream.ingest.replay_window.as_secs()),
         literal("FFMPEG_PATH", &installation.ffmpeg_path),
         literal("MOCK_FFMPEG", installation.mock_ffmpeg),
-        connection("KAFKA_BROKERS"),
     ];
-    env.extend(redis(&["MEDIA", "METRICS"]));
-    env.extend(object_store());
+    env.extend(kafka(installation));
+    env.extend(redis(installation, &["MEDIA", "METRICS"]));
+    env.extend(object_store(installation));
     env.extend(common(installation));
     env
 }

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -34,11 +35,13 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves `router` on `listener` until `shutdown`, then lets requests end.
 ///
-/// At most `max_connections` are open; more wait in the kernel's queue.
+/// At most `max_connections` are open; more wait in the kernel's queue. `open`
+/// shows how many there are.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     max_connections: usize,
+    open: Gauge,
     shutdown: CancellationToken,
 ) {
     let graceful = GracefulShutdown::new();
@@ -60,6 +63,7 @@ pub async fn serve(
         let service = Extension(Peer(peer)).layer(router.clone());
         let service = TowerToHyperService::new(service);
         let watcher = graceful.watcher();
+        let counted = Counted::new(&open);
         tokio::spawn(async move {
             let server = builder();
             let io = TokioIo::new(StallGuard::new(stream, HEAD_TIMEOUT, WRITE_STALL));
@@ -67,12 +71,28 @@ pub async fn serve(
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way at the end of the drain time");
+    }
+}
+
+/// A connection that is counted until it is dropped.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use millrace_media::id::StreamId;
 use millrace_platform::postgres::metrics::{Second, StreamMetrics};
 use serde_json::json;
+use tokio::net::TcpStream;
 
 use crate::support::live::{INGRESS, call_live, seconds};
 use crate::support::{Replica, World, answer, until};
@@ -22,6 +23,30 @@ fn assert_whole(rows: &[Second]) {
     let seconds: Vec<i64> = rows.iter().map(|row| row.at_s).collect();
     let (first, last) = (seconds.first().unwrap(), seconds.last().unwrap());
     assert_eq!(seconds, (*first..=*last).collect::<Vec<_>>());
+}
+
+/// What the autoscaler of the chart goes by, as Prometheus fetches it.
+#[tokio::test]
+async fn held_connections_are_on_the_administrators_listener() {
+    let world = World::new();
+    let replica = world.replica().await;
+    let shown = async || {
+        let url = format!("http://{}/metrics", replica.admin);
+        let text = answer(replica.client.get(url)).await.text;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("millrace_delivery_connections "));
+        line.map(str::to_owned)
+    };
+    assert_eq!(shown().await.as_deref(), Some("0"));
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(TcpStream::connect(replica.viewers).await.unwrap());
+    }
+    until(async || shown().await.as_deref() == Some("3")).await;
+    held.pop();
+    until(async || shown().await.as_deref() == Some("2")).await;
+    drop(held);
+    until(async || shown().await.as_deref() == Some("0")).await;
 }
 
 fn aggregates(replicas: &[&Replica]) -> i64 {

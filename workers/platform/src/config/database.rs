@@ -1,6 +1,7 @@
 //! The settings of Postgres.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::env::{Env, Problem};
@@ -13,6 +14,9 @@ use super::setting::Setting;
 pub struct DatabaseConfig {
     /// `DATABASE_URL`; its `sslmode` and `sslrootcert` say how to use TLS.
     pub url: ServiceUrl,
+    /// `DATABASE_CA_FILE`: certificates (PEM) that vouch for the server, where
+    /// its URL names none. Matters for the modes that look at them.
+    pub ca_file: Option<PathBuf>,
     /// `DATABASE_MAX_CONNECTIONS`.
     pub max_connections: u32,
     /// `DATABASE_ACQUIRE_TIMEOUT_MS`: longest wait for a connection.
@@ -29,6 +33,7 @@ impl DatabaseConfig {
     /// From the environment.
     pub fn read(env: &Env) -> Result<Self, Problem> {
         let url = service_url(env, "DATABASE_URL", &["postgres", "postgresql"]);
+        let ca_file = env.optional("DATABASE_CA_FILE");
         let max_connections = env.within("DATABASE_MAX_CONNECTIONS", 8, 1..=1_000);
         let acquire = env.within("DATABASE_ACQUIRE_TIMEOUT_MS", 3_000, 10..=600_000);
         let statement = env.within("DATABASE_STATEMENT_TIMEOUT_MS", 5_000, 10..=600_000);
@@ -38,6 +43,7 @@ impl DatabaseConfig {
         });
         Ok(Self {
             url: url?,
+            ca_file: ca_file?,
             max_connections: max_connections?,
             acquire_timeout: Duration::from_millis(acquire?),
             statement_timeout: Duration::from_millis(statement?),

@@ -1,6 +1,6 @@
 //! The environment as a set of named texts, and the report of what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -67,6 +67,7 @@ impl From<Problem> for ConfigError {
 pub struct Env {
     variables: Arc<BTreeMap<String, String>>,
     problems: Arc<Mutex<Vec<Problem>>>,
+    asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl fmt::Debug for Env {
@@ -90,11 +91,12 @@ impl Env {
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let variables = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        Self { variables: Arc::new(variables), problems: Arc::default() }
+        Self { variables: Arc::new(variables), problems: Arc::default(), asked: Arc::default() }
     }
 
     /// The text of a variable, if it is set and not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         self.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
@@ -159,6 +161,12 @@ impl Env {
         problem
     }
 
+    /// The names of all variables asked for so far, set or not: what a program
+    /// reads, to compare with what it is given.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// All problems noted so far.
     pub fn report(&self) -> Result<(), ConfigError> {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -198,6 +206,15 @@ mod tests {
         let env = Env::from_pairs([("THREADS", "0")]);
         let problem = env.within("THREADS", 2u32, 1..=64).unwrap_err();
         assert_eq!(problem.to_string(), "THREADS: found \"0\", expected 1 to 64");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_known_whether_it_was_set_or_not() {
+        let env = Env::from_pairs([("THREADS", "2"), ("NEVER", "asked")]);
+        drop(env.or("THREADS", 1u32));
+        drop(env.listen("health", 1));
+        let asked: Vec<String> = env.asked().into_iter().collect();
+        assert_eq!(asked, ["HEALTH_PORT", "LISTEN_ADDRESS", "THREADS"]);
     }
 
     #[test]

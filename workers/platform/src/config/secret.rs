@@ -57,6 +57,11 @@ impl ServiceUrl {
         self.0.path().trim_start_matches('/')
     }
 
+    /// Whether its query has an option of this name.
+    pub fn names(&self, option: &str) -> bool {
+        self.0.query_pairs().any(|(name, _)| name == option)
+    }
+
     /// The same server, another path.
     #[must_use]
     pub fn with_path(&self, path: &str) -> Self {

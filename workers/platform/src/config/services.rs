@@ -117,34 +117,6 @@ pub(super) fn service_url(
     }
 }
 
-/// Kafka.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KafkaConfig {
-    /// `KAFKA_BROKERS`: `host:port,…`.
-    pub brokers: String,
-}
-
-impl KafkaConfig {
-    /// From the environment.
-    pub fn read(env: &Env) -> Result<Self, Problem> {
-        Ok(Self { brokers: env.required::<Brokers>("KAFKA_BROKERS")?.0 })
-    }
-}
-
-struct Brokers(String);
-
-impl Setting for Brokers {
-    const EXPECTED: &'static str = "host:port,…";
-    fn parse(text: &str) -> Option<Self> {
-        let one = |broker: &str| {
-            broker.trim().rsplit_once(':').is_some_and(|(host, port)| {
-                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
-            })
-        };
-        text.split(',').all(one).then(|| Self(text.replace(' ', "")))
-    }
-}
-
 /// Where segments and the index live.
 #[derive(Debug, Clone)]
 pub enum StoreConfig {
@@ -164,6 +136,9 @@ pub enum StoreConfig {
         access_key_id: Option<String>,
         /// `S3_SECRET_ACCESS_KEY`.
         secret_access_key: Option<Secret>,
+        /// `S3_CA_FILE`: certificates (PEM) that vouch for the server, besides
+        /// the machine's.
+        ca_file: Option<PathBuf>,
     },
 }
 
@@ -187,6 +162,7 @@ impl StoreConfig {
                 let region = env.or("S3_REGION", "us-east-1".to_owned());
                 let access_key_id = env.optional("S3_ACCESS_KEY_ID");
                 let secret_access_key = env.optional("S3_SECRET_ACCESS_KEY");
+                let ca_file = env.optional("S3_CA_FILE");
                 Ok(Self::S3 {
                     bucket,
                     prefix: url.path().trim_matches('/').to_owned(),
@@ -194,6 +170,7 @@ impl StoreConfig {
                     region: region?,
                     access_key_id: access_key_id?,
                     secret_access_key: secret_access_key?,
+                    ca_file: ca_file?,
                 })
             }
             _ => Err(env.note(NAME, found(), EXPECTED)),
@@ -271,15 +248,6 @@ mod tests {
             matches!(read("s3://b/a/c"), Ok(StoreConfig::S3 { bucket, prefix, .. }) if bucket == "b" && prefix == "a/c")
         );
         for bad in ["/var/m", "http://x/y", "s3://"] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn brokers_are_hosts_with_ports() {
-        let read = |text: &str| KafkaConfig::read(&Env::from_pairs([("KAFKA_BROKERS", text)]));
-        assert_eq!(read("a:1, b:2").unwrap().brokers, "a:1,b:2");
-        for bad in ["a", "a:", ":1", "a:0", "a:1,"] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

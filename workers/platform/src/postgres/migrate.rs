@@ -163,7 +163,7 @@ async fn connect(
     patience: Duration,
 ) -> Result<PgConnection, MigrateError> {
     let server = config.url.to_string();
-    let options = options(&config.url)?;
+    let options = options(config)?;
     let until = Instant::now() + patience;
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
     loop {

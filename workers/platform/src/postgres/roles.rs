@@ -71,9 +71,8 @@ async fn try_grant(
     roles: &[(&RoleConfig, Grants)],
 ) -> Result<(), GrantError> {
     // A statement with a verifier in it must not be logged.
-    let options = options(&config.url)
-        .map_err(|e| GrantError::Refused(e.into()))?
-        .disable_statement_logging();
+    let options =
+        options(config).map_err(|e| GrantError::Refused(e.into()))?.disable_statement_logging();
     let mut connection = options.connect().await?;
     let mut transaction = connection.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('millrace roles', 0))")

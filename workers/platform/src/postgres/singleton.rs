@@ -73,7 +73,7 @@ impl Singleton {
         name: &str,
     ) -> Result<Self, DatabaseError> {
         Ok(Self {
-            options: options(&config.url)?.options(LOOK_AFTER_HOLDER),
+            options: options(config)?.options(LOOK_AFTER_HOLDER),
             server: config.url.to_string(),
             name: name.to_owned(),
             key: key(installation, name),

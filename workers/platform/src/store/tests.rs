@@ -64,3 +64,77 @@ async fn s3_keeps_the_promises() {
     ];
     keeps_its_promises(&open("s3://millrace/media", &more)).await;
 }
+
+/// An S3 server over TLS, with a certificate that signs itself.
+struct Secure {
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+fn s3_script() -> std::process::Command {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/services/s3.sh");
+    std::process::Command::new(script)
+}
+
+impl Secure {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=millrace test"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(file("key.pem"))
+            .arg("-out")
+            .arg(file("certificate.pem"))
+            .output();
+        assert!(made.unwrap().status.success());
+        // Somebody may take the port before the server does.
+        let port = (0..5).find_map(|_| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            drop(listener);
+            let mut start = s3_script();
+            start.arg("start").arg(file("s3")).arg(port.to_string());
+            start.env("S3_CERTIFICATE", file("certificate.pem")).env("S3_KEY", file("key.pem"));
+            start.status().unwrap().success().then_some(port)
+        });
+        Self { folder, port: port.unwrap() }
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        let _ = s3_script().arg("stop").arg(self.folder.path().join("s3")).arg("fast").status();
+    }
+}
+
+#[tokio::test]
+async fn s3_over_tls_is_trusted_by_the_certificates_of_the_setting_and_not_without() {
+    if std::env::var_os("TEST_S3_ENDPOINT").is_none() {
+        return;
+    }
+    crate::tls::install_provider();
+    let server = Secure::start();
+    let endpoint = format!("https://127.0.0.1:{}", server.port);
+    let certificate = server.folder.path().join("certificate.pem").display().to_string();
+    let settings = [
+        ("S3_ENDPOINT", endpoint.as_str()),
+        ("S3_ACCESS_KEY_ID", "millrace"),
+        ("S3_SECRET_ACCESS_KEY", "millrace-secret"),
+        ("S3_CA_FILE", &certificate),
+    ];
+    keeps_its_promises(&open("s3://millrace/media", &settings)).await;
+    let stranger = open("s3://millrace/media", &settings[..3]);
+    stranger.get("s/b/x").await.unwrap_err();
+}
+
+#[test]
+fn certificates_that_can_not_be_read_are_named() {
+    let wrong = [("OBJECT_STORE_URL", "s3://b"), ("S3_CA_FILE", "/no/such/file")];
+    let config = StoreConfig::read(&Env::from_pairs(wrong)).unwrap();
+    let error = Store::open(&config, &Installation::default()).unwrap_err();
+    let said = crate::report::report(&error);
+    assert!(said.contains("S3_CA_FILE /no/such/file"), "{said}");
+}

@@ -4,5 +4,6 @@
 
 mod events;
 mod reading;
+mod secure;
 mod support;
 mod topics;

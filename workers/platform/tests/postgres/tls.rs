@@ -125,6 +125,17 @@ async fn the_urls_sslmode_says_how_and_the_roles_password_lets_in() {
     ping(&server.trusting("verify-full", "server")).await.unwrap();
     ping(&server.trusting("verify-ca", "server")).await.unwrap();
     ping(&server.url("worker:a%20b'c@", "require")).await.unwrap();
+
+    let file = |name: &str| server.folder.path().join(name).display().to_string();
+    let named = async |url: &str, file: &str| {
+        let database = Database::open(&config(url, &[("DATABASE_CA_FILE", file)])).unwrap();
+        database.ping().await.map_err(|e| format!("{e:?}"))
+    };
+    let strict = server.url("worker:a%20b'c@", "verify-full");
+    named(&strict, &file("server.crt")).await.unwrap();
+    let stranger = named(&strict, &file("other.crt")).await.unwrap_err();
+    assert!(stranger.to_lowercase().contains("certificate"), "{stranger}");
+    named(&server.trusting("verify-full", "server"), &file("other.crt")).await.unwrap();
     let plain = ping(&server.url("worker:a%20b'c@", "disable")).await.unwrap_err();
     assert!(plain.contains("no encryption"), "{plain}");
     let stranger = ping(&server.trusting("verify-full", "other")).await.unwrap_err();

@@ -72,7 +72,7 @@ impl<'a> Bench<'a> {
             relayed: Vec::new(),
             seconds: Vec::new(),
         };
-        self.record(servers.addresses(), &mut figures).await?;
+        Box::pin(self.record(servers.addresses(), &mut figures)).await?;
         if self.cli.record {
             return Ok(figures);
         }
@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
             let lookups = Lookups::prepare(environment.clone()).await?;
             lookups.measure().await
         };
-        figures.lookups = self.screen.step("Look-ups", lookups).await?;
+        figures.lookups = Box::pin(self.screen.step("Look-ups", lookups)).await?;
         let relaying = Box::pin(relaying::measure(environment.clone()));
         figures.relayed.push(self.screen.step("Relaying 50,000 events", relaying).await?);
         let (programs, log) = (self.place.path("bin"), folder.join("delivery.log"));

@@ -9,7 +9,6 @@ pub(crate) mod wire;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use millrace_delivery::background;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::origin::Origin;
@@ -17,8 +16,9 @@ use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
 use millrace_media::id::StreamId;
 use millrace_platform::config::Env;
+use millrace_platform::health::{self, Health};
 use millrace_platform::postgres::Database;
-use millrace_platform::tls;
+use millrace_platform::{telemetry, tls};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -137,7 +137,9 @@ impl World {
         for (_, task) in tasks.unwrap() {
             tokio::spawn(task);
         }
-        tokio::spawn(server.run(Router::new()));
+        let registry = telemetry::Metrics::default();
+        registry.with(|registry| metrics.register(registry));
+        tokio::spawn(server.run(health::router(Health::default(), registry)));
         Replica {
             viewers,
             admin,

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# What the README promises, on a cluster with nodes, from a helm install on (tests/harness/tests/deployed).
+#   e2e.sh [ARGUMENTS of the test program]
+# Without E2E_KUBECONFIG on the cluster of tests/cluster/node.sh, which it starts, and ends unless it
+# was there or KEEP=1. With it on that one, whose namespaces millrace and events it takes; then also:
+#   LOAD         command that brings an image's archive to its nodes
+#   E2E_INGRESS  address:port of its Ingress controller     E2E_NODE  address of a node
+#   E2E_PROXIES  networks of the Ingress controller
+. "$(dirname "$0")/services/lib.sh"
+cd "$HERE/../.." || exit 1
+if [ -n "${E2E_KUBECONFIG:-}" ]; then
+  export KUBECONFIG=$E2E_KUBECONFIG
+  : "${LOAD:?}" "${E2E_INGRESS:?}" "${E2E_NODE:?}" "${E2E_PROXIES:?}"
+  command -v kubectl >/dev/null && command -v helm >/dev/null || PATH=$(tests/cluster/build.sh node):$PATH
+else
+  . tests/cluster/node/place.sh
+  LOAD=tests/cluster/load.sh
+  export E2E_INGRESS=$node_ip:80 E2E_NODE=$node_ip E2E_PROXIES=$pod_cidr,$node_net
+  if [ "${KEEP:-0}" = 0 ] && ! alive "$work/node.pid"; then trap 'tests/cluster/node.sh down' EXIT; fi
+  variables=$(tests/cluster/node.sh up); eval "$variables"
+fi
+images=$(TAG=content tests/images.sh)
+echo "$images"
+E2E_TAG=${images%% *}; export E2E_TAG=${E2E_TAG##*:}
+for target in operator transcode quickstart; do $LOAD target/images/$target.tar; done
+tests/with-target.sh cargo test --locked --workspace --test deployed -- --ignored --nocapture --test-threads 1 "$@"
