@@ -55,7 +55,8 @@ controller.quorum.election.timeout.ms=400
 controller.quorum.election.backoff.max.ms=200
 controller.quorum.fetch.timeout.ms=800
 replica.lag.time.max.ms=3000
-P  [ -n "$secure_port" ] || return 0
+P
+  [ -n "$secure_port" ] || return 0
   cat >>"$1/server.properties" <<P
 listener.name.secure.ssl.keystore.type=PEM
 listener.name.secure.ssl.keystore.location=${pem_and_password%%:*}

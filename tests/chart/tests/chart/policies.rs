@@ -264,7 +264,7 @@ async fn planted_bad_policies_are_caught_by_the_connection_they_open_or_close() 
     let no_default = caught(&|policies| {
         policies.retain(|one| one.metadata.name.as_deref() != Some("millrace-deny"));
     });
-    has(&no_default, "+ ingress → neighbour:22 Tcp");
+    has(&no_default, "+ operator → neighbour:443 Tcp");
 
     let misspelt = caught(&|policies| {
         spoil(policies, "millrace-ingest", |spec| {
