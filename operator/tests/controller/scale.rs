@@ -40,7 +40,8 @@ async fn tally(world: &World, since: Moment) -> String {
     }
     let mut all: Vec<_> = all.into_iter().collect();
     all.sort_by_key(|(_, count)| Reverse(*count));
-    all.iter().map(|(what, count)| format!("  {count:6} {what}\n")).collect()
+    let lines: Vec<_> = all.iter().map(|(what, count)| format!("  {count:6} {what}")).collect();
+    lines.join("\n")
 }
 
 fn names(count: usize) -> Vec<String> {
