@@ -16,8 +16,8 @@ pub mod settings;
 pub mod watches;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use kube::runtime::events::{Recorder, Reporter};
