@@ -23,6 +23,8 @@
   value: {{ int .Values.operator.sweepAfterSeconds | quote }}
 - name: SWEEP_EVERY_SECONDS
   value: {{ int .Values.operator.sweepEverySeconds | quote }}
+- name: DRAIN_TIMEOUT_SECONDS
+  value: {{ int .Values.operator.drainTimeoutSeconds | quote }}
 - name: WORKER_IMAGE
   value: {{ include "millrace.image" (list . "transcode") | quote }}
 - name: WORKER_IMAGE_PULL_POLICY
