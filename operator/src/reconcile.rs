@@ -14,7 +14,8 @@
 //!
 //! A stage that fails does not stop those that can do without it: with Kafka
 //! away a stream still gets its pods, and its status says what is missing.
-//! [`finalize`] is the way back. `local` runs stages 1, 3 and 4.
+//! [`finalize`] is the way back; [`presence`] serves the sweep, which finds what
+//! it left. `local` runs stages 1, 3 and 4.
 //!
 //! Beside them, pure as well: [`hosts`] says who may have which host name,
 //! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys,
@@ -33,6 +34,7 @@ pub mod freeze;
 pub mod hosts;
 pub mod kind;
 pub mod prepared;
+pub mod presence;
 pub mod prune;
 pub mod publish_keys;
 pub mod run;

@@ -7,21 +7,17 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use millrace_media::id::StreamId;
 
-use super::apply::{Applier, ApplyError};
+use super::apply::Applier;
 use super::build::Installation;
-use super::children::certificates;
 use super::drains::Drains;
 use super::external::External;
 use super::external::figures::Figures;
 use super::external::live::LiveView;
 use super::external::rungs::Rungs;
-use super::external::sweep::{Presence, View};
 use super::hosts::HostClaim;
-use super::prepared::ChildRef;
-use super::prune;
 use super::seen::Seen;
 use crate::api::LiveStream;
 
@@ -80,62 +76,6 @@ impl Context {
         let asks = |stream: &LiveStream| stream.spec.playback.hostname.as_deref() == Some(host);
         let streams = self.streams.iter().flat_map(|store| store.state_filter(asks));
         streams.filter_map(|stream| HostClaim::of(&stream)).collect()
-    }
-}
-
-/// What the sweep asks.
-impl Presence for Context {
-    fn view(&self) -> Option<View> {
-        self.are_listed().then(|| {
-            let streams = self.streams.iter().flat_map(Store::state);
-            let one = |stream: Arc<LiveStream>| {
-                let namespace = stream.metadata.namespace.as_deref()?;
-                let id = StreamId::new(namespace, stream.metadata.name.as_deref()?).ok()?;
-                Some((stream.metadata.uid.clone()?, id))
-            };
-            let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            streams.filter_map(one).collect::<View>().and_deleted(deleted)
-        })
-    }
-
-    fn registered(&self, uids: &HashSet<&str>) {
-        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        deleted.retain(|uid| uids.contains(uid.as_str()));
-    }
-
-    fn is_there(&self, stream: &StreamId) -> bool {
-        let reference = ObjectRef::new(stream.name()).within(stream.namespace());
-        self.streams.iter().any(|store| store.get(&reference).is_some())
-    }
-
-    fn covers(&self, stream: &StreamId) -> bool {
-        let namespaces = self.namespaces.as_ref();
-        namespaces.is_none_or(|list| list.iter().any(|name| name == stream.namespace()))
-    }
-
-    fn owners(&self) -> Vec<String> {
-        let workers = &self.installation.workers_namespace;
-        let mut owners = self.seen.owners_in(workers);
-        owners.retain(|(_, stream)| self.covers(stream));
-        owners.into_iter().map(|(uid, _)| uid).collect()
-    }
-
-    async fn delete_children(&self, uid: &str) -> Result<(), ApplyError> {
-        let workers = &self.installation.workers_namespace;
-        let seen = self.seen.get(uid);
-        let there = seen.children.keys().filter(|child| child.namespace == *workers).cloned();
-        // Secrets are not seen. They go first: they are looked for as long as
-        // something is seen.
-        let secrets = seen.stream().map(|id| certificates(&id, &self.installation));
-        let all: Vec<ChildRef> = secrets.into_iter().flatten().chain(there).collect();
-        for child in &all {
-            // A LiveStream that has the name by now may have taken it over.
-            prune::delete_if_ours(&self.applier, child, uid).await?;
-            self.seen.change(uid, |seen| seen.children.remove(child).is_some());
-        }
-        // It is nothing to what that one knows of its children.
-        self.applier.forget_all(&all);
-        Ok(())
     }
 }
 
