@@ -46,6 +46,35 @@ labels:
   {{- end }}
 {{- end -}}
 
+{{/* The ports of a server as the values have them, as JSON: (list ROOT NAME). What is in Secrets of
+     somebody else is not known here: the usual ones. */}}
+{{- define "millrace.serverPorts" -}}
+{{- $values := (index . 0).Values -}}
+{{- $name := index . 1 -}}
+{{- $ports := list -}}
+{{- if $values.connections.existingSecret -}}
+{{- $ports = append $ports (get (dict "postgres" 5432 "redis" 6379 "kafka" 9092 "objectStore" 443) $name) -}}
+{{- else if eq $name "postgres" -}}
+{{- $ports = append $ports (int $values.postgres.port) -}}
+{{- else if eq $name "redis" -}}
+{{- range list "url" "keysUrl" "mediaUrl" "metricsUrl" "viewersUrl" -}}
+{{- with get $values.redis . }}{{ $ports = append $ports (include "millrace.urlPort" . | int) }}{{ end -}}
+{{- end -}}
+{{- else if eq $name "kafka" -}}
+{{- range splitList "," $values.kafka.brokers }}{{ $ports = append $ports (include "millrace.urlPort" . | int) }}{{ end -}}
+{{- else -}}
+{{- $ports = append $ports (include "millrace.urlPort" (default "https://" $values.objectStore.endpoint) | int) -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+
+{{/* The port of a URL, or that of its scheme. */}}
+{{- define "millrace.urlPort" -}}
+{{- $authority := regexFind "^([a-z]+://)?[^/]*" . -}}
+{{- $usual := get (dict "http" 80 "https" 443 "redis" 6379 "rediss" 6379) (first (splitList ":" .)) -}}
+{{- regexFind ":[0-9]+$" $authority | trimPrefix ":" | default $usual -}}
+{{- end -}}
+
 {{/* To the servers named: (list ROOT NAMES). Those of the quickstart are known pods. */}}
 {{- define "millrace.egressServers" -}}
 {{- $root := index . 0 -}}
@@ -56,7 +85,8 @@ labels:
 {{ include "millrace.egress" (list (list (include "millrace.podPeer" (list $root (printf "quickstart-%s" (first $server)) $root.Release.Namespace) | fromYaml)) (list (last $server))) }}
 {{- else if or (ne $name "objectStore") (not $root.Values.objectStore.claim) }}
 {{- $server := get $root.Values.networkPolicies $name }}
-{{ include "millrace.egress" (list $server.to $server.ports) }}
+{{- $ports := $server.ports | default (include "millrace.serverPorts" (list $root $name) | fromJsonArray) }}
+{{ include "millrace.egress" (list $server.to $ports) }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use millrace_chart::helm::{Helm, text};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use millrace_chart::helm::{Helm, Rendered, text};
 use millrace_chart::network::{Labels, Network, Pod};
 use serde_json::{Value, json};
 
@@ -231,6 +232,45 @@ async fn with_own_servers_each_program_reaches_the_addresses_of_its_servers() {
         table.insert(Connection::tcp("prometheus", program, port));
     }
     assert_eq!(differences(&table, &able), Vec::<String>::new());
+}
+
+/// The ports that delivery may reach anywhere.
+fn reached_by_delivery(rendered: &Rendered) -> BTreeSet<i32> {
+    let policy: NetworkPolicy = rendered.one("NetworkPolicy", "millrace-delivery").unwrap();
+    let rules = policy.spec.unwrap().egress.unwrap();
+    let ports = rules.into_iter().flat_map(|rule| rule.ports.unwrap());
+    let number = |port| match port {
+        Some(IntOrString::Int(number)) => number,
+        other => panic!("{other:?} is no number"),
+    };
+    ports.map(|port| number(port.port)).collect()
+}
+
+#[test]
+fn ports_of_servers_are_those_of_their_addresses_unless_the_values_name_others() {
+    let Some(helm) = Helm::find().unwrap() else { return };
+    let table: [(&[&str], &[i32]); 9] = [
+        (&["servers"], &[53, 6432, 6380, 9093, 443]),
+        (
+            &["servers", "kafka.brokers=a:9093\\,b:9094\\,c:9093"],
+            &[53, 6432, 6380, 9093, 9094, 443],
+        ),
+        (
+            &["servers", "networkPolicies.kafka.ports={9095,9096}"],
+            &[53, 6432, 6380, 9095, 9096, 443],
+        ),
+        (&["servers", "redis.mediaUrl=rediss://:1@media"], &[53, 6432, 6379, 6380, 9093, 443]),
+        (&["servers", "objectStore.endpoint=http://s3"], &[53, 6432, 6380, 9093, 80]),
+        (&["servers", "objectStore.endpoint=https://s3:9000/"], &[53, 6432, 6380, 9093, 9000]),
+        (&["directory"], &[53, 5432, 6379, 9092]),
+        // What is in Secrets that are there already the chart does not know.
+        (&["references"], &[53, 5432, 6379, 9092, 443]),
+        (&["references", "networkPolicies.postgres.ports={6432}"], &[53, 6432, 6379, 9092, 443]),
+    ];
+    for (values, ports) in table {
+        let reached = reached_by_delivery(&helm.render("live", values).unwrap());
+        assert_eq!(reached, ports.iter().copied().collect::<BTreeSet<_>>(), "{values:?}");
+    }
 }
 
 /// Changes one policy.
