@@ -145,6 +145,8 @@ async fn every_rendering_is_accepted_and_no_pod_is_against_the_restricted_level(
     let namespace: Value = rendered.one("Namespace", "none-yet").unwrap();
     let level = &namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
     assert_eq!(level, "restricted");
+    // Streams' pods are in it.
+    assert_eq!(namespace["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
 }
 
 #[tokio::test]
