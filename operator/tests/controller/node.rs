@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{Node as Object, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -106,10 +107,16 @@ pub(crate) async fn ingest_pod(world: &World) -> String {
     all.next().unwrap().name_any()
 }
 
-/// Ask for a pod's eviction, as `kubectl drain` does; the HTTP status of the
-/// answer.
+/// Ask for a pod's eviction once, as `kubectl drain` does; the HTTP status of
+/// the answer. The usual client would ask again for minutes after a 429.
 pub(crate) async fn evict(world: &World, pod: &str) -> u16 {
-    match pods(world).evict(pod, &EvictParams::default()).await {
+    let kubeconfig = Kubeconfig::read_from(world.cluster.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    config.default_retry = false;
+    let client = Client::try_from(config).unwrap();
+    let pods: Api<Pod> = Api::namespaced(client, world.workers.name());
+    match pods.evict(pod, &EvictParams::default()).await {
         Ok(_) => 201,
         Err(kube::Error::Api(status)) => status.code,
         Err(error) => panic!("{error}"),
