@@ -29,10 +29,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::reconcile::apply::Applier;
+use crate::reconcile::behind::Behind;
 use crate::reconcile::context::{Context, Live, SeenStore};
 use crate::reconcile::drains::Drains;
 use crate::reconcile::external::External;
 use crate::reconcile::external::{live, sweep};
+use crate::reconcile::keys_known::KeysKnown;
 use metrics::ControllerMetrics;
 use queue::Queue;
 use settings::Settings;
@@ -95,6 +97,8 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         seen,
         drains,
         drain_timeout: settings.drain_timeout,
+        behind: Behind::default(),
+        keys_known: KeysKnown::default(),
         live: Live::new(logs),
         namespaces: settings.place.namespaces.clone(),
         external,

@@ -19,9 +19,10 @@
 //!
 //! Beside them, pure as well: [`hosts`] says who may have which host name,
 //! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys,
-//! [`freeze`] which templates wait, [`drains`] which nodes are being emptied.
+//! [`keys_known`] which of those need no look, [`behind`] whose watch is late, [`freeze`] which templates wait, [`drains`] which nodes are being emptied.
 
 pub mod apply;
+pub mod behind;
 pub mod build;
 pub mod children;
 pub mod context;
@@ -32,6 +33,7 @@ pub mod external;
 pub mod finalize;
 pub mod freeze;
 pub mod hosts;
+pub mod keys_known;
 pub mod kind;
 pub mod prepared;
 pub mod presence;

@@ -36,7 +36,7 @@ const SOON: Duration = Duration::from_millis(500);
 /// and after this at most.
 const SELDOM: Duration = Duration::from_mins(2);
 /// Changes that come within this are taken together.
-const DEBOUNCE: Duration = Duration::from_millis(20);
+const DEBOUNCE: Duration = Duration::from_millis(200);
 /// A reconcile that takes longer is given up and tried again: every wait in it
 /// is bounded by less, but there are many.
 const LONGEST: Duration = Duration::from_mins(2);

@@ -9,8 +9,10 @@
 mod covers;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -68,41 +70,35 @@ impl ApplyError {
     }
 }
 
-/// What tells one state of an object from another: a new object has another
-/// UID, and a changed one another version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Mark {
-    uid: String,
-    version: Version,
-}
+/// What tells one state of an object from another, in 64 bits: a new object has
+/// another UID, and a changed one another generation, label or annotation; or
+/// another version, where there is no generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Version {
-    /// `metadata.generation` and a hash of labels and annotations: moves with
-    /// what people and operators write, not with status.
-    Spec(i64, u64),
-    /// `metadata.resourceVersion`, where there is no generation.
-    Resource(String),
-}
+/// Written by the controller of Deployments, after each change of ours.
+const OF_DEPLOYMENTS: &str = "deployment.kubernetes.io/";
 
 impl Mark {
     /// Of an object's metadata.
-    pub fn of(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Self {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let uid = metadata.uid.clone().unwrap_or_default();
-        let Some(generation) = metadata.generation else {
-            return Self {
-                uid,
-                version: Version::Resource(metadata.resource_version.clone().unwrap_or_default()),
-            };
-        };
+    pub fn of(metadata: &ObjectMeta) -> Self {
         let mut hasher = DefaultHasher::new();
-        (&metadata.labels, &metadata.annotations).hash(&mut hasher);
+        metadata.uid.hash(&mut hasher);
+        let Some(generation) = metadata.generation else {
+            metadata.resource_version.hash(&mut hasher);
+            return Self(hasher.finish());
+        };
+        // Moves with what people and operators write, not with status.
+        (generation, &metadata.labels).hash(&mut hasher);
+        let annotations = metadata.annotations.iter().flatten();
+        for annotation in annotations.filter(|(name, _)| !name.starts_with(OF_DEPLOYMENTS)) {
+            annotation.hash(&mut hasher);
+        }
         for owner in metadata.owner_references.iter().flatten() {
             owner.uid.hash(&mut hasher);
         }
         metadata.deletion_timestamp.is_some().hash(&mut hasher);
-        Self { uid, version: Version::Spec(generation, hasher.finish()) }
+        Self(hasher.finish())
     }
 }
 
@@ -130,9 +126,26 @@ enum Ownership {
 pub struct Applier {
     client: ClientHandle,
     /// Under which digest and mark a child was right.
-    right: Mutex<HashMap<ChildRef, (String, Mark)>>,
+    right: Mutex<HashMap<Child, (u64, Mark)>>,
     /// Children of kinds that are not watched, of which there is none.
-    absent: Mutex<HashSet<ChildRef>>,
+    absent: Mutex<HashSet<Child>>,
+}
+
+/// A child's kind, namespace and name, hashed: of many thousands the names
+/// would be most of what is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Child(u64);
+
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl From<&ChildRef> for Child {
+    fn from(child: &ChildRef) -> Self {
+        Self(hash(child))
+    }
 }
 
 /// `kube::Client` has no `Debug`.
@@ -242,33 +255,35 @@ impl Applier {
 
     fn is_right(&self, child: &Prepared, seen: &Mark) -> bool {
         let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        right.get(&child.id).is_some_and(|(digest, mark)| *digest == child.digest && mark == seen)
+        right.get(&Child::from(&child.id)) == Some(&(hash(&child.digest), *seen))
     }
 
     fn remember(&self, child: &Prepared, mark: Mark) {
         let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        right.insert(child.id.clone(), (child.digest.clone(), mark));
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&child.id);
+        let id = Child::from(&child.id);
+        right.insert(id, (hash(&child.digest), mark));
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// A child is gone.
     pub(super) fn forget(&self, child: &ChildRef) {
-        self.right.lock().unwrap_or_else(PoisonError::into_inner).remove(child);
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(child.clone());
+        let id = Child::from(child);
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
 
     /// Whether this process has seen that it is gone, and has not made it since.
     pub(super) fn is_absent(&self, child: &ChildRef) -> bool {
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).contains(child)
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner).contains(&child.into())
     }
 
     /// Nothing of a stream is remembered.
     pub(super) fn forget_all(&self, children: &[ChildRef]) {
         let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
         let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-        for child in children {
-            right.remove(child);
-            absent.remove(child);
+        for child in children.iter().map(Child::from) {
+            right.remove(&child);
+            absent.remove(&child);
         }
     }
 }

@@ -11,6 +11,7 @@ use kube::runtime::reflector::Store;
 use millrace_media::id::StreamId;
 
 use super::apply::Applier;
+use super::behind::Behind;
 use super::build::Installation;
 use super::drains::Drains;
 use super::external::External;
@@ -18,6 +19,7 @@ use super::external::figures::Figures;
 use super::external::live::LiveView;
 use super::external::rungs::Rungs;
 use super::hosts::HostClaim;
+use super::keys_known::KeysKnown;
 use super::seen::Seen;
 use crate::api::LiveStream;
 
@@ -38,6 +40,10 @@ pub struct Context {
     /// A live stream's ingest pod may be evicted when its node has been so for
     /// this long.
     pub drain_timeout: Duration,
+    /// LiveStreams whose last write is still to come by the watch.
+    pub behind: Behind,
+    /// Publish keys that were right a moment ago.
+    pub keys_known: KeysKnown,
     /// Postgres, Kafka, Redis.
     pub external: External,
     /// What the installation decides.
@@ -113,7 +119,7 @@ impl SeenStore {
     /// namespace.
     pub fn owners_in(&self, namespace: &str) -> Vec<(String, StreamId)> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let has = |seen: &Seen| seen.children.keys().any(|child| child.namespace == namespace);
+        let has = |seen: &Seen| seen.children.refs().any(|child| child.namespace == namespace);
         let there = all.iter().filter(|(_, seen)| has(seen));
         there.filter_map(|(uid, seen)| Some((uid.clone(), seen.stream()?))).collect()
     }

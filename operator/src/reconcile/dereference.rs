@@ -20,7 +20,7 @@ use super::validated::ValidatedStream;
 pub struct Found {
     /// Its children and pods.
     pub seen: Seen,
-    /// The Secret with its publish keys.
+    /// The Secret with its publish keys, if it was asked for.
     pub keys_secret: Option<Secret>,
     /// The node of its ingest pod is being emptied: which, and since when.
     pub drain: Option<(String, Emptying)>,
@@ -58,10 +58,11 @@ impl Found {
     }
 }
 
-/// Read it all.
+/// Read it all. Keys that are known are not asked for.
 pub async fn dereference(
     context: &Context,
     stream: &ValidatedStream,
+    keys_known: bool,
 ) -> Result<Found, DereferenceError> {
     let namespace = stream.id.namespace();
     let keys = names::publish_keys(&stream.id);
@@ -87,8 +88,12 @@ pub async fn dereference(
         }
     }
     let [rtmps_certificate, playback_certificate] = certificates;
+    let keys_secret = match keys_known {
+        true => None,
+        false => secret(&context.client, namespace, &keys).await?,
+    };
     Ok(Found {
-        keys_secret: secret(&context.client, namespace, &keys).await?,
+        keys_secret,
         drain: drain(context, &seen),
         seen,
         busy: log.is_busy(),

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, CustomResourceExt, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ pub const FINALIZER: &str = "millrace.dev/children";
 const FIELD_MANAGER: &str = "millrace-operator-finalizer";
 
 /// Put the finalizer on, if it is not there.
-pub async fn hold(client: &Client, stream: &LiveStream) -> Result<(), kube::Error> {
+pub async fn hold(context: &Context, stream: &LiveStream) -> Result<(), kube::Error> {
     if is_held(stream) {
         return Ok(());
     }
@@ -33,7 +34,9 @@ pub async fn hold(client: &Client, stream: &LiveStream) -> Result<(), kube::Erro
         "metadata": { "name": stream.name_any(), "uid": stream.uid(), "finalizers": [FINALIZER] },
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    patch(client, stream, &parameters, &Patch::Apply(&manifest)).await
+    let held = patch(&context.client, stream, &parameters, &Patch::Apply(&manifest)).await?;
+    context.behind.note(&stream.metadata, &held);
+    Ok(())
 }
 
 /// Whether the finalizer is on.
@@ -69,7 +72,7 @@ pub(crate) async fn release(client: &Client, stream: &impl ResourceExt) -> Resul
     match patch(client, stream, &PatchParams::default(), &Patch::Merge(&merge)).await {
         // It is gone.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        done => done,
+        done => done.map(drop),
     }
 }
 
@@ -89,8 +92,8 @@ async fn patch(
     stream: &impl ResourceExt,
     parameters: &PatchParams,
     patch: &Patch<&Value>,
-) -> Result<(), kube::Error> {
+) -> Result<ObjectMeta, kube::Error> {
     let namespace = stream.namespace().unwrap_or_default();
     let api: Api<LiveStream> = Api::namespaced(client.clone(), &namespace);
-    api.patch_metadata(&stream.name_any(), parameters, patch).await.map(drop)
+    Ok(api.patch_metadata(&stream.name_any(), parameters, patch).await?.metadata)
 }

@@ -53,7 +53,7 @@ impl Presence for Context {
     async fn delete_children(&self, uid: &str) -> Result<(), ApplyError> {
         let workers = &self.installation.workers_namespace;
         let seen = self.seen.get(uid);
-        let there = seen.children.keys().filter(|child| child.namespace == *workers).cloned();
+        let there = seen.children.refs().filter(|child| child.namespace == *workers).cloned();
         // Secrets are not seen. They go first: they are looked for as long as
         // something is seen.
         let secrets = seen.stream().map(|id| certificates(&id, &self.installation));
@@ -61,7 +61,7 @@ impl Presence for Context {
         for child in &all {
             // A LiveStream that has the name by now may have taken it over.
             prune::delete_if_ours(&self.applier, child, uid).await?;
-            self.seen.change(uid, |seen| seen.children.remove(child).is_some());
+            self.seen.change(uid, |seen| seen.children.remove(child));
         }
         // It is nothing to what that one knows of its children.
         self.applier.forget_all(&all);

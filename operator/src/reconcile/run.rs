@@ -42,6 +42,8 @@ pub use pass::Failure;
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
 /// The same where certificates are copied from Secrets.
 const LOOK_AGAIN_AT_SECRETS: Duration = Duration::from_mins(1);
+/// A stream whose watch is late is looked at again after this.
+const AGAIN: Duration = Duration::from_millis(200);
 /// What was refused is tried again after this.
 const LOOK_AT_REFUSED: Duration = Duration::from_mins(2);
 
@@ -102,6 +104,7 @@ pub async fn reconcile(
             end(&context, &stream, &id).await?;
         }
         context.live.forget(&id);
+        context.keys_known.forget(&stream);
         return Ok(Action::await_change());
     }
     if stream.status.is_none() && context.seen.get(&stream.uid().unwrap_or_default()).is_empty() {
@@ -110,14 +113,19 @@ pub async fn reconcile(
     } else {
         context.live.logs.watch(id.clone());
     }
-    let held = finalize::hold(&context.client, &stream).await;
+    if context.behind.is(&stream.metadata) {
+        return Ok(Action::requeue(AGAIN));
+    }
+    let held = finalize::hold(&context, &stream).await;
     held.map_err(|error| ReconcileError::Hold(Box::new(error)))?;
 
     let valid = match validate(&stream) {
         Ok(valid) => valid,
         Err(error) => return refuse(&context, &stream, &id, error.to_string()).await,
     };
-    let found = dereference(&context, &valid).await?;
+    let now_s = millrace_platform::wall::ms() / 1_000;
+    let known = context.keys_known.get(&stream, now_s);
+    let found = dereference(&context, &valid, known.is_some()).await?;
     let circumstances = circumstances(&context, &stream, &valid, &found);
     let mut built = build::children(&valid, &context.installation, &circumstances.facts);
     let mut pass = Pass {
@@ -128,13 +136,20 @@ pub async fn reconcile(
         failures: Vec::new(),
     };
 
-    let keys = pass.keys().await?;
-    let secret_keys = keys.as_ref().ok().cloned().unwrap_or_default();
+    let keys = pass.keys(known.is_some()).await?;
     let outside = match &keys {
-        Ok(keys) => outside::apply(&context.external, &valid, keys).await,
+        Ok(keys) => outside::apply(&context.external, &valid, keys.as_ref()).await,
         Err(_) => Outside::not_looked_at(),
     };
     pass.failures.extend(outside.failures.iter().cloned());
+    let keys_end = match (known, &keys) {
+        (Some(known), _) => known.ends,
+        (None, Ok(Some(keys))) => first_end(keys),
+        _ => None,
+    };
+    if known.is_none() && *outside.keys.row() == table::KEYS_READY {
+        context.keys_known.note(&stream, keys_end);
+    }
     let rolling = rolling(&stream, &found.log);
     for deployment in [&mut built.ingest, &mut built.transcode].into_iter().flatten() {
         let name = deployment.name_any();
@@ -154,7 +169,7 @@ pub async fn reconcile(
     write_status(&context, &stream, &findings).await?;
     if failures.is_empty() {
         rolled(&context, &stream).await?;
-        let until = keys_change(&secret_keys);
+        let until = keys_end.map(|ends| until_after(ends, now_s));
         return Ok(Action::requeue(next_look(
             &valid,
             &findings,
@@ -173,12 +188,14 @@ pub async fn reconcile(
     Ok(Action::requeue(LOOK_AT_REFUSED))
 }
 
-/// Seconds until a key that was rotated away is no good any more.
-fn keys_change(keys: &StreamKeys) -> Option<Duration> {
-    let now = millrace_platform::wall::ms() / 1_000;
-    let ends = keys.0.values().filter_map(|key| key.previous.as_ref());
-    let next = ends.map(|previous| previous.until.saturating_sub(now)).min()?;
-    Some(Duration::from_secs(u64::try_from(next).unwrap_or_default().saturating_add(1)))
+/// When the first key that was rotated away is no good any more, s since 1970.
+fn first_end(keys: &StreamKeys) -> Option<i64> {
+    keys.0.values().filter_map(|key| Some(key.previous.as_ref()?.until)).min()
+}
+
+fn until_after(end: i64, now: i64) -> Duration {
+    let seconds = u64::try_from(end.saturating_sub(now)).unwrap_or_default();
+    Duration::from_secs(seconds.saturating_add(1))
 }
 
 /// The template that was asked for is in place: the next one waits again.

@@ -1,6 +1,8 @@
 //! What the watches know of one stream's children: little of each, so that
 //! many thousands fit into memory.
 
+mod children;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,6 +15,7 @@ use super::apply::Mark;
 use super::build::ingest_deployment;
 use super::endpoints::ObservedService;
 use super::prepared::ChildRef;
+pub use children::SeenChildren;
 
 /// A child as it was last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub struct Seen {
     /// Whose they are: namespace and name of the LiveStream.
     pub owner: Option<(String, String)>,
     /// Its children.
-    pub children: BTreeMap<ChildRef, SeenChild>,
+    pub children: SeenChildren,
     /// Its pods, by name.
     pub pods: BTreeMap<String, SeenPod>,
 }
@@ -106,7 +109,7 @@ impl Seen {
     /// Whether the ingest pod is kept from eviction; none when there is no
     /// budget.
     pub fn is_kept(&self) -> Option<bool> {
-        self.children.values().find_map(|seen| match seen.facts {
+        self.children.iter().find_map(|(_, seen)| match seen.facts {
             Facts::Budget { closed } => Some(closed),
             _ => None,
         })
@@ -116,7 +119,7 @@ impl Seen {
     pub fn deployment_named(&self, name: &str) -> Option<&DeploymentFacts> {
         let child = self
             .children
-            .keys()
+            .refs()
             .find(|child| child.kind == super::kind::Kind::Deployment && child.name == name)?;
         self.deployment(child)
     }

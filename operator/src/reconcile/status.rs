@@ -184,7 +184,7 @@ pub async fn write(
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     match api.patch_status(&name, &parameters, &Patch::Apply(&manifest)).await {
-        Ok(_) => {}
+        Ok(written) => context.behind.note(&stream.metadata, &written.metadata),
         // It was deleted meanwhile; 409: its UID is not that of the new one.
         Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => return Ok(()),
         Err(error) => return Err(StatusError(Box::new(error))),

@@ -30,15 +30,15 @@ async fn postgres() {
     let world = World::on(Servers { database: server.address(), ..Servers::new() });
     let [one_stream, two] = streams();
     let keys_of = one(&key());
-    let all = make(&world.outside, &one_stream, &keys_of).await;
+    let all = make(&world.outside, &one_stream, Some(&keys_of)).await;
     assert!(all.wrote() && all.errors().count() == 0, "{all:?}");
     server.stop().unwrap();
     let outside = world.restarted();
     // What is there is found; nothing is made that no sweep would find.
-    let known = make(&outside, &one_stream, &keys_of).await;
+    let known = make(&outside, &one_stream, Some(&keys_of)).await;
     assert_eq!(known.topics.unwrap(), Done::Unchanged);
     assert_eq!(known.cache.unwrap(), ());
-    let new = make(&outside, &two, &keys_of).await;
+    let new = make(&outside, &two, Some(&keys_of)).await;
     assert_eq!(new.topics.unwrap_err().reason(), Reason::PostgresUnavailable);
     let topic = frames_topic(&world.installation, &two.id);
     assert!(world.admin().describe(&topic).await.unwrap().is_none());
@@ -52,7 +52,7 @@ async fn postgres() {
     server.start().unwrap();
     until("Postgres is asked again", async || registry::register(&outside, &two).await.is_ok())
         .await;
-    let back = make(&outside, &two, &one(&key())).await;
+    let back = make(&outside, &two, Some(&one(&key()))).await;
     assert!(back.wrote() && back.errors().count() == 0, "{back:?}");
 }
 

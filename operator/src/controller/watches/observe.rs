@@ -55,12 +55,7 @@ fn keep(kind: Kind, metadata: &ObjectMeta, facts: Facts, seen: &mut Seen) -> boo
         mark: Mark::of(metadata),
         facts,
     };
-    let held = seen.children.get(&child(kind, metadata));
-    if held == Some(&new) {
-        return false;
-    }
-    seen.children.insert(child(kind, metadata), new);
-    true
+    seen.children.keep(child(kind, metadata), new)
 }
 
 macro_rules! observe {
@@ -74,7 +69,7 @@ macro_rules! observe {
             }
 
             fn forget(&self, seen: &mut Seen) -> bool {
-                seen.children.remove(&child($kind, &self.metadata)).is_some()
+                seen.children.remove(&child($kind, &self.metadata))
             }
 
             fn forget_unlisted(
@@ -82,12 +77,10 @@ macro_rules! observe {
                 namespace: Option<&str>,
                 listed: &HashSet<String>,
             ) -> bool {
-                let before = seen.children.len();
                 seen.children.retain(|child, held| {
                     let elsewhere = namespace.is_some_and(|namespace| child.namespace != namespace);
                     child.kind != $kind || elsewhere || listed.contains(&held.uid)
-                });
-                seen.children.len() != before
+                })
             }
         })+
     };

@@ -39,8 +39,13 @@ impl Outcomes {
 }
 
 /// Make one stream's things so. What can be done is done, whatever can't; but
-/// no topic is made that the sweep would not know of.
-pub async fn make(outside: &External, stream: &ValidatedStream, keys: &StreamKeys) -> Outcomes {
+/// no topic is made that the sweep would not know of. Without `keys` their rows
+/// are known to be right.
+pub async fn make(
+    outside: &External,
+    stream: &ValidatedStream,
+    keys: Option<&StreamKeys>,
+) -> Outcomes {
     let topics = async {
         let registered = registry::register(outside, stream).await;
         let topics = match &registered {
@@ -49,7 +54,12 @@ pub async fn make(outside: &External, stream: &ValidatedStream, keys: &StreamKey
         };
         (registered, topics)
     };
-    let ((registered, topics), keys, cache) =
-        tokio::join!(topics, keys::follow(outside, stream, keys), cache::check(outside));
+    let keys = async {
+        match keys {
+            Some(keys) => keys::follow(outside, stream, keys).await,
+            None => Ok(Followed::default()),
+        }
+    };
+    let ((registered, topics), keys, cache) = tokio::join!(topics, keys, cache::check(outside));
     Outcomes { registered, topics, keys, cache }
 }

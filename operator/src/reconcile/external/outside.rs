@@ -37,9 +37,13 @@ impl Outside {
     }
 }
 
-/// Make one stream's things so.
-pub async fn apply(external: &External, stream: &ValidatedStream, wanted: &StreamKeys) -> Outside {
-    let done = make(external, stream, wanted).await;
+/// Make one stream's things so. Without `keys` their rows are known to be right.
+pub async fn apply(
+    external: &External,
+    stream: &ValidatedStream,
+    keys: Option<&StreamKeys>,
+) -> Outside {
+    let done = make(external, stream, keys).await;
     let mut outside = Outside::not_looked_at();
     outside.cache = match done.cache {
         Ok(()) => Verdict::plain(&table::CACHE_READY),

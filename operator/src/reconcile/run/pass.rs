@@ -65,8 +65,14 @@ impl Refused {
 }
 
 impl Pass<'_> {
-    /// The publish keys, in the Secret by now.
-    pub(super) async fn keys(&mut self) -> Result<Result<StreamKeys, Verdict>, ReconcileError> {
+    /// The publish keys, in the Secret by now; none if that is known of them.
+    pub(super) async fn keys(
+        &mut self,
+        known: bool,
+    ) -> Result<Result<Option<StreamKeys>, Verdict>, ReconcileError> {
+        if known {
+            return Ok(Ok(None));
+        }
         let now = wall::ms() / 1_000;
         let keys =
             publish_keys::desired(&self.valid.keys, &self.found.keys(), now, &mut rand::rng())?;
@@ -78,7 +84,7 @@ impl Pass<'_> {
                 if self.found.keys_secret.is_none() && had_keys(self.stream) {
                     status::events::secret_lost(self.context, self.stream).await;
                 }
-                Ok(Ok(keys))
+                Ok(Ok(Some(keys)))
             }
             Err(error) => {
                 self.failures.push(Failure::from(&error));
@@ -106,7 +112,7 @@ impl Pass<'_> {
     /// What is seen of the stream and was not built.
     pub(super) async fn prune(&mut self, prepared: &[Prepared], lacks_secret: bool) {
         let wanted = children::names_of(prepared);
-        for (child, seen) in &self.found.seen.children {
+        for (child, seen) in self.found.seen.children.iter() {
             if wanted.contains(child) {
                 continue;
             }
@@ -115,13 +121,18 @@ impl Pass<'_> {
                 self.failures.push(Failure::from(&error));
             }
         }
-        // Secrets are not seen. A stream that has no status yet never had any.
-        if lacks_secret || self.stream.status.is_none() {
+        // Secrets are not seen.
+        if lacks_secret {
             return;
         }
         let applier = &self.context.applier;
         for child in children::certificates(&self.valid.id, &self.context.installation) {
             if wanted.contains(&child) || applier.is_absent(&child) {
+                continue;
+            }
+            // A stream that has no status yet never had any.
+            if self.stream.status.is_none() {
+                applier.forget(&child);
                 continue;
             }
             let uid = self.valid.uid.as_str();

@@ -249,10 +249,7 @@ impl Rows {
         }
         match seen.trouble(self.component) {
             Some(trouble) => Verdict::of(self.failing, trouble),
-            None => Verdict::of(
-                self.starting,
-                format!("{} of {} pods are ready.", facts.ready, facts.wanted),
-            ),
+            None => Verdict::plain(self.starting),
         }
     }
 }

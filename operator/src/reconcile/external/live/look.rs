@@ -181,8 +181,9 @@ impl Looking {
     fn show(&mut self, streams: &[StreamId]) {
         let now_ms = wall::ms();
         for stream in streams {
-            let seen = self.logs.get(stream).map(|log| log.seen(now_ms)).unwrap_or_default();
-            self.note(stream, seen);
+            if let Some(seen) = self.logs.get(stream).and_then(|log| log.seen(now_ms)) {
+                self.note(stream, seen);
+            }
         }
     }
 

@@ -105,14 +105,18 @@ impl Watched {
         self.control.open().is_some() && !self.control.pictured()
     }
 
-    /// What is known of the stream.
-    pub(super) fn seen(&self, now_ms: i64) -> Seen {
-        // What was read before stands until it was read again.
-        let ever = self.read.is_some() || self.folded > 0;
-        if !ever || !self.twice {
-            return Seen::Unknown;
+    /// What is known of the stream; none as long as one look said too little to
+    /// take back what was known before.
+    pub(super) fn seen(&self, now_ms: i64) -> Option<Seen> {
+        if !self.twice {
+            return None;
         }
-        Seen::Known { broadcast: self.broadcast(), moving: self.moving, since_ms: now_ms }
+        // What was read before stands until it was read again.
+        if self.read.is_none() && self.folded == 0 {
+            return Some(Seen::Unknown);
+        }
+        let broadcast = self.broadcast();
+        Some(Seen::Known { broadcast, moving: self.moving, since_ms: now_ms })
     }
 
     fn broadcast(&self) -> Option<Broadcast> {
@@ -194,9 +198,9 @@ mod tests {
         for look in 0..5 {
             log.ends_at(Some(0), clock.second());
             assert_eq!(log.wants(), None);
-            assert_eq!(log.seen(0) == Seen::Unknown, look == 0);
+            assert_eq!(log.seen(0).is_none(), look == 0);
         }
-        assert_eq!(log.seen(0).is_busy(), Some(false));
+        assert_eq!(log.seen(0).unwrap().is_busy(), Some(false));
     }
 
     #[test]
@@ -213,17 +217,17 @@ mod tests {
             }),
         };
         log.says((0, 40), 0, folded(log.control(), &[open(1), picture]), clock.0);
-        assert!(moving(log.seen(0)) && log.seen(0).is_live() == Some(true));
+        assert!(moving(log.seen(0).unwrap()) && log.seen(0).unwrap().is_live() == Some(true));
         for end in [80, 120, 160, 160, 160] {
             log.ends_at(Some(end), clock.second());
             assert_eq!(log.wants(), None, "{end}");
-            assert!(moving(log.seen(0)));
+            assert!(moving(log.seen(0).unwrap()));
         }
         log.ends_at(Some(160), clock.second());
-        assert!(!moving(log.seen(0)) && log.seen(0).is_busy() == Some(true));
+        assert!(!moving(log.seen(0).unwrap()) && log.seen(0).unwrap().is_busy() == Some(true));
         assert_eq!(log.wants(), Some((40, 160)));
         log.says((40, 160), 0, folded(log.control(), &[end(1)]), clock.0);
-        assert_eq!(log.seen(0).is_live(), Some(false));
+        assert_eq!(log.seen(0).unwrap().is_live(), Some(false));
         for _ in 0..200 {
             log.ends_at(Some(160), clock.second());
             assert_eq!(log.wants(), None);
@@ -247,13 +251,13 @@ mod tests {
         log.ends_at(Some(9_000), clock.second());
         assert_eq!(log.wants(), Some((8_750, 9_000)));
         log.says((8_750, 9_000), 0, folded(log.control(), &[]), clock.0);
-        assert_eq!(log.seen(0), Seen::Unknown);
+        assert_eq!(log.seen(0), Some(Seen::Unknown));
         assert_eq!(log.wants(), Some((7_000, 9_000)));
         // The end of a broadcast whose facts were not seen says nothing either.
         log.says((7_000, 9_000), 0, folded(log.control(), &[end(1)]), clock.0);
         assert_eq!(log.wants(), Some((0, 9_000)));
         log.says((0, 9_000), 0, folded(log.control(), &[open(1), end(1)]), clock.0);
-        assert_eq!(log.seen(0).is_live(), Some(false));
+        assert_eq!(log.seen(0).unwrap().is_live(), Some(false));
         assert_eq!(log.wants(), None);
     }
 
@@ -263,13 +267,13 @@ mod tests {
         log.ends_at(Some(10), clock.second());
         log.says((0, 10), 0, folded(log.control(), &[open(1)]), clock.0);
         log.ends_at(Some(10), clock.second());
-        assert_eq!(log.seen(0).is_live(), Some(true));
+        assert_eq!(log.seen(0).unwrap().is_live(), Some(true));
         log.ends_at(None, clock.second());
-        assert_eq!(log.seen(0).is_live(), Some(false));
+        assert_eq!(log.seen(0).unwrap().is_live(), Some(false));
         log.ends_at(Some(10), clock.second());
         log.says((0, 10), 0, folded(log.control(), &[open(1)]), clock.0);
         log.ends_at(Some(3), clock.second());
-        assert_eq!(log.seen(0), Seen::Unknown);
+        assert_eq!(log.seen(0), None);
         assert_eq!(log.wants(), Some((0, 3)));
     }
 }

@@ -1,0 +1,95 @@
+//! LiveStreams that were written and of which the watch has not brought the
+//! write yet. Who reconciled by the old one would write the same again, with
+//! another time in it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// A watch that is later than this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The streams that were written to, by UID.
+#[derive(Debug, Default)]
+pub struct Behind(Mutex<HashMap<u64, Written>>);
+
+/// A stream, with hashes of its versions.
+#[derive(Debug)]
+struct Written {
+    /// Those that it has no more.
+    olds: Vec<u64>,
+    now: u64,
+    at: Instant,
+}
+
+fn hash(text: Option<&String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Behind {
+    /// `before`, or what was made of it since, became `after`.
+    pub fn note(&self, before: &ObjectMeta, after: &ObjectMeta) {
+        let old = hash(before.resource_version.as_ref());
+        let now = hash(after.resource_version.as_ref());
+        if old == now {
+            return;
+        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = Instant::now();
+        match all.entry(hash(before.uid.as_ref())) {
+            Entry::Vacant(entry) => {
+                entry.insert(Written { olds: vec![old], now, at });
+            }
+            Entry::Occupied(mut entry) => {
+                let written = entry.get_mut();
+                written.olds.push(std::mem::replace(&mut written.now, now));
+                written.at = at;
+            }
+        }
+    }
+
+    /// This is what was written to, not what became of it.
+    pub fn is(&self, seen: &ObjectMeta) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = hash(seen.uid.as_ref());
+        let Some(written) = all.get(&uid) else { return false };
+        let seen = hash(seen.resource_version.as_ref());
+        let behind = written.olds.contains(&seen) && written.at.elapsed() < PATIENCE;
+        if !behind {
+            all.remove(&uid);
+        }
+        behind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(version: &str) -> ObjectMeta {
+        ObjectMeta {
+            uid: Some("1".to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    #[test]
+    fn a_stream_is_behind_until_another_version_of_it_is_seen() {
+        let behind = Behind::default();
+        assert!(!behind.is(&version("5")));
+        behind.note(&version("5"), &version("5"));
+        assert!(!behind.is(&version("5")), "nothing was written");
+        behind.note(&version("5"), &version("6"));
+        behind.note(&version("5"), &version("7"));
+        assert!(behind.is(&version("5")) && behind.is(&version("6")) && behind.is(&version("5")));
+        assert!(!behind.is(&version("7")));
+        assert!(!behind.is(&version("5")), "what came once is not waited for again");
+    }
+}
