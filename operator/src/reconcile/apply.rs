@@ -10,6 +10,7 @@ mod covers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
@@ -18,6 +19,7 @@ use tracing::{debug, info};
 
 use super::build::labels::UID;
 use super::prepared::{ChildRef, DIGEST, Prepared};
+use super::retry_after;
 pub use covers::covers;
 
 /// Who owns the fields of children.
@@ -50,10 +52,18 @@ impl ApplyError {
         Self { verb, child: child.clone(), source: Cause::Api(Box::new(source)) }
     }
 
-    /// Somebody else owns a field.
-    fn is_conflict(&self) -> bool {
+    /// Somebody else owns a field, or the object is another by now.
+    pub(super) fn is_conflict(&self) -> bool {
         matches!(&self.source, Cause::Api(error)
             if matches!(&**error, kube::Error::Api(status) if status.code == 409))
+    }
+
+    /// For how long the API server asks not to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.source {
+            Cause::Foreign => None,
+            Cause::Api(error) => retry_after::of(error),
+        }
     }
 
     /// The API server understood and refused it: only a change of the spec, of

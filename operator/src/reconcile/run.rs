@@ -26,6 +26,7 @@ use super::external::outside::{self, Outside};
 use super::finalize::{self, FinalizeError};
 use super::freeze::{ROLL, freeze};
 use super::prepared::Unprepared;
+use super::retry_after;
 use super::status::findings::{Findings, LogView};
 use super::status::{self, StatusError, Verdict, table};
 use super::validate::validate;
@@ -73,11 +74,22 @@ pub enum ReconcileError {
     #[error("can't take the annotation {ROLL} off")]
     Rolled(#[source] Box<kube::Error>),
     /// Stages failed; the status says so.
-    #[error("{0}")]
-    Incomplete(String),
+    #[error("{why}")]
+    Incomplete {
+        /// In sentences.
+        why: String,
+        /// For how long the API server asks not to be asked again.
+        retry_after: Option<Duration>,
+    },
 }
 
 impl ReconcileError {
+    fn incomplete(failures: &[Failure]) -> Self {
+        let texts: Vec<_> = failures.iter().map(|failure| failure.text.as_str()).collect();
+        let retry_after = failures.iter().filter_map(|failure| failure.retry_after).max();
+        Self::Incomplete { why: texts.join("; "), retry_after }
+    }
+
     /// The stage, for metrics.
     pub fn stage(&self) -> &'static str {
         match self {
@@ -86,7 +98,19 @@ impl ReconcileError {
             Self::Dereference(_) => "dereference",
             Self::Key(_) | Self::Unprepared(_) => "build",
             Self::Status(_) | Self::Rolled(_) => "status",
-            Self::Incomplete(_) => "external or apply",
+            Self::Incomplete { .. } => "external or apply",
+        }
+    }
+
+    /// For how long the API server asks not to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Hold(error) | Self::Rolled(error) => retry_after::of(error),
+            Self::Finalize(error) => error.retry_after(),
+            Self::Dereference(error) => error.retry_after(),
+            Self::Status(error) => error.retry_after(),
+            Self::Incomplete { retry_after, .. } => *retry_after,
+            Self::Identity(_) | Self::Key(_) | Self::Unprepared(_) => None,
         }
     }
 }
@@ -134,6 +158,7 @@ pub async fn reconcile(
         Ok(keys) => outside::apply(&context.external, &valid, keys).await,
         Err(_) => Outside::not_looked_at(),
     };
+    pass.check_not_sent_away()?;
     pass.failures.extend(outside.failures.iter().cloned());
     let rolling = rolling(&stream, &found.log);
     for deployment in [&mut built.ingest, &mut built.transcode].into_iter().flatten() {
@@ -141,8 +166,8 @@ pub async fn reconcile(
         freeze(deployment, found.seen.deployment_named(&name), rolling);
     }
     let prepared = children::prepare(&built)?;
-    let refused = pass.apply(&prepared).await;
-    pass.prune(&prepared, circumstances.lacks_secret).await;
+    let refused = pass.apply(&prepared).await?;
+    pass.prune(&prepared, circumstances.lacks_secret).await?;
 
     let mut findings = pass.findings(&prepared, &built, &refused, &circumstances.facts);
     findings.accepted = circumstances.accepted;
@@ -163,8 +188,7 @@ pub async fn reconcile(
         )));
     }
     if failures.iter().any(|failure| failure.is_transient) {
-        let texts: Vec<_> = failures.into_iter().map(|failure| failure.text).collect();
-        return Err(ReconcileError::Incomplete(texts.join("; ")));
+        return Err(ReconcileError::incomplete(&failures));
     }
     // Trying again does not help, but somebody may mend it outside the spec.
     for failure in &failures {
@@ -214,6 +238,10 @@ async fn end(context: &Context, stream: &LiveStream, id: &StreamId) -> Result<()
         context.note_deleted(stream);
         return Ok(());
     };
+    // Somebody changed it meanwhile, which is no news; or nothing is to be written now.
+    if error.is_conflict() || error.retry_after().is_some() {
+        return Err(error.into());
+    }
     let why = report(&error);
     let mut findings =
         Findings::refused(Verdict::of(&table::DELETING, why), context.live.logs.get(id).into());
