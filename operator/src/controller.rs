@@ -6,6 +6,7 @@
 //! that can't be had ends the process: it starts again with nothing
 //! half-known.
 
+pub mod client;
 pub mod drains;
 pub mod leader;
 pub mod metrics;
@@ -18,6 +19,7 @@ pub mod watches;
 use std::convert::Infallible;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::FutureExt;
 use kube::runtime::events::{Recorder, Reporter};
@@ -40,8 +42,10 @@ use queue::Queue;
 use settings::Settings;
 use watches::{Triggers, Watches};
 
+/// A request that is not a watch is answered within this.
+pub const TIMEOUT: Duration = Duration::from_secs(100);
 /// Reconciles that run on when the process is told to stop have this long.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(20);
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Run until `stop`, or until the process can't go on.
 pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
@@ -49,7 +53,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let settings = Settings::read(&env);
     let external = External::open(&env)?;
     let settings = settings?;
-    let client = settings.place.client().await?;
+    let client = client::once(TIMEOUT).await?;
     let (health, process_metrics) = (Health::default(), Metrics::default());
     let metrics = ControllerMetrics::register(&process_metrics);
     process_metrics.with(|registry| external.breakers().register(registry));
@@ -60,12 +64,16 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let served = health::serve(listener, health.clone(), process_metrics, stop.clone());
     supervisor.spawn("health", served);
 
-    let lease = leader::Lease::new(settings.place.lease_client().await?, &settings.place).await?;
+    let mut lease = leader::Lease::new(client::once(leader::TIMEOUT).await?, &settings.place);
     let check = health.informative("leader");
-    tokio::select! {
-        taken = lease.take() => taken?,
-        () = stop.cancelled() => return Ok(()),
-    }
+    let taken = async {
+        // First: nothing is waited for between taking the Lease and keeping it.
+        let routes = watches::has_routes(&client).await?;
+        lease.take().await;
+        Ok::<_, kube::Error>(routes)
+    };
+    let Some(routes) = stop.run_until_cancelled(taken).await else { return Ok(()) };
+    let routes = routes?;
     check.ok();
     metrics.leader.set(1);
 
@@ -76,7 +84,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     };
     let (seen, drains) = (SeenStore::default(), Drains::default());
     let watches = Watches {
-        routes: watches::has_routes(&client).await?,
+        routes,
         client: client.clone(),
         namespaces: settings.place.namespaces.clone(),
         workers_namespace: settings.installation.workers_namespace.clone(),

@@ -39,6 +39,7 @@ pub mod prepared;
 pub mod presence;
 pub mod prune;
 pub mod publish_keys;
+pub mod retry_after;
 pub mod run;
 pub mod seen;
 pub mod status;

@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::LiveStream;
-use crate::controller::leader::Lease;
+use crate::controller::leader::{self, Lease};
 use crate::controller::place::Place;
+use crate::controller::{self, client};
 use crate::reconcile::finalize;
 
 /// LiveStreams asked for at once.
@@ -41,13 +42,13 @@ pub(crate) async fn run(args: ReleaseArgs, stop: CancellationToken) -> anyhow::R
     let place = Place::read(&env);
     env.report()?;
     let place = place?;
-    let client = place.client().await?;
+    let client = client::persistent(controller::TIMEOUT).await?;
     let work = async {
         if let Some(name) = &args.stop_deployment {
             scale_down(&client, &place.own_namespace, name).await?;
         }
-        let lease = Lease::new(place.lease_client().await?, &place).await?;
-        lease.take().await?;
+        let mut lease = Lease::new(client::once(leader::TIMEOUT).await?, &place);
+        lease.take().await;
         let done = tokio::select! {
             done = release_all(&client, &place) => done,
             lost = lease.keep() => Err(lost.into()),

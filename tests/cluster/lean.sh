@@ -6,16 +6,17 @@
 #   lean.sh down DIR [drop]       ends it; drop: deletes the folder too
 #   lean.sh stop|kill|start DIR PROGRAM     one of the three; starts again on its port and data
 # OWNER=PID: it ends when that process does, however that ends.
+# API_SERVER_FLAGS: more flags of kube-apiserver, for good.
 # In DIR: admin.kubeconfig, kubectl, audit.log, PROGRAM.log
 . "$(dirname "$0")/../services/lib.sh"
 CLUSTER=$(cd "$(dirname "$0")" && pwd)
-usage() { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
+usage() { sed -n '2,10s/^# \?//p' "$0"; exit 2; }
 [ -n "${2:-}" ] || usage
 command=$1
 
 # Every one of them can run on what an earlier run left.
 start() { # PROGRAM
-  local name=$1 port flags
+  local name=$1 port flags more=()
   alive "$dir/$name.pid" && return 0
   port=$(cat "$dir/port")
   case $name in
@@ -35,7 +36,8 @@ start() { # PROGRAM
     --service-account-key-file "$dir/pki/sa.pub" --service-account-signing-key-file "$dir/pki/sa.key"
     # A line is in the file before the next request of the same connection is looked at.
     --audit-policy-file "$CLUSTER/audit.yaml" --audit-log-path "$dir/audit.log" --audit-log-mode blocking
-    --audit-log-maxsize 4096) ;;
+    --audit-log-maxsize 4096)
+    read -ra more <"$dir/kube-apiserver.flags" || true ;;
   # Its own limits, 20 requests a second, would be the slowest thing in a test of hundreds of streams.
   kube-controller-manager) flags=(
     --kubeconfig "$dir/pki/kube-controller-manager.kubeconfig" --bind-address 127.0.0.1 --secure-port $((port + 3))
@@ -43,7 +45,7 @@ start() { # PROGRAM
     --root-ca-file "$dir/pki/ca.crt" --service-account-private-key-file "$dir/pki/sa.key") ;;
   *) die "there is no program $name in a lean cluster" ;;
   esac
-  spawn "$dir/$name.pid" "$dir/$name.log" "$(cat "$dir/programs")/$name" "${flags[@]}"
+  spawn "$dir/$name.pid" "$dir/$name.log" "$(cat "$dir/programs")/$name" "${flags[@]}" "${more[@]}"
 }
 ask() { # PATH
   curl -sf -o "$dir/answer" --max-time 5 --cacert "$dir/pki/ca.crt" --cert "$dir/pki/admin.crt" --key "$dir/pki/admin.key" \
@@ -81,6 +83,7 @@ up)
   # Kept, so that a start of one program takes the version that is there.
   [ -f "$dir/programs" ] || { built=$("$CLUSTER/build.sh" lean ${3:+"$3"} 9>&-) && echo "$built" >"$dir/programs"; }
   ln -sfn "$(cat "$dir/programs")/kubectl" "$dir/kubectl"
+  [ -f "$dir/kube-apiserver.flags" ] || echo "${API_SERVER_FLAGS:-}" >"$dir/kube-apiserver.flags"
   for try in 1 2 3; do
     [ -f "$dir/port" ] || free_ports 4 >"$dir/port"
     "$CLUSTER/certs.sh" "$dir/pki" "https://127.0.0.1:$(cat "$dir/port")"

@@ -1,20 +1,21 @@
 //! The queue: which stream is reconciled when. A stream is reconciled by one
 //! task at a time; a failing one less and less often, without keeping others
-//! from their turn.
+//! from their turn. One that the API server sends away stays away for as long
+//! as it is told, whatever happens to it meanwhile.
 
-use std::collections::{HashMap, HashSet};
+mod changes;
+mod failing;
+
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt, future, stream};
 use kube::ResourceExt;
 use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event;
 use millrace_media::id::StreamId;
-use millrace_platform::backoff::Backoff;
 use millrace_platform::health::Health;
 use millrace_platform::report::report;
 use millrace_platform::supervise::Supervisor;
@@ -22,19 +23,17 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::metrics::ControllerMetrics;
 use super::watches::{StreamWatch, Synced};
 use crate::api::LiveStream;
 use crate::reconcile::context::Context;
+use crate::reconcile::external::sweep::Presence;
 use crate::reconcile::run::{ReconcileError, reconcile};
-use crate::reconcile::status::table;
+use changes::Changes;
+use failing::Failing;
 
-/// A failing stream is tried again after this at first,
-const SOON: Duration = Duration::from_millis(500);
-/// and after this at most.
-const SELDOM: Duration = Duration::from_mins(2);
 /// Changes that come within this are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// A reconcile that takes longer is given up and tried again: every wait in it
@@ -54,7 +53,7 @@ pub struct Queue {
     metrics: ControllerMetrics,
     places: Arc<Semaphore>,
     concurrency: u16,
-    failing: Arc<Mutex<HashMap<String, Backoff>>>,
+    failing: Arc<Mutex<HashMap<String, Failing>>>,
     ready: watch::Receiver<bool>,
 }
 
@@ -108,7 +107,7 @@ impl Queue {
         triggered: mpsc::Receiver<ObjectRef<LiveStream>>,
         stop: CancellationToken,
     ) {
-        let changed = changed(watch, store.clone(), self.clone());
+        let changed = self.clone().changed(watch, store.clone());
         let wanted = stream::select(changed, ReceiverStream::new(triggered))
             .map(|stream| Ok::<_, Infallible>(ReconcileRequest::from(stream)))
             .take_until(stop.cancelled_owned());
@@ -124,6 +123,26 @@ impl Queue {
         results.for_each(|_| future::ready(())).await;
     }
 
+    /// The streams that changed in a way that matters.
+    fn changed(
+        self,
+        watch: StreamWatch,
+        store: Store<LiveStream>,
+    ) -> impl Stream<Item = ObjectRef<LiveStream>> {
+        let (mut changes, mut listed) = (Changes::default(), false);
+        watch.flat_map(move |event| {
+            let Ok(event) = event else { return stream::iter(Vec::new()) };
+            let news = changes.note(&event, &store);
+            for (uid, stream) in &news.gone {
+                self.forget(uid, stream);
+            }
+            if news.is_listed && !std::mem::replace(&mut listed, true) {
+                self.context.note_listed();
+            }
+            stream::iter(news.wanted)
+        })
+    }
+
     async fn reconcile(
         mut self,
         stream: Arc<LiveStream>,
@@ -131,40 +150,61 @@ impl Queue {
     ) -> Result<Action, ReconcileError> {
         // Both stay open as long as the process works.
         let _ = self.ready.wait_for(|ready| *ready).await;
+        let uid = stream.uid().unwrap_or_default();
+        if let Some(wait) = self.failing().get(&uid).and_then(Failing::sent_away) {
+            return Ok(Action::requeue(wait));
+        }
         let _place = self.places.acquire().await;
         let begun = Instant::now();
         self.metrics.begun();
         let work = tokio::time::timeout(LONGEST, Box::pin(reconcile(stream.clone(), context)));
         let result = work.await.unwrap_or_else(|_| {
-            Err(ReconcileError::Incomplete(format!("took longer than {} s", LONGEST.as_secs())))
+            let why = format!("took longer than {} s", LONGEST.as_secs());
+            Err(ReconcileError::Incomplete { why, retry_after: None })
         });
         self.metrics.ended(begun.elapsed(), result.as_ref().err().map(ReconcileError::stage));
         if result.is_ok() {
-            let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-            failing.remove(&stream.uid().unwrap_or_default());
+            let mut failing = self.failing();
+            failing.remove(&uid);
             self.metrics.failing(failing.len());
         }
         result
     }
 
-    /// A stream is gone.
-    fn forget(&self, gone: &LiveStream) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.remove(&gone.uid().unwrap_or_default());
-        self.metrics.failing(failing.len());
-        if let Ok(id) = StreamId::new(&gone.namespace().unwrap_or_default(), &gone.name_any()) {
+    fn failing(&self) -> MutexGuard<'_, HashMap<String, Failing>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream is gone, from the stores too.
+    fn forget(&self, uid: &str, stream: &ObjectRef<LiveStream>) {
+        {
+            let mut failing = self.failing();
+            failing.remove(uid);
+            self.metrics.failing(failing.len());
+        }
+        self.context.keys_known.forget(uid);
+        self.context.behind.forget(uid);
+        // Another may have the name.
+        let id = StreamId::new(stream.namespace.as_deref().unwrap_or_default(), &stream.name);
+        if let Ok(id) = id
+            && !self.context.is_there(&id)
+        {
             self.context.live.forget(&id);
         }
     }
 
     fn after_failure(&self, stream: &LiveStream, error: &ReconcileError) -> Action {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let backoff = failing
-            .entry(stream.uid().unwrap_or_default())
-            .or_insert_with(|| Backoff::new(SOON, SELDOM));
-        let wait = backoff.next_delay();
+        let mut failing = self.failing();
+        let uid = stream.uid().unwrap_or_default();
+        // Nobody would forget it again. Looked at under the lock that forgetting takes.
+        if !self.context.has(stream) {
+            debug!(uid, error = report(error), "reconcile of one that is gone");
+            return Action::await_change();
+        }
+        let failed = failing.entry(uid).or_insert_with(Failing::new);
+        let wait = failed.next_try(error.to_string(), error.retry_after());
         let (namespace, name) = (stream.namespace().unwrap_or_default(), stream.name_any());
-        let attempt = backoff.attempts();
+        let attempt = failed.attempts();
         warn!(
             namespace,
             name,
@@ -193,64 +233,4 @@ async fn all_known(context: &Context) {
         }
     }
     let _ = tokio::time::timeout(FIRST_LOOK, context.live.logs.all_known()).await;
-}
-
-/// The streams that changed in a way that matters: our own writes of status
-/// don't.
-fn changed(
-    watch: StreamWatch,
-    store: Store<LiveStream>,
-    queue: Queue,
-) -> impl Stream<Item = ObjectRef<LiveStream>> {
-    let mut known: HashMap<Option<String>, (u64, Option<String>)> = HashMap::new();
-    let mut listed = false;
-    watch.flat_map(move |event| {
-        let mut wanted = Vec::new();
-        match event {
-            Ok(Event::Apply(stream) | Event::InitApply(stream)) => {
-                let now = (digest(&stream), stream.spec.playback.hostname.clone());
-                let before = known.insert(stream.uid(), now.clone());
-                if before.as_ref() != Some(&now) {
-                    wanted.push(ObjectRef::from_obj(&stream));
-                    if now.1.is_some() || before.is_some_and(|before| before.1.is_some()) {
-                        wanted.extend(waiting_for_hosts(&store));
-                    }
-                }
-            }
-            Ok(Event::Delete(stream)) => {
-                known.remove(&stream.uid());
-                queue.forget(&stream);
-                wanted.extend(waiting_for_hosts(&store));
-            }
-            Ok(Event::InitDone) => {
-                let there: HashSet<_> = store.state().iter().map(|stream| stream.uid()).collect();
-                known.retain(|uid, _| there.contains(uid));
-                if !std::mem::replace(&mut listed, true) {
-                    queue.context.note_listed();
-                }
-            }
-            Ok(Event::Init) | Err(_) => {}
-        }
-        stream::iter(wanted)
-    })
-}
-
-fn digest(stream: &LiveStream) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let metadata = &stream.metadata;
-    metadata.generation.hash(&mut hasher);
-    metadata.deletion_timestamp.is_some().hash(&mut hasher);
-    metadata.annotations.hash(&mut hasher);
-    metadata.finalizers.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Streams that may get a host name that another has given up.
-fn waiting_for_hosts(store: &Store<LiveStream>) -> Vec<ObjectRef<LiveStream>> {
-    let taken = table::HOST_TAKEN.reason;
-    let waits = |stream: &LiveStream| {
-        let conditions = stream.status.as_ref().map(|status| status.conditions.as_slice());
-        conditions.unwrap_or_default().iter().any(|condition| condition.reason == taken)
-    };
-    store.state_filter(waits).iter().map(|stream| ObjectRef::from_obj(&**stream)).collect()
 }

@@ -10,6 +10,7 @@ mod checks;
 mod nodes;
 mod observe;
 mod observer;
+mod patience;
 mod triggers;
 
 use futures::StreamExt;
@@ -39,6 +40,7 @@ use checks::{ScopeCheck, SharedCheck};
 use nodes::NodeObserver;
 use observe::Observe;
 use observer::Observer;
+use patience::patiently;
 
 pub use triggers::Triggers;
 
@@ -169,7 +171,7 @@ impl Watches {
             let (store, writer) = reflector::store();
             let metrics = self.metrics.clone();
             let check = ScopeCheck::new(&check, scope.namespace.as_deref());
-            let watch = watcher(scope.api, config()).default_backoff().modify(slim);
+            let watch = patiently(watcher(scope.api, config())).modify(slim);
             let watch = watch.inspect(move |event| match event {
                 Ok(_) => {
                     metrics.event("livestreams");

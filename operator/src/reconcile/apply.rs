@@ -7,12 +7,11 @@
 //! of the operator reads, and writes nothing.
 
 mod covers;
+mod mark;
+mod right;
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -20,7 +19,10 @@ use tracing::{debug, info};
 
 use super::build::labels::UID;
 use super::prepared::{ChildRef, DIGEST, Prepared};
+use super::retry_after;
 pub use covers::covers;
+pub use mark::Mark;
+use right::Right;
 
 /// Who owns the fields of children.
 pub const FIELD_MANAGER: &str = "millrace-operator";
@@ -52,10 +54,18 @@ impl ApplyError {
         Self { verb, child: child.clone(), source: Cause::Api(Box::new(source)) }
     }
 
-    /// Somebody else owns a field.
-    fn is_conflict(&self) -> bool {
+    /// Somebody else owns a field, or the object is another by now.
+    pub(super) fn is_conflict(&self) -> bool {
         matches!(&self.source, Cause::Api(error)
             if matches!(&**error, kube::Error::Api(status) if status.code == 409))
+    }
+
+    /// For how long the API server asks not to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.source {
+            Cause::Foreign => None,
+            Cause::Api(error) => retry_after::of(error),
+        }
     }
 
     /// The API server understood and refused it: only a change of the spec, of
@@ -67,38 +77,6 @@ impl ApplyError {
                 matches!(&**error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
             }
         }
-    }
-}
-
-/// What tells one state of an object from another, in 64 bits: a new object has
-/// another UID, and a changed one another generation, label or annotation; or
-/// another version, where there is no generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(u64);
-
-/// Written by the controller of Deployments, after each change of ours.
-const OF_DEPLOYMENTS: &str = "deployment.kubernetes.io/";
-
-impl Mark {
-    /// Of an object's metadata.
-    pub fn of(metadata: &ObjectMeta) -> Self {
-        let mut hasher = DefaultHasher::new();
-        metadata.uid.hash(&mut hasher);
-        let Some(generation) = metadata.generation else {
-            metadata.resource_version.hash(&mut hasher);
-            return Self(hasher.finish());
-        };
-        // Moves with what people and operators write, not with status.
-        (generation, &metadata.labels).hash(&mut hasher);
-        let annotations = metadata.annotations.iter().flatten();
-        for annotation in annotations.filter(|(name, _)| !name.starts_with(OF_DEPLOYMENTS)) {
-            annotation.hash(&mut hasher);
-        }
-        for owner in metadata.owner_references.iter().flatten() {
-            owner.uid.hash(&mut hasher);
-        }
-        metadata.deletion_timestamp.is_some().hash(&mut hasher);
-        Self(hasher.finish())
     }
 }
 
@@ -125,27 +103,7 @@ enum Ownership {
 #[derive(Debug)]
 pub struct Applier {
     client: ClientHandle,
-    /// Under which digest and mark a child was right.
-    right: Mutex<HashMap<Child, (u64, Mark)>>,
-    /// Children of kinds that are not watched, of which there is none.
-    absent: Mutex<HashSet<Child>>,
-}
-
-/// A child's kind, namespace and name, hashed: of many thousands the names
-/// would be most of what is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Child(u64);
-
-fn hash(what: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
-}
-
-impl From<&ChildRef> for Child {
-    fn from(child: &ChildRef) -> Self {
-        Self(hash(child))
-    }
+    right: Right,
 }
 
 /// `kube::Client` has no `Debug`.
@@ -161,7 +119,7 @@ impl std::fmt::Debug for ClientHandle {
 impl Applier {
     /// Asks nothing yet.
     pub fn new(client: Client) -> Self {
-        Self { client: ClientHandle(client), right: Mutex::default(), absent: Mutex::default() }
+        Self { client: ClientHandle(client), right: Right::default() }
     }
 
     pub(super) fn api(&self, child: &ChildRef) -> Api<DynamicObject> {
@@ -179,14 +137,14 @@ impl Applier {
         is_surely_ours: bool,
     ) -> Result<Outcome, ApplyError> {
         if let Some(seen) = seen {
-            if self.is_right(child, seen) {
+            if self.right.holds(child, *seen) {
                 return Ok(Outcome::Known);
             }
             if let Some(live) = self.get(&child.id).await?
                 && is_as_applied(&live, child)
             {
                 debug!(child = %child.id, "looked at, unchanged");
-                self.remember(child, Mark::of(&live.metadata));
+                self.right.note(child, Mark::of(&live.metadata));
                 return Ok(Outcome::Right);
             }
         }
@@ -249,42 +207,23 @@ impl Applier {
             .await
             .map_err(|error| ApplyError::new("apply", &child.id, error))?;
         info!(child = %child.id, "applied");
-        self.remember(child, Mark::of(&written.metadata));
+        self.right.note(child, Mark::of(&written.metadata));
         Ok(Outcome::Written)
-    }
-
-    fn is_right(&self, child: &Prepared, seen: &Mark) -> bool {
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        right.get(&Child::from(&child.id)) == Some(&(hash(&child.digest), *seen))
-    }
-
-    fn remember(&self, child: &Prepared, mark: Mark) {
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = Child::from(&child.id);
-        right.insert(id, (hash(&child.digest), mark));
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// A child is gone.
     pub(super) fn forget(&self, child: &ChildRef) {
-        let id = Child::from(child);
-        self.right.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.right.is_gone(child);
     }
 
     /// Whether this process has seen that it is gone, and has not made it since.
     pub(super) fn is_absent(&self, child: &ChildRef) -> bool {
-        self.absent.lock().unwrap_or_else(PoisonError::into_inner).contains(&child.into())
+        self.right.is_absent(child)
     }
 
     /// Nothing of a stream is remembered.
     pub(super) fn forget_all(&self, children: &[ChildRef]) {
-        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut absent = self.absent.lock().unwrap_or_else(PoisonError::into_inner);
-        for child in children.iter().map(Child::from) {
-            right.remove(&child);
-            absent.remove(&child);
-        }
+        self.right.forget(children);
     }
 }
 

@@ -26,7 +26,7 @@ struct Written {
     at: Instant,
 }
 
-fn hash(text: Option<&String>) -> u64 {
+fn hash(text: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
@@ -35,14 +35,14 @@ fn hash(text: Option<&String>) -> u64 {
 impl Behind {
     /// `before`, or what was made of it since, became `after`.
     pub fn note(&self, before: &ObjectMeta, after: &ObjectMeta) {
-        let old = hash(before.resource_version.as_ref());
-        let now = hash(after.resource_version.as_ref());
+        let old = hash(before.resource_version.as_deref());
+        let now = hash(after.resource_version.as_deref());
         if old == now {
             return;
         }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = Instant::now();
-        match all.entry(hash(before.uid.as_ref())) {
+        match all.entry(hash(before.uid.as_deref())) {
             Entry::Vacant(entry) => {
                 entry.insert(Written { olds: vec![old], now, at });
             }
@@ -57,14 +57,19 @@ impl Behind {
     /// This is what was written to, not what became of it.
     pub fn is(&self, seen: &ObjectMeta) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let uid = hash(seen.uid.as_ref());
+        let uid = hash(seen.uid.as_deref());
         let Some(written) = all.get(&uid) else { return false };
-        let seen = hash(seen.resource_version.as_ref());
+        let seen = hash(seen.resource_version.as_deref());
         let behind = written.olds.contains(&seen) && written.at.elapsed() < PATIENCE;
         if !behind {
             all.remove(&uid);
         }
         behind
+    }
+
+    /// The stream of this UID is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash(Some(uid)));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use millrace_media::id::StreamId;
 
 use super::apply::Applier;
@@ -75,6 +75,13 @@ impl Context {
     /// all that wait for a store only the last is woken.
     pub fn are_listed(&self) -> bool {
         self.listed.load(Ordering::Relaxed) >= self.streams.len()
+    }
+
+    /// Whether this very LiveStream is still in the stores.
+    pub fn has(&self, stream: &LiveStream) -> bool {
+        let reference = ObjectRef::from_obj(stream);
+        let held = self.streams.iter().find_map(|store| store.get(&reference));
+        held.is_some_and(|held| held.metadata.uid == stream.metadata.uid)
     }
 
     /// The claims to a host name.

@@ -2,6 +2,8 @@
 //! hold, and the Secrets, which are read one by one because nobody may list or
 //! watch them.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
@@ -11,6 +13,7 @@ use super::context::Context;
 use super::drains::Emptying;
 use super::external::figures::Figures;
 use super::external::rungs::Rungs;
+use super::retry_after;
 use super::seen::Seen;
 use super::status::findings::LogView;
 use super::validated::ValidatedStream;
@@ -49,6 +52,13 @@ pub struct DereferenceError {
     name: String,
     #[source]
     source: Box<kube::Error>,
+}
+
+impl DereferenceError {
+    /// For how long the API server asks not to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after::of(&self.source)
+    }
 }
 
 impl Found {

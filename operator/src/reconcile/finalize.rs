@@ -3,6 +3,7 @@
 //! never waits for Postgres, Kafka or Redis.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams};
@@ -13,7 +14,7 @@ use super::apply::ApplyError;
 use super::context::Context;
 use super::kind::Kind;
 use super::prepared::ChildRef;
-use super::prune;
+use super::{prune, retry_after};
 use crate::api::LiveStream;
 
 /// The finalizer's name.
@@ -46,7 +47,11 @@ pub fn is_held(stream: &impl ResourceExt) -> bool {
 
 /// Delete the children, then let the LiveStream go. `known` are all children
 /// that it may have. Each is looked at first: what is deleted must be its own,
-/// and what the watches show may be old.
+/// and what the watches show may be old. One that can't be deleted keeps no
+/// other.
+///
+/// # Errors
+/// The first that came up.
 pub async fn finalize(
     context: &Context,
     stream: &LiveStream,
@@ -56,9 +61,16 @@ pub async fn finalize(
     let mut children: Vec<&ChildRef> = known.iter().collect();
     // Pods go first, then what they refer to.
     children.sort_by_key(|child| Reverse(Kind::ALL.iter().position(|kind| *kind == child.kind)));
+    let mut done = Ok(());
     for child in children {
-        prune::delete_if_ours(&context.applier, child, &uid).await?;
+        let deleted = prune::delete_if_ours(&context.applier, child, &uid).await;
+        let is_sent_away = deleted.as_ref().is_err_and(|error| error.retry_after().is_some());
+        done = done.and(deleted);
+        if is_sent_away {
+            break;
+        }
     }
+    done?;
     context.applier.forget_all(known);
     release(&context.client, stream).await.map_err(|error| FinalizeError::Release(Box::new(error)))
 }
@@ -85,6 +97,22 @@ pub enum FinalizeError {
     /// The finalizer can't be taken off.
     #[error("can't take the finalizer off")]
     Release(#[source] Box<kube::Error>),
+}
+
+impl FinalizeError {
+    /// The LiveStream is not what it was when the reconcile began.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Release(error)
+            if matches!(&**error, kube::Error::Api(status) if status.code == 409))
+    }
+
+    /// For how long the API server asks not to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Child(error) => error.retry_after(),
+            Self::Release(error) => retry_after::of(error),
+        }
+    }
 }
 
 async fn patch(

@@ -41,11 +41,9 @@ impl KeysKnown {
         self.all().insert(uid, Known { stream: digest(stream), at: Instant::now(), ends });
     }
 
-    /// The stream is gone.
-    pub fn forget(&self, stream: &LiveStream) {
-        if let Some(uid) = &stream.metadata.uid {
-            self.all().remove(uid);
-        }
+    /// The stream of this UID is gone.
+    pub fn forget(&self, uid: &str) {
+        self.all().remove(uid);
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Known>> {
@@ -80,7 +78,7 @@ mod tests {
         touched.metadata.annotations =
             Some(BTreeMap::from([("look".to_owned(), "now".to_owned())]));
         assert!(known.get(&touched, 0).is_none());
-        known.forget(&stream);
+        known.forget("1");
         assert!(known.get(&stream, 0).is_none());
     }
 }

@@ -17,12 +17,22 @@ pub async fn delete(applier: &Applier, child: &ChildRef, uid: &str) -> Result<()
         DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
     match applier.api(child).delete(&child.name, &parameters).await {
         Ok(_) => info!(child = %child, "deleted"),
-        // Gone, or another object of that name.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-        Err(error) => return Err(ApplyError::new("delete", child, error)),
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => {
+            let error = ApplyError::new("delete", child, error);
+            // A conflict may mean that there is another object of that name.
+            if !error.is_conflict() || is_there(applier, child, uid).await? {
+                return Err(error);
+            }
+        }
     }
     applier.forget(child);
     Ok(())
+}
+
+async fn is_there(applier: &Applier, child: &ChildRef, uid: &str) -> Result<bool, ApplyError> {
+    let found = applier.get(child).await?;
+    Ok(found.is_some_and(|live| live.metadata.uid.is_some_and(|its| its == uid)))
 }
 
 /// Delete what has the name of a child, if it carries the LiveStream's UID.

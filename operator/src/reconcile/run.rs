@@ -1,5 +1,6 @@
 //! One reconcile: the stages, one after the other.
 
+mod error;
 mod judged;
 mod pass;
 
@@ -11,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
-use millrace_media::id::{InvalidId, StreamId};
+use millrace_media::id::StreamId;
 use millrace_platform::report::report;
 use rand::Rng;
 use serde_json::json;
@@ -21,11 +22,10 @@ use super::build;
 use super::build::publish_keys_secret::StreamKeys;
 use super::children::{self, possible};
 use super::context::Context;
-use super::dereference::{DereferenceError, dereference};
+use super::dereference::dereference;
 use super::external::outside::{self, Outside};
-use super::finalize::{self, FinalizeError};
+use super::finalize;
 use super::freeze::{ROLL, freeze};
-use super::prepared::Unprepared;
 use super::status::findings::{Findings, LogView};
 use super::status::{self, StatusError, Verdict, table};
 use super::validate::validate;
@@ -35,6 +35,7 @@ use pass::Pass;
 
 use crate::api::LiveStream;
 use crate::api::transcode::Idle;
+pub use error::ReconcileError;
 pub use pass::Failure;
 
 /// A stream is looked at again after this, changed or not: Secrets are not
@@ -47,52 +48,6 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What was refused is tried again after this.
 const LOOK_AT_REFUSED: Duration = Duration::from_mins(2);
 
-/// Why a stream is reconciled again soon.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// It has no name, namespace or UID, or one that can't be.
-    #[error("LiveStream without an identity: {0}")]
-    Identity(String),
-    /// The finalizer can't be put on.
-    #[error("can't put the finalizer on")]
-    Hold(#[source] Box<kube::Error>),
-    /// Being deleted.
-    #[error(transparent)]
-    Finalize(#[from] FinalizeError),
-    /// Kubernetes can't be read.
-    #[error(transparent)]
-    Dereference(#[from] DereferenceError),
-    /// A key can't be made.
-    #[error("can't make a publish key")]
-    Key(#[from] InvalidId),
-    /// A builder's mistake.
-    #[error(transparent)]
-    Unprepared(#[from] Unprepared),
-    /// The status can't be written.
-    #[error(transparent)]
-    Status(#[from] StatusError),
-    /// The annotation that replaces pods can't be taken off.
-    #[error("can't take the annotation {ROLL} off")]
-    Rolled(#[source] Box<kube::Error>),
-    /// Stages failed; the status says so.
-    #[error("{0}")]
-    Incomplete(String),
-}
-
-impl ReconcileError {
-    /// The stage, for metrics.
-    pub fn stage(&self) -> &'static str {
-        match self {
-            Self::Identity(_) => "identity",
-            Self::Hold(_) | Self::Finalize(_) => "finalize",
-            Self::Dereference(_) => "dereference",
-            Self::Key(_) | Self::Unprepared(_) => "build",
-            Self::Status(_) | Self::Rolled(_) => "status",
-            Self::Incomplete(_) => "external or apply",
-        }
-    }
-}
-
 /// Bring everything of one stream to what its spec says.
 pub async fn reconcile(
     stream: Arc<LiveStream>,
@@ -104,7 +59,6 @@ pub async fn reconcile(
             end(&context, &stream, &id).await?;
         }
         context.live.forget(&id);
-        context.keys_known.forget(&stream);
         return Ok(Action::await_change());
     }
     if stream.status.is_none() && context.seen.get(&stream.uid().unwrap_or_default()).is_empty() {
@@ -141,6 +95,7 @@ pub async fn reconcile(
         Ok(keys) => outside::apply(&context.external, &valid, keys.as_ref()).await,
         Err(_) => Outside::not_looked_at(),
     };
+    pass.check_not_sent_away()?;
     pass.failures.extend(outside.failures.iter().cloned());
     let keys_end = match (known, &keys) {
         (Some(known), _) => known.ends,
@@ -156,8 +111,8 @@ pub async fn reconcile(
         freeze(deployment, found.seen.deployment_named(&name), rolling);
     }
     let prepared = children::prepare(&built)?;
-    let refused = pass.apply(&prepared).await;
-    pass.prune(&prepared, circumstances.lacks_secret).await;
+    let refused = pass.apply(&prepared).await?;
+    pass.prune(&prepared, circumstances.lacks_secret).await?;
 
     let mut findings = pass.findings(&prepared, &built, &refused, &circumstances.facts);
     findings.accepted = circumstances.accepted;
@@ -178,8 +133,7 @@ pub async fn reconcile(
         )));
     }
     if failures.iter().any(|failure| failure.is_transient) {
-        let texts: Vec<_> = failures.into_iter().map(|failure| failure.text).collect();
-        return Err(ReconcileError::Incomplete(texts.join("; ")));
+        return Err(ReconcileError::incomplete(&failures));
     }
     // Trying again does not help, but somebody may mend it outside the spec.
     for failure in &failures {
@@ -231,6 +185,10 @@ async fn end(context: &Context, stream: &LiveStream, id: &StreamId) -> Result<()
         context.note_deleted(stream);
         return Ok(());
     };
+    // Somebody changed it meanwhile, which is no news; or nothing is to be written now.
+    if error.is_conflict() || error.retry_after().is_some() {
+        return Err(error.into());
+    }
     let why = report(&error);
     let mut findings =
         Findings::refused(Verdict::of(&table::DELETING, why), context.live.logs.get(id).into());

@@ -6,6 +6,7 @@ pub mod findings;
 pub mod table;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
@@ -13,6 +14,7 @@ use kube::{CustomResourceExt, Resource, ResourceExt};
 use serde_json::json;
 
 use super::context::Context;
+use super::retry_after;
 use crate::api::LiveStream;
 use crate::api::status::{Condition, ConditionStatus, LiveStreamStatus, Phase};
 use findings::Findings;
@@ -164,6 +166,13 @@ fn phase(findings: &Findings, verdicts: &[Verdict]) -> Phase {
 #[error("can't write the status")]
 pub struct StatusError(#[source] Box<kube::Error>);
 
+impl StatusError {
+    /// For how long the API server asks not to be asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after::of(&self.0)
+    }
+}
+
 /// Write the status if it is news, and tell what changed.
 pub async fn write(
     context: &Context,
@@ -185,8 +194,8 @@ pub async fn write(
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     match api.patch_status(&name, &parameters, &Patch::Apply(&manifest)).await {
         Ok(written) => context.behind.note(&stream.metadata, &written.metadata),
-        // It was deleted meanwhile; 409: its UID is not that of the new one.
-        Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => return Ok(()),
+        // It was deleted meanwhile.
+        Err(kube::Error::Api(error)) if error.code == 404 => return Ok(()),
         Err(error) => return Err(StatusError(Box::new(error))),
     }
     events::tell(context, stream, status).await;

@@ -63,7 +63,7 @@ async fn a_drain_waits_for_its_time_and_then_the_pod_of_a_publisher_may_go() {
     // The next pod is on no such node.
     world.eventually("kept", || is_kept(&world)).await;
     world.eventually("another pod", || async { ingest_pod(&world).await != pod }).await;
-    world.pods_ready().await;
+    world.pods_ready("keynote").await;
     world.until("keynote", "ready", ingest("PodReady")).await;
     assert!(is_kept(&world).await);
     operator.stop().await;

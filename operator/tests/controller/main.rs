@@ -3,6 +3,8 @@
 //! is said in the place of a kubelet.
 
 #[cfg(test)]
+mod outside;
+#[cfg(test)]
 #[path = "../servers/publisher.rs"]
 mod publisher;
 #[cfg(test)]
@@ -19,13 +21,21 @@ mod workers;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod conflicts;
+#[cfg(test)]
 mod drains;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod leaders;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod live;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod release;
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Node {
             .await
             .unwrap();
         assert_eq!(bound["status"], "Success", "{bound}");
-        world.pods_ready().await;
+        world.pods_ready("keynote").await;
     }
 
     pub(crate) async fn delete(self) {

@@ -61,7 +61,12 @@ impl World {
 
     /// With an API server of its own, to be disturbed.
     pub(crate) async fn own() -> Option<Self> {
-        Some(Self::on(Cluster::start().await.unwrap()?, Rights::OfChart).await)
+        Self::own_with(&[]).await
+    }
+
+    /// With one of its own that has these flags more.
+    pub(crate) async fn own_with(flags: &[&str]) -> Option<Self> {
+        Some(Self::on(Cluster::start_with(flags).await.unwrap()?, Rights::OfChart).await)
     }
 
     async fn on(cluster: Cluster, rights: Rights) -> Self {
@@ -205,12 +210,11 @@ impl World {
         all
     }
 
-    /// Say of all pods that they are ready, as a kubelet would. Returns how
-    /// many there are.
-    pub(crate) async fn pods_ready(&self) -> usize {
+    /// Say of all pods of a stream that they are ready, as a kubelet would.
+    pub(crate) async fn pods_ready(&self, stream: &str) {
         let pods: Api<Pod> = Api::namespaced(self.client(), self.workers.name());
-        let all = pods.list(&ListParams::default()).await.unwrap().items;
-        for pod in &all {
+        let its = ListParams::default().labels(&format!("millrace.dev/livestream={stream}"));
+        for pod in pods.list(&its).await.unwrap().items {
             let status = json!({ "status": { "phase": "Running", "conditions": [
                 { "type": "Ready", "status": "True" },
                 { "type": "PodScheduled", "status": "True" },
@@ -220,14 +224,13 @@ impl World {
                 .patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status))
                 .await;
         }
-        all.len()
     }
 
     /// Wait until a stream is Ready, its pods being said to be.
     pub(crate) async fn ready(&self, name: &str) -> LiveStreamStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            self.pods_ready().await;
+            self.pods_ready(name).await;
             let status = self.status(name).await;
             if status.phase == Some(Phase::Ready) {
                 return status;
@@ -255,6 +258,19 @@ impl World {
         self.livestreams().delete(name, &DeleteParams::default()).await.unwrap();
         let api = &self.livestreams();
         self.eventually("gone", || async { api.get_opt(name).await.unwrap().is_none() }).await;
+    }
+
+    /// Delete streams at once and wait until all are gone, and their children.
+    pub(crate) async fn delete_all(&self, names: &[impl AsRef<str>]) {
+        let (api, now) = (&self.livestreams(), DeleteParams::default());
+        for name in names {
+            api.delete(name.as_ref(), &now).await.unwrap();
+        }
+        for name in names {
+            let gone = || async { api.get_opt(name.as_ref()).await.unwrap().is_none() };
+            self.eventually("gone", gone).await;
+        }
+        self.eventually("without children", || async { self.children().await.is_empty() }).await;
     }
 
     /// Make a Secret that has the form of a certificate.
@@ -316,13 +332,15 @@ pub(crate) fn condition<'a>(status: &'a LiveStreamStatus, type_: &str) -> &'a Co
 }
 
 impl Operator {
-    /// Wait until it says that it is ready.
+    /// Wait until it leads and says that it is ready: one that waits for the
+    /// Lease says so too.
     pub(crate) async fn wait_ready(&self, log: &std::path::Path) {
         let deadline = Instant::now() + PATIENCE;
         let http = millrace_harness::http::Http::new().unwrap();
         loop {
             let ready = http.get(&format!("{}/health/ready", self.health)).await;
-            if ready.is_ok_and(|(status, _)| status.is_success()) {
+            let ready = ready.is_ok_and(|(status, _)| status.is_success());
+            if ready && self.metric("operator_leader").await == 1 {
                 return;
             }
             let tail = millrace_harness::process::tail(log, 20);
@@ -370,6 +388,16 @@ impl Operator {
     /// End it as a crash does.
     pub(crate) fn kill(mut self) {
         self.process.kill_now();
+    }
+
+    /// Wait until it has ended by itself: its clients of other servers may take
+    /// a moment.
+    pub(crate) async fn wait_ended(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.has_ended() {
+            assert!(Instant::now() < deadline, "it goes on");
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Whether it has ended by itself.

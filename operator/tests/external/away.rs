@@ -122,6 +122,14 @@ async fn a_server_that_says_nothing_is_given_up_within_the_bound() {
     );
     // Far from the bound only on a machine that stands still.
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    // While one asks whether Kafka is back, nobody waits with it.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let two = &streams()[1];
+    tokio::select! {
+        biased;
+        asks = topics::ensure(outside, &one_stream) => panic!("silence is an answer: {asks:?}"),
+        told = topics::ensure(outside, two) => is_left_alone(&told.unwrap_err()),
+    }
     let reasons = [
         a.unwrap_err().reason(),
         b.unwrap_err().reason(),

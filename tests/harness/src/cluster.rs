@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod door;
 pub mod namespace;
 pub mod rbac;
 
@@ -27,6 +28,7 @@ use tokio::time::timeout;
 
 use crate::repo;
 pub use account::Account;
+pub use door::Door;
 pub use namespace::Namespace;
 
 /// An API server with its controllers, and an administrator's client of it.
@@ -58,6 +60,14 @@ impl Cluster {
     /// # Errors
     /// When it does not start; the script has said why on stderr.
     pub async fn start() -> Result<Option<Self>> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with more flags of kube-apiserver.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_with(flags: &[&str]) -> Result<Option<Self>> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if left_out(&variable()?) {
             return Ok(None);
@@ -68,6 +78,7 @@ impl Cluster {
         let folder = place.join("clusters").join(format!("{pid}-{count}"));
         let mut up = script();
         up.arg("up").arg(&folder).env("OWNER", pid.to_string());
+        up.env("API_SERVER_FLAGS", flags.join(" "));
         finish(&mut up).await.context("the API server did not start")?;
         Self::open(folder, true).await.map(Some)
     }

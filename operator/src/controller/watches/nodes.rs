@@ -9,7 +9,6 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Node, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use millrace_platform::health::Check;
@@ -19,6 +18,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::observer::Ended;
+use super::patience::patiently;
 use super::triggers::Triggers;
 use crate::controller::metrics::ControllerMetrics;
 use crate::reconcile::context::SeenStore;
@@ -90,7 +90,7 @@ impl NodeObserver {
         watch: impl Stream<Item = watcher::Result<watcher::Event<SlimNode>>> + Send + 'static,
         synced: oneshot::Sender<()>,
     ) -> Result<(), Ended> {
-        let mut watch = Box::pin(watch.default_backoff());
+        let mut watch = Box::pin(patiently(watch));
         let mut synced = Some(synced);
         let mut is_synced = || {
             if let Some(synced) = synced.take() {

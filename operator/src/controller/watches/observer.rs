@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::{Stream, StreamExt};
 use kube::ResourceExt;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use millrace_platform::report::report;
@@ -13,6 +12,7 @@ use tracing::warn;
 
 use super::checks::ScopeCheck;
 use super::observe::Observe;
+use super::patience::patiently;
 use super::triggers::Triggers;
 use crate::controller::metrics::ControllerMetrics;
 use crate::reconcile::build::labels::{NAME, NAMESPACE, UID};
@@ -33,7 +33,7 @@ impl Observer {
         namespace: Option<String>,
         synced: oneshot::Sender<()>,
     ) -> Result<(), Ended> {
-        let mut watch = Box::pin(watch.default_backoff());
+        let mut watch = Box::pin(patiently(watch));
         let mut synced = Some(synced);
         let mut listed = HashSet::new();
         while let Some(event) = watch.next().await {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millrace_platform::breaker::{Breaker, BreakerMetrics};
+use millrace_platform::breaker::{Breaker, BreakerMetrics, State};
 
 use super::ExternalError;
 use super::step::{Service, StepError};
@@ -28,6 +28,11 @@ impl Guard {
     pub(super) fn new(service: Service, metrics: &BreakerMetrics) -> Self {
         let breaker = Breaker::new(FAILURES, COOL_DOWN).observed(metrics, service.label());
         Self { service, breaker: Arc::new(breaker) }
+    }
+
+    /// It was away when it was last asked.
+    pub(super) fn is_away(&self) -> bool {
+        self.breaker.state() != State::Closed
     }
 
     /// Does the work, unless the service is known to be away.

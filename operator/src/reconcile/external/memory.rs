@@ -41,6 +41,17 @@ impl<K: Eq + Hash, V: PartialEq> Memory<K, V> {
         self.known().insert(key, (value, now));
     }
 
+    /// It was otherwise at this moment, for all that was seen before.
+    pub(super) fn forget_before<Q: ?Sized + Eq + Hash>(&self, key: &Q, moment: Instant)
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        let mut known = self.known();
+        if known.get(key).is_some_and(|(_, at)| *at < moment) {
+            known.remove(key);
+        }
+    }
+
     /// It may be otherwise by now.
     pub(super) fn forget<Q: ?Sized + Eq + Hash>(&self, key: &Q)
     where
@@ -64,6 +75,11 @@ mod tests {
         assert!(memory.clone().holds(&key, &1, life, now));
         assert!(!memory.holds(&key, &2, life, now));
         assert!(!memory.holds(&key, &1, life, now + life));
+        memory.forget_before("a", now);
+        assert!(memory.holds(&key, &1, life, now), "it was seen later");
+        memory.forget_before("a", now + life);
+        assert!(!memory.holds(&key, &1, life, now));
+        memory.note(key.clone(), 1, now);
         memory.forget("a");
         assert!(!memory.holds(&key, &1, life, now));
     }

@@ -32,7 +32,7 @@ impl Outside {
 
     fn failed(&mut self, condition: &str, error: &StepError) -> Verdict {
         let is_transient = error.is_transient();
-        self.failures.push(Failure { text: error.message(), is_transient });
+        self.failures.push(Failure { text: error.message(), is_transient, retry_after: None });
         Verdict::of(table::failure(condition, error.reason()), error.message())
     }
 }

@@ -66,6 +66,12 @@ pub(super) async fn find(
     }
 }
 
+/// There was no such topic at this moment: what was seen of it before counts no
+/// more.
+pub(super) fn is_missing(outside: &External, stream: &millrace_media::id::StreamId, at: Instant) {
+    outside.topics.known.forget_before(&topics::frames_topic(&outside.installation, stream), at);
+}
+
 /// A topic may not be what it was: ask about it with the next
 /// [`ensure`].
 pub(super) fn forget(outside: &External, stream: &millrace_media::id::StreamId) {
@@ -98,6 +104,10 @@ impl Topics {
     async fn ensure(&self, topic: TopicSpec) -> Result<Done, StepError> {
         if self.known.holds(&topic.name, &topic, LIFE, Instant::now()) {
             return Ok(Done::Unchanged);
+        }
+        // One is out to see whether Kafka is back: nobody waits with it.
+        if self.kafka.is_away() && lock(&self.waiting).served {
+            return Err(StepError::LeftAlone(Service::Kafka));
         }
         let (name, answer) = (topic.name.clone(), self.ask(topic));
         // The task ends only with the runtime.

@@ -1,5 +1,7 @@
 //! The stages that write, and what failed in them.
 
+use std::time::Duration;
+
 use millrace_platform::report::report;
 use millrace_platform::wall;
 
@@ -36,11 +38,17 @@ pub struct Failure {
     pub text: String,
     /// Another try may work without anybody changing anything.
     pub is_transient: bool,
+    /// For how long the API server asks not to be asked again.
+    pub retry_after: Option<Duration>,
 }
 
 impl From<&ApplyError> for Failure {
     fn from(error: &ApplyError) -> Self {
-        Self { text: report(error), is_transient: !error.is_refusal() }
+        Self {
+            text: report(error),
+            is_transient: !error.is_refusal(),
+            retry_after: error.retry_after(),
+        }
     }
 }
 
@@ -93,7 +101,20 @@ impl Pass<'_> {
         }
     }
 
-    pub(super) async fn apply(&mut self, prepared: &[Prepared]) -> Refused {
+    /// Once the API server has sent the stream away it is asked nothing more.
+    pub(super) fn check_not_sent_away(&self) -> Result<(), ReconcileError> {
+        if self.failures.iter().any(|failure| failure.retry_after.is_some()) {
+            return Err(ReconcileError::incomplete(&self.failures));
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: &ApplyError) -> Result<(), ReconcileError> {
+        self.failures.push(Failure::from(error));
+        self.check_not_sent_away()
+    }
+
+    pub(super) async fn apply(&mut self, prepared: &[Prepared]) -> Result<Refused, ReconcileError> {
         let mut refused = Refused::default();
         for child in prepared {
             let seen = self.found.seen.children.get(&child.id).map(|seen| &seen.mark);
@@ -102,15 +123,19 @@ impl Pass<'_> {
             let is_surely_ours = child.id.kind != Kind::Secret && child.id.namespace == *workers;
             let done = self.context.applier.apply(child, seen, is_surely_ours).await;
             if let Err(error) = done {
-                self.failures.push(Failure::from(&error));
+                self.fail(&error)?;
                 refused.0.push(error);
             }
         }
-        refused
+        Ok(refused)
     }
 
     /// What is seen of the stream and was not built.
-    pub(super) async fn prune(&mut self, prepared: &[Prepared], lacks_secret: bool) {
+    pub(super) async fn prune(
+        &mut self,
+        prepared: &[Prepared],
+        lacks_secret: bool,
+    ) -> Result<(), ReconcileError> {
         let wanted = children::names_of(prepared);
         for (child, seen) in self.found.seen.children.iter() {
             if wanted.contains(child) {
@@ -118,12 +143,12 @@ impl Pass<'_> {
             }
             let deleted = prune::delete(&self.context.applier, child, &seen.uid).await;
             if let Err(error) = deleted {
-                self.failures.push(Failure::from(&error));
+                self.fail(&error)?;
             }
         }
         // Secrets are not seen.
         if lacks_secret {
-            return;
+            return Ok(());
         }
         let applier = &self.context.applier;
         for child in children::certificates(&self.valid.id, &self.context.installation) {
@@ -137,9 +162,10 @@ impl Pass<'_> {
             }
             let uid = self.valid.uid.as_str();
             if let Err(error) = prune::delete_if_ours(applier, &child, uid).await {
-                self.failures.push(Failure::from(&error));
+                self.fail(&error)?;
             }
         }
+        Ok(())
     }
 
     pub(super) fn findings(

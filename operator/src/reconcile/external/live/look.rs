@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::External;
-use super::super::topics::forget;
+use super::super::topics::is_missing;
 use super::watched::Watched;
 use super::{LiveView, Seen};
 
@@ -81,6 +81,7 @@ impl Looking {
         let streams = self.view.watched();
         self.logs.retain(|stream, _| streams.binary_search(stream).is_ok());
         let topics: Vec<_> = streams.iter().map(|stream| self.topic(stream)).collect();
+        let begun = Instant::now();
         match self.ends.last(topics.clone()).await {
             Ok(ends) => {
                 self.answered = Instant::now();
@@ -91,8 +92,8 @@ impl Looking {
                     let log = self.logs.entry(stream.clone()).or_default();
                     let end = ends.get(topic).copied();
                     if end.is_none() {
-                        // Whoever made it should look again.
-                        forget(&self.outside, stream);
+                        // Whoever made it should look again, unless he made it just now.
+                        is_missing(&self.outside, stream, begun);
                     }
                     log.ends_at(end, self.answered);
                 }

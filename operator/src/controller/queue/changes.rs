@@ -1,0 +1,194 @@
+//! Which changes of LiveStreams matter: our own writes of status don't.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+
+use crate::api::LiveStream;
+use crate::reconcile::status::table;
+
+/// What is known of the streams of one watch.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    known: HashMap<String, Known>,
+    /// Seen in a list that is not complete: until then the store has the old ones.
+    listed: Vec<ObjectRef<LiveStream>>,
+}
+
+/// What an event of the watch means.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Streams to be reconciled.
+    pub(super) wanted: Vec<ObjectRef<LiveStream>>,
+    /// Streams that are gone, with their UIDs.
+    pub(super) gone: Vec<(String, ObjectRef<LiveStream>)>,
+    /// A list is complete.
+    pub(super) is_listed: bool,
+}
+
+impl Changes {
+    /// What an event means that is in the store by now.
+    pub(super) fn note(&mut self, event: &Event<LiveStream>, store: &Store<LiveStream>) -> News {
+        let mut news = News::default();
+        match event {
+            Event::Apply(stream) => news.wanted = self.changed(stream, store),
+            Event::Delete(stream) => {
+                let uid = stream.uid().unwrap_or_default();
+                self.known.remove(&uid);
+                news.gone.push((uid, ObjectRef::from_obj(stream)));
+                news.wanted = waiting_for_hosts(store);
+            }
+            Event::Init => self.listed.clear(),
+            Event::InitApply(stream) => {
+                let changed = self.changed(stream, store);
+                self.listed.extend(changed);
+            }
+            Event::InitDone => {
+                news.is_listed = true;
+                news.wanted = std::mem::take(&mut self.listed);
+                let there: HashSet<_> = store.state().iter().filter_map(|s| s.uid()).collect();
+                let gone = self.known.extract_if(|uid, _| !there.contains(uid));
+                // They went while the watch was away.
+                news.gone = gone.map(|(uid, known)| (uid, known.stream)).collect();
+                if !news.gone.is_empty() {
+                    news.wanted.extend(waiting_for_hosts(store));
+                }
+            }
+        }
+        news
+    }
+
+    fn changed(
+        &mut self,
+        stream: &LiveStream,
+        store: &Store<LiveStream>,
+    ) -> Vec<ObjectRef<LiveStream>> {
+        let now = Known::of(stream);
+        let before = self.known.insert(stream.uid().unwrap_or_default(), now.clone());
+        if before.as_ref() == Some(&now) {
+            return Vec::new();
+        }
+        let about_hosts = [Some(&now), before.as_ref()].into_iter().flatten();
+        let mut wanted = Vec::new();
+        if about_hosts.into_iter().any(|known| known.host.is_some()) {
+            wanted = waiting_for_hosts(store);
+        }
+        wanted.push(now.stream);
+        wanted
+    }
+}
+
+/// What is known of a stream, to tell whether a change matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    stream: ObjectRef<LiveStream>,
+    digest: u64,
+    host: Option<String>,
+}
+
+impl Known {
+    fn of(stream: &LiveStream) -> Self {
+        Self {
+            stream: ObjectRef::from_obj(stream),
+            digest: digest(stream),
+            host: stream.spec.playback.hostname.clone(),
+        }
+    }
+}
+
+fn digest(stream: &LiveStream) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let metadata = &stream.metadata;
+    metadata.generation.hash(&mut hasher);
+    metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    metadata.annotations.hash(&mut hasher);
+    metadata.finalizers.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Streams that may get a host name that another has given up.
+fn waiting_for_hosts(store: &Store<LiveStream>) -> Vec<ObjectRef<LiveStream>> {
+    let taken = table::HOST_TAKEN.reason;
+    let waits = |stream: &LiveStream| {
+        let conditions = stream.status.as_ref().map(|status| status.conditions.as_slice());
+        conditions.unwrap_or_default().iter().any(|condition| condition.reason == taken)
+    };
+    store.state_filter(waits).iter().map(|stream| ObjectRef::from_obj(&**stream)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::reflector;
+    use serde_json::json;
+
+    use super::*;
+
+    fn stream(name: &str, generation: i64) -> LiveStream {
+        serde_json::from_value(json!({
+            "apiVersion": "millrace.dev/v1alpha1",
+            "kind": "LiveStream",
+            "metadata": {
+                "name": name, "namespace": "events",
+                "uid": format!("uid-{name}"), "generation": generation,
+            },
+            "spec": { "broadcaster": "acme" },
+        }))
+        .unwrap()
+    }
+
+    /// What each event makes wanted, and what is gone.
+    fn told(events: Vec<Event<LiveStream>>) -> Vec<(String, String)> {
+        let (store, mut writer) = reflector::store();
+        let mut changes = Changes::default();
+        let names = |all: Vec<ObjectRef<LiveStream>>| {
+            all.into_iter().map(|one| one.name).collect::<Vec<_>>().join(" ")
+        };
+        let each = events.into_iter().map(|event| {
+            writer.apply_watcher_event(&event);
+            let news = changes.note(&event, &store);
+            (names(news.wanted), names(news.gone.into_iter().map(|(_, one)| one).collect()))
+        });
+        each.collect()
+    }
+
+    fn plain(all: &[(String, String)]) -> Vec<(&str, &str)> {
+        all.iter().map(|(wanted, gone)| (wanted.as_str(), gone.as_str())).collect()
+    }
+
+    #[test]
+    fn what_a_list_shows_is_wanted_when_the_store_has_it() {
+        use Event::{Apply, Delete, Init, InitApply, InitDone};
+        let all = told(vec![
+            Init,
+            InitApply(stream("a", 1)),
+            InitApply(stream("b", 1)),
+            InitDone,
+            Apply(stream("a", 1)),
+            Apply(stream("a", 2)),
+            // The watch was away: `a` changed, `b` went, `c` came.
+            Init,
+            InitApply(stream("a", 3)),
+            InitApply(stream("c", 1)),
+            InitDone,
+            Delete(stream("c", 1)),
+        ]);
+        let none = ("", "");
+        let expected = [
+            none,
+            none,
+            none,
+            ("a b", ""),
+            none,
+            ("a", ""),
+            none,
+            none,
+            none,
+            ("a c", "b"),
+            ("", "c"),
+        ];
+        assert_eq!(plain(&all), expected);
+    }
+}

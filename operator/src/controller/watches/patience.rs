@@ -1,0 +1,116 @@
+//! A watch that fails is tried again less and less often, and not before the
+//! API server lets it.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use kube::runtime::watcher::{Error, Event, Result};
+use millrace_platform::backoff::Backoff;
+use tokio::time::Instant;
+
+use crate::reconcile::retry_after;
+
+/// A watch that fails is tried again after this at first,
+const SOON: Duration = Duration::from_millis(800);
+/// and after this at most.
+const SELDOM: Duration = Duration::from_secs(30);
+/// Failures further apart than this have nothing to do with each other. What it
+/// brings in between says little: one that always lists and can never watch
+/// brings everything each time.
+const CALM: Duration = Duration::from_mins(1);
+
+/// The same watch. A failure comes out at once.
+pub(super) fn patiently<K>(
+    watch: impl Stream<Item = Result<Event<K>>> + Send,
+) -> impl Stream<Item = Result<Event<K>>> + Send
+where
+    K: Send,
+{
+    let state = (Box::pin(watch), Patience::default());
+    stream::unfold(state, |(mut watch, mut patience)| async move {
+        tokio::time::sleep_until(patience.until).await;
+        let event = watch.next().await?;
+        if let Err(error) = &event {
+            patience.failed(retry_after_of(error));
+        }
+        Some((event, (watch, patience)))
+    })
+}
+
+fn retry_after_of(error: &Error) -> Option<Duration> {
+    match error {
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => retry_after::of(error),
+        Error::WatchError(_) | Error::NoResourceVersion => None,
+    }
+}
+
+struct Patience {
+    backoff: Backoff,
+    failed: Instant,
+    until: Instant,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { backoff: Backoff::new(SOON, SELDOM), failed: now, until: now }
+    }
+}
+
+impl Patience {
+    fn failed(&mut self, retry_after: Option<Duration>) {
+        let now = Instant::now();
+        if now.duration_since(self.failed) > CALM {
+            self.backoff.reset();
+        }
+        self.failed = now;
+        let wait = self.backoff.next_delay().max(retry_after.unwrap_or_default());
+        self.until = now.checked_add(wait).unwrap_or(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(details: &serde_json::Value) -> Result<Event<()>> {
+        let status = json!({ "code": 429, "details": details });
+        let status: Status = serde_json::from_value(status).unwrap();
+        Err(Error::InitialListFailed(kube::Error::Api(status.boxed())))
+    }
+
+    /// Milliseconds before each event.
+    async fn waits(events: Vec<Result<Event<()>>>) -> Vec<u128> {
+        let mut watch = Box::pin(patiently(stream::iter(events)));
+        let (mut waits, mut last) = (Vec::new(), Instant::now());
+        while watch.next().await.is_some() {
+            waits.push(last.elapsed().as_millis());
+            last = Instant::now();
+        }
+        waits
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_lists_and_fails_each_time_is_tried_less_and_less_often() {
+        let one = || [Ok(Event::Init), Ok(Event::InitDone), refused(&json!({}))];
+        let all = waits((0..10).flat_map(|_| one()).collect()).await;
+        let waited: Vec<_> = all.chunks(3).map(|chunk| (chunk[0], chunk[1] + chunk[2])).collect();
+        assert_eq!(waited[0], (0, 0));
+        for (number, most) in [800, 1_600, 3_200, 6_400, 12_800, 25_600].into_iter().enumerate() {
+            let (before, between) = waited[number + 1];
+            assert!((most / 2..=most).contains(&before) && between == 0, "{waited:?}");
+        }
+        assert!(waited.iter().all(|(before, _)| *before <= 30_000), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_sent_away_stays_away_for_as_long_as_it_is_told() {
+        let sent_away = refused(&json!({ "retryAfterSeconds": 20 }));
+        assert_eq!(waits(vec![sent_away, Ok(Event::Init)]).await, [0, 20_000]);
+    }
+}

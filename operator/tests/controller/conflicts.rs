@@ -1,0 +1,71 @@
+//! Conflicts as the API server itself finds them.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Event;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use super::support::World;
+
+/// A label by which a child is found is somebody else's now.
+#[tokio::test]
+async fn a_child_that_was_taken_out_of_sight_is_taken_back() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let deployments: Api<Deployment> = Api::namespaced(world.client(), world.workers.name());
+    let all = deployments.list(&ListParams::default()).await.unwrap().items;
+    let name = all[0].name_any();
+    let begun = world.cluster.moment().await.unwrap();
+    let label = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "somebody" } } });
+    deployments.patch(&name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+    world
+        .eventually("taken back", || async {
+            let labels = deployments.get(&name).await.unwrap().metadata.labels.unwrap();
+            labels["app.kubernetes.io/managed-by"] == "millrace-operator"
+        })
+        .await;
+    world.ready("keynote").await;
+    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    let of_it = asked.iter().filter(|event| event.object_ref.name == name);
+    let codes: Vec<_> = of_it.map(|e| (e.verb.as_str(), e.response_status.code)).collect();
+    // Not taken unseen: somebody else's object might have the name.
+    assert_eq!(codes, [("patch", 409), ("get", 200), ("patch", 200)]);
+}
+
+/// A LiveStream is changed while it is being deleted.
+#[tokio::test]
+async fn a_stream_that_changes_while_it_is_deleted_is_deleted_all_the_same() {
+    let Some(world) = World::shared().await else { return };
+    let door = world.cluster.door().await.unwrap();
+    world.go_through(door.url());
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let begun = world.cluster.moment().await.unwrap();
+    door.forget();
+    // Time to change it between its children's end and its own.
+    door.slow_down(Duration::from_millis(200));
+    let api = world.livestreams();
+    api.delete("keynote", &kube::api::DeleteParams::default()).await.unwrap();
+    let deletes = || async { door.asked().iter().any(|asked| asked.verb == "delete") };
+    world.eventually("deleted from", deletes).await;
+    world.patch("keynote", json!({ "metadata": { "annotations": { "note": "wait" } } })).await;
+    world.eventually("gone", || async { api.get_opt("keynote").await.unwrap().is_none() }).await;
+    assert_eq!(world.children().await, Vec::<String>::new());
+
+    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    let of_it = asked.iter().filter(|event| event.object_ref.resource == "livestreams");
+    let patches: Vec<_> = of_it.filter(|event| event.verb == "patch").collect();
+    let codes: Vec<_> = patches.iter().map(|event| event.response_status.code).collect();
+    assert_eq!(codes, [409, 200], "{patches:#?}");
+    // It is no news for people.
+    let events: Api<Event> = Api::namespaced(world.client(), world.streams.name());
+    let told = events.list(&ListParams::default()).await.unwrap().items;
+    let told: Vec<_> = told.iter().filter_map(|event| event.reason.as_deref()).collect();
+    assert!(!told.contains(&"NotDeleted"), "{told:?}");
+}

@@ -1,0 +1,78 @@
+//! Who holds the Lease.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::coordination::v1::Lease as Object;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use millrace_operator::controller::leader::Lease;
+use millrace_operator::controller::place::Place;
+use serde_json::json;
+
+use super::support::World;
+
+const NAME: &str = "millrace-operator";
+
+fn claim(world: &World, identity: String) -> Lease {
+    let own_namespace = world.workers.name().to_owned();
+    Lease::new(world.client(), &Place { namespaces: None, own_namespace, identity })
+}
+
+/// Somebody's whose clock is wrong by decades.
+async fn held(world: &World, renewed: &str, seconds: i32) -> Api<Object> {
+    let api = Api::namespaced(world.client(), world.workers.name());
+    let spec = json!({
+        "holderIdentity": "somebody", "leaseDurationSeconds": seconds,
+        "acquireTime": renewed, "renewTime": renewed,
+    });
+    let lease = json!({ "metadata": { "name": NAME }, "spec": spec });
+    api.create(&PostParams::default(), &serde_json::from_value(lease).unwrap()).await.unwrap();
+    api
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_want_a_lease_that_was_left_one_at_a_time_has_it() {
+    let Some(world) = World::shared().await else { return };
+    let api = held(&world, "2099-01-01T00:00:00.000000Z", 1).await;
+    let (leading, many) = (Arc::new(AtomicU32::new(0)), 8);
+    let turns = (0..many).map(|number| {
+        let mut lease = claim(&world, format!("r{number}"));
+        let leading = leading.clone();
+        tokio::spawn(async move {
+            lease.take().await;
+            assert_eq!(leading.fetch_add(1, Ordering::SeqCst), 0, "two lead");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            leading.fetch_sub(1, Ordering::SeqCst);
+            lease.release().await.unwrap();
+        })
+    });
+    for turn in join_all(turns).await {
+        turn.unwrap();
+    }
+    let spec = api.get(NAME).await.unwrap().spec.unwrap();
+    assert_eq!((spec.holder_identity, spec.renew_time), (None, None));
+    assert_eq!(spec.lease_transitions, Some(many - 1));
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_is_left_alone_however_old_it_says_it_is() {
+    let Some(world) = World::shared().await else { return };
+    let api = held(&world, "2000-01-01T00:00:00.000000Z", 15).await;
+    let renewals = async {
+        for second in 1..=4 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let renewed = format!("2000-01-01T00:00:0{second}.000000Z");
+            let patch = Patch::Merge(json!({ "spec": { "renewTime": renewed } }));
+            api.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+        }
+    };
+    let mut lease = claim(&world, "another".to_owned());
+    tokio::select! {
+        () = lease.take() => panic!("taken from who holds it"),
+        () = renewals => {}
+    }
+    let spec = api.get(NAME).await.unwrap().spec.unwrap();
+    assert_eq!(spec.holder_identity.as_deref(), Some("somebody"));
+}
