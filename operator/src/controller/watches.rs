@@ -46,8 +46,9 @@ pub use triggers::Triggers;
 
 /// The API server ends a watch after this, and it begins anew where it was.
 const WATCH_SECONDS: u32 = 290;
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
+/// Objects of one page of a list: a page is held in full, with all that is not
+/// kept of them.
+const PAGE: u32 = 100;
 
 /// Whether the cluster has HTTPRoutes. Where the Gateway API is installed
 /// later, the operator is to be started again.
@@ -223,5 +224,8 @@ fn slim(stream: &mut LiveStream) {
     stream.metadata.managed_fields = None;
     if let Some(annotations) = &mut stream.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    if let Some(status) = &mut stream.status {
+        status.conditions.shrink_to_fit();
     }
 }

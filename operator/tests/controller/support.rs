@@ -121,6 +121,8 @@ impl World {
             .env("LISTEN_ADDRESS", "127.0.0.1")
             .env("HEALTH_PORT", port.to_string())
             .env("RUST_LOG", "info,millrace_operator=debug")
+            // As the chart does: memory is measured.
+            .env("MALLOC_ARENA_MAX", "2")
             .envs(self.servers.pairs())
             .envs(more.iter().copied());
         let process = Child::spawn("operator", &mut command, &self.log()).unwrap();
@@ -381,7 +383,7 @@ impl Operator {
 
     /// End it as Kubernetes does.
     pub(crate) async fn stop(mut self) {
-        let status = self.process.stop(Duration::from_secs(20)).await;
+        let status = self.process.stop(Duration::from_secs(40)).await;
         assert!(status.is_some_and(|status| status.success()), "{status:?}");
     }
 

@@ -22,6 +22,8 @@ use super::{LiveView, Seen};
 const EVERY: Duration = Duration::from_secs(1);
 /// What Kafka said last is believed for so long.
 const BELIEVED: Duration = Duration::from_secs(10);
+/// Of a topic that was made within this a broker may not know yet.
+const NEW: Duration = Duration::from_secs(5);
 /// Records read in one go, over all logs: of frames at most as many megabytes
 /// pass as there are hundreds.
 const RECORDS: i64 = 4_000;
@@ -93,7 +95,7 @@ impl Looking {
                     let end = ends.get(topic).copied();
                     if end.is_none() {
                         // Whoever made it should look again, unless he made it just now.
-                        is_missing(&self.outside, stream, begun);
+                        is_missing(&self.outside, stream, begun.checked_sub(NEW).unwrap_or(begun));
                     }
                     log.ends_at(end, self.answered);
                 }
