@@ -34,7 +34,7 @@ struct Expected {
 const POSTGRES: Expected = Expected {
     // A topic that can't be registered is not made.
     new: "KeysReady=PostgresUnavailable TopicsReady=PostgresUnavailable CacheReady=CacheReady",
-    // Its keys may have been looked at a moment ago.
+    // What was found in order is not asked for: the topics, and the keys for a minute.
     starting: "TopicsReady=TopicsReady IngestReady=PodReady",
     changed: "KeysReady=PostgresUnavailable UpdatePending=UpToDate",
     rotated: "KeysReady=PostgresUnavailable TopicsReady=TopicsReady",
@@ -46,7 +46,6 @@ const POSTGRES: Expected = Expected {
 
 const KAFKA: Expected = Expected {
     new: "KeysReady=KeysReady TopicsReady=KafkaUnavailable CacheReady=CacheReady",
-    // What is known to be there is not asked for.
     starting: "KeysReady=KeysReady TopicsReady=TopicsReady Ready=Ready",
     // Nobody knows whether it is live.
     changed: "TopicsReady=TopicsReady Live=KafkaUnavailable UpdatePending=WaitsForBroadcast",

@@ -93,10 +93,7 @@ impl Ends {
                 if topics.is_empty() {
                     return Ok(HashMap::new());
                 }
-                match self.offsets(&topics, which) {
-                    Err(source) if is_unknown(&source) => Ok(HashMap::new()),
-                    again => again.map_err(|e| self.error(what, e)),
-                }
+                self.offsets(&topics, which).map_err(|e| self.error(what, e))
             }
             done => done.map_err(|e| self.error(what, e)),
         }
@@ -109,18 +106,18 @@ impl Ends {
             list.add_partition_offset(topic, PARTITION, which)?;
         }
         let found = self.consumer.offsets_for_times(list, ASK)?;
-        let known = found.elements().into_iter().filter_map(|found| match found.offset() {
-            Offset::Offset(offset) if found.error().is_ok() => {
-                Some((found.topic().to_owned(), offset))
-            }
-            _ => None,
+        // Not said is not the same as not there.
+        let said = found.elements().into_iter().map(|found| match found.offset() {
+            Offset::Offset(offset) => found.error().map(|()| (found.topic().to_owned(), offset)),
+            _ => Err(found.error().err().unwrap_or(Source::OffsetFetch(Code::NoOffset))),
         });
-        Ok(known.collect())
+        said.collect()
     }
 
     fn existing(&self) -> Result<std::collections::HashSet<String>, Source> {
         let all = self.consumer.fetch_metadata(None, ASK)?;
-        let there = all.topics().iter().filter(|topic| topic.error().is_none());
+        let is_missing = |error| Code::from(error) == Code::UnknownTopicOrPartition;
+        let there = all.topics().iter().filter(|topic| !topic.error().is_some_and(is_missing));
         Ok(there.map(|topic| topic.name().to_owned()).collect())
     }
 
