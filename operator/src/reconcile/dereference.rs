@@ -98,10 +98,8 @@ pub async fn dereference(
         }
     }
     let [rtmps_certificate, playback_certificate] = certificates;
-    let keys_secret = match keys_known {
-        true => None,
-        false => secret(&context.client, namespace, &keys).await?,
-    };
+    let keys_secret =
+        if keys_known { None } else { secret(&context.client, namespace, &keys).await? };
     Ok(Found {
         keys_secret,
         drain: drain(context, &seen),
