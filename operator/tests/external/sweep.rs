@@ -164,7 +164,16 @@ impl Place {
         if world.admin().describe(&topic).await.unwrap().is_some() {
             has.insert("topic".to_owned());
         }
-        if self.checkpoints(id).load().await.unwrap().is_some() {
+        let mut checkpoint = self.checkpoints(id).load().await.unwrap();
+        // Kafka takes it with the topic, a moment later.
+        for _ in 0..200 {
+            if checkpoint.is_none() || has.contains("topic") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            checkpoint = self.checkpoints(id).load().await.unwrap();
+        }
+        if checkpoint.is_some() {
             has.insert("checkpoint".to_owned());
         }
         if world.table().find(key).await.unwrap().unwrap().active {

@@ -1,4 +1,4 @@
-//! Making, changing and deleting topics, and what groups committed on them.
+//! Making, changing and deleting topics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -229,16 +229,6 @@ impl Admin {
             .map_err(|e| self.error(&what, e))?;
         match results.into_iter().next() {
             Some(Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))) => Ok(()),
-            Some(Err((_, code))) => Err(self.code(&what, code)),
-            None => Err(KafkaError::Lost { what }),
-        }
-    }
-    /// Deletes a group and what it committed; none is fine.
-    pub async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {
-        let what = format!("delete group {group}");
-        let done = self.client.delete_groups(&[group], &Self::options()).await;
-        match done.map_err(|e| self.error(&what, e))?.into_iter().next() {
-            Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
             Some(Err((_, code))) => Err(self.code(&what, code)),
             None => Err(KafkaError::Lost { what }),
         }

@@ -58,11 +58,10 @@ async fn end_broadcasts(outside: &External, stream: &StreamId) -> Result<(), Ste
     Ok(())
 }
 
-/// The checkpoint before the topic: a checkpoint on a topic that is made anew
-/// would be nonsense, a topic without one is only read from its start.
+/// Kafka takes the checkpoint with the topic. Its group is not deleted by name:
+/// a request to a group's coordinator whose connection breaks ends the process
+/// (librdkafka #4605).
 async fn log(outside: &External, stream: &StreamId) -> Result<(), StepError> {
-    let group = topics::checkpoint_group(&outside.installation, stream);
-    outside.guards.kafka.call(outside.admin.delete_group(&group)).await?;
     forget_topic(outside, stream);
     let topic = topics::frames_topic(&outside.installation, stream);
     outside.guards.kafka.call(outside.admin.delete(&topic)).await
