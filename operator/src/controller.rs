@@ -66,16 +66,16 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
 
     let mut lease = leader::Lease::new(client::once(leader::TIMEOUT).await?, &settings.place);
     let check = health.informative("leader");
-    let taken = async {
-        // First: nothing is waited for between taking the Lease and keeping it.
-        let routes = watches::has_routes(&client).await?;
-        lease.take().await;
-        Ok::<_, kube::Error>(routes)
-    };
-    let Some(routes) = stop.run_until_cancelled(taken).await else { return Ok(()) };
-    let routes = routes?;
+    if stop.run_until_cancelled(lease.take()).await.is_none() {
+        return Ok(());
+    }
     check.ok();
     metrics.leader.set(1);
+    let routes = tokio::select! {
+        routes = watches::has_routes(&client) => routes,
+        lost = lease.keep() => return Err(lost.into()),
+        () = stop.cancelled() => return Ok(lease.release().await?),
+    };
 
     let (triggers, triggered) = Triggers::new(settings.place.namespaces.as_ref());
     let reporter = Reporter {

@@ -19,7 +19,9 @@
 //!
 //! Beside them, pure as well: [`hosts`] says who may have which host name,
 //! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys,
-//! [`keys_known`] which of those need no look, [`behind`] whose watch is late, [`freeze`] which templates wait, [`drains`] which nodes are being emptied.
+//! [`freeze`] which templates wait. What is remembered from one reconcile to the
+//! next: [`keys_known`], whose keys need no look, [`behind`], whose watch is
+//! late, [`drains`], which nodes are being emptied.
 
 pub mod apply;
 pub mod behind;

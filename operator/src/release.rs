@@ -13,9 +13,10 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Client, ResourceExt};
 use millrace_platform::config::Env;
+use millrace_platform::report::report;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::api::LiveStream;
 use crate::controller::leader::{self, Lease};
@@ -53,7 +54,9 @@ pub(crate) async fn run(args: ReleaseArgs, stop: CancellationToken) -> anyhow::R
             done = release_all(&client, &place) => done,
             lost = lease.keep() => Err(lost.into()),
         };
-        lease.release().await?;
+        if let Err(error) = lease.release().await {
+            warn!(error = report(&error), "another has to wait for the Lease to run out");
+        }
         done
     };
     stop.run_until_cancelled(work).await.context("told to stop before it was done")?

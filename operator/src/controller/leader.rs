@@ -35,6 +35,12 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A request about it is answered within this.
 pub const TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Nobody stays away for longer, whatever the API server asks for: who leads
+/// has to renew in time, and without a leader nothing is done.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Tries to give it up.
+const TRIES: u32 = 3;
+
 /// What failed is tried again after this at first,
 const SOON: Duration = Duration::from_millis(500);
 /// and after this at most.
@@ -113,20 +119,32 @@ impl Lease {
 
     /// Give it up, after the last write.
     pub async fn release(self) -> Result<(), LeaderError> {
-        let done = async {
-            let found = self.api.get_opt(NAME).await?;
-            let ours = found.filter(|lease| holder(lease) == Some(self.identity.as_str()));
-            let Some(lease) = ours else { return Ok(()) };
-            let nobody = json!({ "holderIdentity": null, "acquireTime": null, "renewTime": null });
-            self.write(&lease, &nobody).await
-        };
-        done.await.map_err(|error| LeaderError::Release(Box::new(error)))
+        for _ in 1..TRIES {
+            // A renewal may have been under way.
+            if self.give_up().await.is_ok() {
+                return Ok(());
+            }
+            sleep(SOON).await;
+        }
+        self.give_up().await.map_err(|error| LeaderError::Release(Box::new(error)))
+    }
+
+    async fn give_up(&self) -> Result<(), kube::Error> {
+        let found = self.api.get_opt(NAME).await?;
+        let ours = found.filter(|lease| holder(lease) == Some(self.identity.as_str()));
+        let Some(lease) = ours else { return Ok(()) };
+        let nobody = json!({ "holderIdentity": null, "acquireTime": null, "renewTime": null });
+        self.write(&lease, &nobody).await
     }
 
     /// Take it or renew it, if it is nobody else's. Whether it is ours now.
     async fn ask(&mut self) -> Result<bool, kube::Error> {
         let lease = match self.api.get_opt(NAME).await? {
             Some(lease) => lease,
+            // Somebody deleted it. Who held it may not know yet.
+            None if self.seen.as_ref().is_some_and(|(_, at)| at.elapsed() <= DURATION) => {
+                return Ok(false);
+            }
             None => self.api.create(&PostParams::default(), &unheld()).await?,
         };
         if self.is_anothers(&lease) {
@@ -148,6 +166,7 @@ impl Lease {
         let begun = Instant::now();
         self.write(&lease, &spec).await?;
         self.renewed = begun;
+        self.seen = None;
         Ok(true)
     }
 
@@ -194,5 +213,5 @@ fn good_for(lease: &Object) -> Duration {
 /// After how long to ask again.
 fn after(error: &kube::Error, backoff: &mut Backoff) -> Duration {
     warn!(error = report(error), "can't ask for the Lease {NAME}");
-    backoff.next_delay().max(retry_after::of(error).unwrap_or_default())
+    backoff.next_delay().max(retry_after::of(error).unwrap_or_default()).min(LONGEST)
 }

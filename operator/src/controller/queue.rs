@@ -154,6 +154,10 @@ impl Queue {
         if let Some(wait) = self.failing().get(&uid).and_then(Failing::sent_away) {
             return Ok(Action::requeue(wait));
         }
+        let goes = stream.metadata.deletion_timestamp.is_some();
+        if !goes && context.behind.is(&stream.metadata) {
+            return Ok(Action::requeue(DEBOUNCE));
+        }
         let _place = self.places.acquire().await;
         let begun = Instant::now();
         self.metrics.begun();

@@ -13,6 +13,8 @@ mod observer;
 mod patience;
 mod triggers;
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -24,6 +26,7 @@ use kube::runtime::reflector::Store;
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, Resource};
+use millrace_platform::backoff::Backoff;
 use millrace_platform::health::Health;
 use millrace_platform::report::report;
 use millrace_platform::supervise::Supervisor;
@@ -36,6 +39,7 @@ use crate::reconcile::build::HTTPRoute;
 use crate::reconcile::build::labels::{MANAGED_BY, MANAGER, UID};
 use crate::reconcile::context::SeenStore;
 use crate::reconcile::drains::Drains;
+use crate::reconcile::retry_after;
 use checks::{ScopeCheck, SharedCheck};
 use nodes::NodeObserver;
 use observe::Observe;
@@ -46,17 +50,30 @@ pub use triggers::Triggers;
 
 /// The API server ends a watch after this, and it begins anew where it was.
 const WATCH_SECONDS: u32 = 290;
+/// What the API server was asked before the watches is asked again after this
+/// at first,
+const SOON: Duration = Duration::from_millis(500);
+/// and after this at most.
+const SELDOM: Duration = Duration::from_secs(10);
 /// Objects of one page of a list: a page is held in full, with all that is not
 /// kept of them.
 const PAGE: u32 = 100;
 
-/// Whether the cluster has HTTPRoutes. Where the Gateway API is installed
-/// later, the operator is to be started again.
-pub async fn has_routes(client: &Client) -> Result<bool, kube::Error> {
-    match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
-        Ok(resources) => Ok(resources.resources.iter().any(|one| one.kind == "HTTPRoute")),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(error),
+/// Whether the cluster has HTTPRoutes, asked until the API server says it.
+/// Where the Gateway API is installed later, the operator is to be started
+/// again.
+pub async fn has_routes(client: &Client) -> bool {
+    let mut backoff = Backoff::new(SOON, SELDOM);
+    loop {
+        match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
+            Ok(all) => return all.resources.iter().any(|one| one.kind == "HTTPRoute"),
+            Err(kube::Error::Api(status)) if status.code == 404 => return false,
+            Err(error) => {
+                warn!(error = report(&error), "can't ask for HTTPRoutes");
+                let asked = retry_after::of(&error).unwrap_or_default();
+                tokio::time::sleep(backoff.next_delay().max(asked)).await;
+            }
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::api::LiveStream;
 
-/// What was seen is believed for so long.
-const LIFE: Duration = Duration::from_mins(1);
+/// What was seen is believed for so long: less than from one look at
+/// certificates to the next.
+const LIFE: Duration = Duration::from_secs(50);
 
 /// What was seen of the keys of all streams.
 #[derive(Debug, Default)]

@@ -43,8 +43,6 @@ pub use pass::Failure;
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
 /// The same where certificates are copied from Secrets.
 const LOOK_AGAIN_AT_SECRETS: Duration = Duration::from_mins(1);
-/// A stream whose watch is late is looked at again after this.
-const AGAIN: Duration = Duration::from_millis(200);
 /// What was refused is tried again after this.
 const LOOK_AT_REFUSED: Duration = Duration::from_mins(2);
 
@@ -66,9 +64,6 @@ pub async fn reconcile(
         context.live.logs.watch_empty(id.clone());
     } else {
         context.live.logs.watch(id.clone());
-    }
-    if context.behind.is(&stream.metadata) {
-        return Ok(Action::requeue(AGAIN));
     }
     let held = finalize::hold(&context, &stream).await;
     held.map_err(|error| ReconcileError::Hold(Box::new(error)))?;

@@ -12,9 +12,12 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, watcher};
 use millrace_harness::cluster::audit::Moment;
 use millrace_operator::api::LiveStream;
+use millrace_operator::reconcile::build::publish_keys_secret::{self, StreamKeys};
 use millrace_operator::reconcile::build::{self, Circumstances, Installation};
-use millrace_operator::reconcile::children;
+use millrace_operator::reconcile::kind::Kind;
+use millrace_operator::reconcile::prepared::Prepared;
 use millrace_operator::reconcile::validate::validate;
+use millrace_operator::reconcile::{children, publish_keys};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -24,6 +27,8 @@ use super::support::{World, manifest};
 const MANY: usize = 500;
 /// Streams that nobody publishes to, unless `SUSPENDED_STREAMS` says otherwise.
 const SUSPENDED: usize = 10_000;
+/// Children of one stream.
+const CHILDREN: usize = 6;
 /// Requests of a bare client at once, as of the operator.
 const AT_ONCE: usize = 16;
 
@@ -103,7 +108,12 @@ async fn bare(world: &World, streams: &[LiveStream], many: usize) -> (f64, f64) 
     for stream in streams {
         let valid = validate(stream).unwrap();
         let built = build::children(&valid, &installation, &Circumstances::default());
-        for child in children::prepare(&built).unwrap() {
+        let none = StreamKeys::default();
+        let keys = publish_keys::desired(&valid.keys, &none, 0, &mut rand::rng()).unwrap();
+        let secret = publish_keys_secret::build(&valid, &keys);
+        let mut all = children::prepare(&built).unwrap();
+        all.push(Prepared::typed(Kind::Secret, &secret).unwrap());
+        for child in all {
             let mut manifest = child.manifest.clone();
             // Beside the operator's, not over them.
             let name = format!("b-{}", child.id.name);
@@ -112,6 +122,7 @@ async fn bare(world: &World, streams: &[LiveStream], many: usize) -> (f64, f64) 
             objects.push((child.id, name, manifest));
         }
     }
+    assert_eq!(objects.len(), streams.len() * CHILDREN);
     let begun = Instant::now();
     stream::iter(objects)
         .for_each_concurrent(AT_ONCE, |(id, name, manifest)| {
@@ -146,7 +157,7 @@ async fn five_hundred_streams_at_once() {
     let errors = operator.metric("operator_reconcile_errors_total").await;
     assert_eq!(errors, 0, "{}", world.log_tail());
     let children = world.children().await.len();
-    assert_eq!(children, many * 6);
+    assert_eq!(children, many * CHILDREN);
     println!("{}", tally(&world, moment).await);
 
     let streams = world.livestreams().list(&ListParams::default()).await.unwrap().items;

@@ -18,7 +18,7 @@ mod topic;
 
 pub use admin::{Admin, Ensured, Settings};
 pub use checkpoints::{Checkpoint, Checkpoints, Committed};
-pub use ends::Ends;
+pub use ends::{Ends, Offsets};
 pub use events::{Envelope, Event, EventType, Events};
 pub use producer::{Delivered, Delivery, Producer, ProducerLimits, SendError};
 pub use reader::{LogReader, LogRecord, ReaderOptions, Start, Watermarks};

@@ -41,7 +41,8 @@ impl Changes {
                 news.gone.push((uid, ObjectRef::from_obj(stream)));
                 news.wanted = waiting_for_hosts(store);
             }
-            Event::Init => self.listed.clear(),
+            // What a list that broke off has shown is still to be looked at.
+            Event::Init => {}
             Event::InitApply(stream) => {
                 let changed = self.changed(stream, store);
                 self.listed.extend(changed);
@@ -156,6 +157,15 @@ mod tests {
 
     fn plain(all: &[(String, String)]) -> Vec<(&str, &str)> {
         all.iter().map(|(wanted, gone)| (wanted.as_str(), gone.as_str())).collect()
+    }
+
+    #[test]
+    fn what_a_list_showed_that_broke_off_is_wanted_with_the_next() {
+        use Event::{Init, InitApply, InitDone};
+        let one = || InitApply(stream("a", 1));
+        let all = told(vec![Init, one(), Init, one(), InitDone, Init, one(), InitDone]);
+        let wanted: Vec<_> = all.iter().map(|(wanted, _)| wanted.as_str()).collect();
+        assert_eq!(wanted, ["", "", "", "", "a", "", "", ""]);
     }
 
     #[test]

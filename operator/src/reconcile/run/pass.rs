@@ -155,8 +155,8 @@ impl Pass<'_> {
             if wanted.contains(&child) || applier.is_absent(&child) {
                 continue;
             }
-            // A stream that has no status yet never had any.
-            if self.stream.status.is_none() {
+            // It never had any.
+            if self.stream.status.is_none() && self.stream.metadata.generation == Some(1) {
                 applier.forget(&child);
                 continue;
             }

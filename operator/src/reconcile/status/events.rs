@@ -1,6 +1,9 @@
 //! Kubernetes Events of what changed: a person reads them with `kubectl
 //! describe`. The recorder counts repetitions instead of telling them again.
 
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 use tracing::warn;
@@ -9,6 +12,11 @@ use super::table::{self, Row};
 use crate::api::LiveStream;
 use crate::api::status::{Condition, ConditionStatus, LiveStreamStatus};
 use crate::reconcile::context::Context;
+
+/// How often an Event is tried,
+const TRIES: u32 = 3;
+/// and how long after it failed.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Values that are on the way to another, or that follow from another
 /// condition's: nobody needs to be told of them.
@@ -39,8 +47,17 @@ pub(super) async fn tell(context: &Context, stream: &LiveStream, after: &LiveStr
             action: condition.type_.clone(),
             secondary: None,
         };
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
-            warn!(%error, reason = condition.reason, "can't write an Event");
+        publish(context, &event, &reference).await;
+    }
+}
+
+/// Nothing tells it again, so it is tried more than once.
+async fn publish(context: &Context, event: &Event, about: &ObjectReference) {
+    for again in (0..TRIES).rev() {
+        match context.recorder.publish(event, about).await {
+            Ok(()) => return,
+            Err(_) if again > 0 => tokio::time::sleep(AGAIN).await,
+            Err(error) => warn!(%error, reason = event.reason, "can't write an Event"),
         }
     }
 }
@@ -59,9 +76,7 @@ pub async fn secret_lost(context: &Context, stream: &LiveStream) {
         action: "KeysReady".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &stream.object_ref(&())).await {
-        warn!(%error, reason = event.reason, "can't write an Event");
-    }
+    publish(context, &event, &stream.object_ref(&())).await;
 }
 
 fn news<'a>(

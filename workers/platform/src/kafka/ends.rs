@@ -19,6 +19,9 @@ const BATCH: usize = 1_000;
 /// Longest wait for the brokers.
 const ASK: Duration = Duration::from_secs(4);
 
+/// By topic.
+pub type Offsets = HashMap<String, Option<i64>>;
+
 /// Asks for ends. Clones share the connection.
 #[derive(Clone)]
 pub struct Ends {
@@ -45,21 +48,19 @@ impl Ends {
         Ok(Self { consumer: Arc::new(consumer), brokers: config.brokers.clone() })
     }
 
-    /// One past the last offset of each of these topics that exists.
-    pub async fn last(&self, topics: Vec<String>) -> Result<HashMap<String, i64>, KafkaError> {
+    /// One past the last offset of each of these topics that exists; none where
+    /// no broker says it now.
+    pub async fn last(&self, topics: Vec<String>) -> Result<Offsets, KafkaError> {
         self.ask(topics, Offset::End).await
     }
 
-    /// The first offset of each of these topics that exists.
-    pub async fn first(&self, topics: Vec<String>) -> Result<HashMap<String, i64>, KafkaError> {
+    /// The first offset of each of these topics that exists; none where no
+    /// broker says it now.
+    pub async fn first(&self, topics: Vec<String>) -> Result<Offsets, KafkaError> {
         self.ask(topics, Offset::Beginning).await
     }
 
-    async fn ask(
-        &self,
-        topics: Vec<String>,
-        which: Offset,
-    ) -> Result<HashMap<String, i64>, KafkaError> {
+    async fn ask(&self, topics: Vec<String>, which: Offset) -> Result<Offsets, KafkaError> {
         if topics.is_empty() {
             return Ok(HashMap::new());
         }
@@ -83,7 +84,7 @@ impl Ends {
         mut topics: Vec<String>,
         which: Offset,
         what: &str,
-    ) -> Result<HashMap<String, i64>, KafkaError> {
+    ) -> Result<Offsets, KafkaError> {
         match self.offsets(&topics, which) {
             // One topic that was deleted spoils the answer about all, until
             // the client looks again which there are.
@@ -99,17 +100,21 @@ impl Ends {
         }
     }
 
-    fn offsets(&self, topics: &[String], which: Offset) -> Result<HashMap<String, i64>, Source> {
+    fn offsets(&self, topics: &[String], which: Offset) -> Result<Offsets, Source> {
         let mut list = TopicPartitionList::with_capacity(topics.len());
         for topic in topics {
             // In place of a time to look for, the client takes these two.
             list.add_partition_offset(topic, PARTITION, which)?;
         }
         let found = self.consumer.offsets_for_times(list, ASK)?;
-        // Not said is not the same as not there.
-        let said = found.elements().into_iter().map(|found| match found.offset() {
-            Offset::Offset(offset) => found.error().map(|()| (found.topic().to_owned(), offset)),
-            _ => Err(found.error().err().unwrap_or(Source::OffsetFetch(Code::NoOffset))),
+        let said = found.elements().into_iter().map(|found| {
+            let offset = match (found.offset(), found.error()) {
+                (_, Err(source)) if is_unknown(&source) => return Err(source),
+                (Offset::Offset(offset), Ok(())) => Some(offset),
+                // Its broker is away. That is not the same as no topic.
+                _ => None,
+            };
+            Ok((found.topic().to_owned(), offset))
         });
         said.collect()
     }

@@ -92,7 +92,14 @@ impl Looking {
                 }
                 for (stream, topic) in streams.iter().zip(&topics) {
                     let log = self.logs.entry(stream.clone()).or_default();
-                    let end = ends.get(topic).copied();
+                    let end = match ends.get(topic) {
+                        Some(None) => {
+                            log.is_silent(self.answered);
+                            continue;
+                        }
+                        Some(end) => *end,
+                        None => None,
+                    };
                     if end.is_none() {
                         // Whoever made it should look again, unless he made it just now.
                         is_missing(&self.outside, stream, begun.checked_sub(NEW).unwrap_or(begun));
@@ -153,7 +160,12 @@ impl Looking {
         for (stream, (from, to)) in wanted {
             let topic = self.topic(stream);
             let Some(log) = self.logs.get_mut(*stream) else { continue };
-            let from = from.max(firsts.get(&topic).unwrap_or(to));
+            let first = match firsts.get(&topic) {
+                Some(None) => continue,
+                Some(Some(first)) => first,
+                None => to,
+            };
+            let from = from.max(first);
             if from < to {
                 pieces.push((Stretch { topic, from: *from, to: *to }, log.control()));
             } else {
@@ -172,11 +184,11 @@ impl Looking {
                 self.logs.get_mut(*stream),
                 folded.remove(&topic),
                 stretches.get(&topic),
-                firsts.get(&topic),
+                firsts.get(&topic).copied().flatten(),
             ) else {
                 continue;
             };
-            log.says(*stretch, *first, said, Instant::now());
+            log.says(*stretch, first, said, Instant::now());
         }
         Ok(())
     }
@@ -184,7 +196,10 @@ impl Looking {
     fn show(&mut self, streams: &[StreamId]) {
         let now_ms = wall::ms();
         for stream in streams {
-            if let Some(seen) = self.logs.get(stream).and_then(|log| log.seen(now_ms)) {
+            let Some(log) = self.logs.get(stream) else { continue };
+            if log.silence(self.answered) >= BELIEVED {
+                self.note(stream, Seen::Unknown);
+            } else if let Some(seen) = log.seen(now_ms) {
                 self.note(stream, seen);
             }
         }

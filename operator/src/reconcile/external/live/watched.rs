@@ -32,11 +32,24 @@ pub(super) struct Watched {
     look: i64,
     /// When it was last read, if its tail says all.
     read: Option<Instant>,
+    /// Since when no broker says where it ends.
+    silent: Option<Instant>,
 }
 
 impl Watched {
+    /// No broker says where it ends.
+    pub(super) fn is_silent(&mut self, now: Instant) {
+        self.silent.get_or_insert(now);
+    }
+
+    /// For how long that has been so.
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        self.silent.map(|since| now.saturating_duration_since(since)).unwrap_or_default()
+    }
+
     /// The log ends there; none: there is no such topic.
     pub(super) fn ends_at(&mut self, end: Option<i64>, now: Instant) {
+        self.silent = None;
         let Some(end) = end else {
             // Known for certain: nothing is there.
             *self = Self { twice: true, read: Some(now), ..Self::default() };
@@ -190,6 +203,18 @@ mod tests {
 
     fn moving(seen: Seen) -> bool {
         matches!(seen, Seen::Known { moving: true, .. })
+    }
+
+    #[test]
+    fn a_log_that_no_broker_speaks_of_is_silent_until_one_does() {
+        let (mut log, mut clock) = (Watched::default(), Clock::new());
+        log.ends_at(Some(0), clock.second());
+        for _ in 0..3 {
+            log.is_silent(clock.second());
+        }
+        assert_eq!(log.silence(clock.0), Duration::from_secs(2));
+        log.ends_at(Some(0), clock.second());
+        assert_eq!(log.silence(clock.0), Duration::ZERO);
     }
 
     #[test]
