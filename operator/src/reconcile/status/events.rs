@@ -51,13 +51,21 @@ pub(super) async fn tell(context: &Context, stream: &LiveStream, after: &LiveStr
     }
 }
 
+/// A namespace that is being deleted takes no new Events, ever.
+fn may_work_later(error: &kube::Error) -> bool {
+    !matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
+}
+
 /// Nothing tells it again, so it is tried more than once.
 async fn publish(context: &Context, event: &Event, about: &ObjectReference) {
     for again in (0..TRIES).rev() {
         match context.recorder.publish(event, about).await {
             Ok(()) => return,
-            Err(_) if again > 0 => tokio::time::sleep(AGAIN).await,
-            Err(error) => warn!(%error, reason = event.reason, "can't write an Event"),
+            Err(error) if again > 0 && may_work_later(&error) => tokio::time::sleep(AGAIN).await,
+            Err(error) => {
+                warn!(%error, reason = event.reason, "can't write an Event");
+                return;
+            }
         }
     }
 }
