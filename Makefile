@@ -95,4 +95,4 @@ bench: install web ## the measured figures, beside peers (docs/benchmarks.md)
 	@tests/bench.sh
 
 bench-operator: install web ## 500 and 10,000 LiveStreams against an API server (docs/benchmarks.md)
-	@tests/run.sh --release --workspace --test controller -- --ignored --nocapture --test-threads 1
+	@KAFKA_HEAP=1g KAFKA_NODES=3 KAFKA_REPLICAS=1 tests/run.sh --release --workspace --test controller -- --ignored --nocapture --test-threads 1

@@ -6,6 +6,7 @@ mod check;
 pub mod cli;
 pub mod controller;
 pub mod crd;
+mod fingerprint;
 pub mod local;
 pub mod reconcile;
 mod release;

@@ -2,9 +2,10 @@
 # Starts Postgres, Redis and Kafka in a folder, on free ports, and prints the variables that the
 # integration tests read:   eval "$(tests/services/up.sh DIR)"     end them with down.sh DIR
 # A second call finds them running, or starts them again on the same data.
+#   KAFKA_NODES=3  three brokers (KAFKA_REPLICAS=1: each topic on one of them)
 #   DURABLE=1  keep data over restarts      S3=1  also an S3 server (needs Go, builds for minutes once)
 . "$(dirname "$0")/lib.sh"
-[ -n "${1:-}" ] || { sed -n '2,6s/^# \?//p' "$0"; exit 2; }
+[ -n "${1:-}" ] || { sed -n '2,7s/^# \?//p' "$0"; exit 2; }
 mkdir -p "$1"; dir=$(cd "$1" && pwd)
 exec 9>"$dir/.lock"; flock 9
 durable=$([ "${DURABLE:-0}" = 1 ] && echo durable || true)
@@ -30,7 +31,7 @@ start() {
 "$HERE/kafka.sh" install 9>&-
 start postgres 1 $durable & jobs=($!)
 start redis 1 $durable & jobs+=($!)
-start kafka 2 & jobs+=($!)
+start kafka $((2 * ${KAFKA_NODES:-1})) "${KAFKA_NODES:-1}" & jobs+=($!)
 if [ "${S3:-0}" = 1 ]; then start s3 1 & jobs+=($!); fi
 failed=0
 for job in "${jobs[@]}"; do wait "$job" || failed=1; done

@@ -1,5 +1,7 @@
 //! `status`: what the operator says about a stream.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -71,15 +73,15 @@ pub struct Condition {
     /// TranscodeReady, PlaybackReady, UpdatePending, Live, Degraded or Ready.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 64))]
-    pub type_: String,
+    pub type_: Cow<'static, str>,
     /// Whether it holds.
     pub status: ConditionStatus,
     /// One CamelCase word for machines.
     #[schemars(length(min = 1, max = 64))]
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// A sentence for people.
     #[schemars(length(max = 1_024))]
-    pub message: String,
+    pub message: Cow<'static, str>,
     /// When `status` last changed.
     #[schemars(schema_with = "date_time")]
     pub last_transition_time: Time,

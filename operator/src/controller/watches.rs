@@ -40,6 +40,7 @@ use crate::reconcile::build::labels::{MANAGED_BY, MANAGER, UID};
 use crate::reconcile::context::SeenStore;
 use crate::reconcile::drains::Drains;
 use crate::reconcile::retry_after;
+use crate::reconcile::status::table;
 use checks::{ScopeCheck, SharedCheck};
 use nodes::NodeObserver;
 use observe::Observe;
@@ -244,5 +245,6 @@ fn slim(stream: &mut LiveStream) {
     }
     if let Some(status) = &mut stream.status {
         status.conditions.shrink_to_fit();
+        table::share_words(&mut status.conditions);
     }
 }

@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::fingerprint::fingerprint;
 
 /// A watch that is later than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,23 +27,17 @@ struct Written {
     at: Instant,
 }
 
-fn hash(text: Option<&str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Behind {
     /// `before`, or what was made of it since, became `after`.
     pub fn note(&self, before: &ObjectMeta, after: &ObjectMeta) {
-        let old = hash(before.resource_version.as_deref());
-        let now = hash(after.resource_version.as_deref());
+        let old = fingerprint(&before.resource_version);
+        let now = fingerprint(&after.resource_version);
         if old == now {
             return;
         }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = Instant::now();
-        match all.entry(hash(before.uid.as_deref())) {
+        match all.entry(fingerprint(&before.uid)) {
             Entry::Vacant(entry) => {
                 entry.insert(Written { olds: vec![old], now, at });
             }
@@ -57,9 +52,9 @@ impl Behind {
     /// This is what was written to, not what became of it.
     pub fn is(&self, seen: &ObjectMeta) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let uid = hash(seen.uid.as_deref());
+        let uid = fingerprint(&seen.uid);
         let Some(written) = all.get(&uid) else { return false };
-        let seen = hash(seen.resource_version.as_deref());
+        let seen = fingerprint(&seen.resource_version);
         let behind = written.olds.contains(&seen) && written.at.elapsed() < PATIENCE;
         if !behind {
             all.remove(&uid);
@@ -69,7 +64,7 @@ impl Behind {
 
     /// The stream of this UID is gone.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash(Some(uid)));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&fingerprint(&Some(uid)));
     }
 }
 

@@ -3,11 +3,11 @@
 //! and rows.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api::LiveStream;
+use crate::fingerprint::fingerprint;
 
 /// What was seen is believed for so long: less than from one look at
 /// certificates to the next.
@@ -54,9 +54,7 @@ impl KeysKnown {
 
 /// Of what people write, and not of status.
 fn digest(stream: &LiveStream) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (stream.metadata.generation, &stream.metadata.annotations).hash(&mut hasher);
-    hasher.finish()
+    fingerprint(&(stream.metadata.generation, &stream.metadata.annotations))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod events;
 pub mod findings;
 pub mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,17 +35,21 @@ const NEEDED: [&str; 6] =
 #[derive(Debug, Clone)]
 pub struct Verdict {
     row: &'static Row,
-    message: String,
+    message: Cow<'static, str>,
 }
 
 impl Verdict {
     /// With the row's own meaning as the sentence.
     pub fn plain(row: &'static Row) -> Self {
-        Self { row, message: row.meaning.to_owned() }
+        Self { row, message: row.meaning.into() }
     }
 
-    /// With a sentence that says more.
+    /// With a sentence that says more, as much of it as the schema takes.
     pub fn of(row: &'static Row, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MESSAGE) {
+            message.truncate(end);
+        }
         Self { row, message: message.into() }
     }
 
@@ -69,7 +74,7 @@ pub fn status(
     let mut verdicts = findings.verdicts();
     verdicts.extend(summary(findings, &verdicts));
     let held: BTreeMap<&str, &Condition> = before
-        .map(|status| status.conditions.iter().map(|c| (c.type_.as_str(), c)).collect())
+        .map(|status| status.conditions.iter().map(|c| (c.type_.as_ref(), c)).collect())
         .unwrap_or_default();
     let conditions: Vec<Condition> = verdicts
         .iter()
@@ -100,10 +105,10 @@ fn condition(
     let row = verdict.row;
     let since = before.filter(|before| before.status == row.status);
     Condition {
-        type_: row.condition.to_owned(),
+        type_: row.condition.into(),
         status: row.status,
-        reason: row.reason.to_owned(),
-        message: verdict.message.chars().take(MESSAGE).collect(),
+        reason: row.reason.into(),
+        message: verdict.message.clone(),
         last_transition_time: since.map_or_else(|| now.clone(), |c| c.last_transition_time.clone()),
         observed_generation: generation,
     }

@@ -4,7 +4,7 @@
 write_config() { # DIR NODE PORT VOTERS NODES ADVERTISE
   local secure_port=${SECURE:-} pem_and_password
   local replicas=1 in_sync=1 listener='' advertised='' protocol=''
-  [ "$5" -ge 3 ] && { replicas=3; in_sync=2; }
+  [ "$5" -ge 3 ] && [ "${KAFKA_REPLICAS:-3}" != 1 ] && { replicas=3; in_sync=2; }
   [ -n "$6" ] && { listener=",PROXIED://127.0.0.1:$(($3 + 1000))"; advertised=",PROXIED://$6"; protocol=",PROXIED:PLAINTEXT"; }
   if [ -n "$secure_port" ]; then
     pem_and_password=${secure_port#*:}; secure_port=${secure_port%%:*}

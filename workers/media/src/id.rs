@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -29,7 +30,7 @@ impl InvalidId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StreamId {
-    text: String,
+    text: Arc<str>,
     dot: usize,
 }
 
@@ -76,7 +77,7 @@ impl FromStr for StreamId {
         if !is_dns_label(name, 40) {
             return Err(err("the name is not a DNS label of at most 40 characters"));
         }
-        Ok(Self { dot: namespace.len(), text: text.to_owned() })
+        Ok(Self { dot: namespace.len(), text: text.into() })
     }
 }
 
@@ -89,7 +90,7 @@ impl TryFrom<String> for StreamId {
 
 impl From<StreamId> for String {
     fn from(id: StreamId) -> Self {
-        id.text
+        id.text.as_ref().into()
     }
 }
 

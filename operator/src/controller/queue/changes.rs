@@ -1,13 +1,13 @@
 //! Which changes of LiveStreams matter: our own writes of status don't.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 
 use crate::api::LiveStream;
+use crate::fingerprint::fingerprint;
 use crate::reconcile::status::table;
 
 /// What is known of the streams of one watch.
@@ -93,7 +93,9 @@ struct Known {
 impl Known {
     fn of(stream: &LiveStream) -> Self {
         Self {
-            stream: ObjectRef::from_obj(stream),
+            // Of `from_obj` most would be its version, which nobody reads.
+            stream: ObjectRef::new(&stream.name_any())
+                .within(&stream.namespace().unwrap_or_default()),
             digest: digest(stream),
             host: stream.spec.playback.hostname.clone(),
         }
@@ -101,13 +103,9 @@ impl Known {
 }
 
 fn digest(stream: &LiveStream) -> u64 {
-    let mut hasher = DefaultHasher::new();
     let metadata = &stream.metadata;
-    metadata.generation.hash(&mut hasher);
-    metadata.deletion_timestamp.is_some().hash(&mut hasher);
-    metadata.annotations.hash(&mut hasher);
-    metadata.finalizers.hash(&mut hasher);
-    hasher.finish()
+    let goes = metadata.deletion_timestamp.is_some();
+    fingerprint(&(metadata.generation, goes, &metadata.annotations, &metadata.finalizers))
 }
 
 /// Streams that may get a host name that another has given up.

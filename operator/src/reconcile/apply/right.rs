@@ -2,10 +2,10 @@
 //! many thousands the names would be most of it, so it is hashes.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Mark;
+use crate::fingerprint::fingerprint;
 use crate::reconcile::prepared::{ChildRef, Prepared};
 
 /// Which children are right, and which are absent.
@@ -20,41 +20,35 @@ struct Known {
     absent: HashSet<u64>,
 }
 
-fn hash(what: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Right {
     /// Whether a child was right under this mark.
     pub(super) fn holds(&self, child: &Prepared, mark: Mark) -> bool {
-        self.known().right.get(&hash(&child.id)) == Some(&(hash(&child.digest), mark))
+        self.known().right.get(&fingerprint(&child.id)) == Some(&(fingerprint(&child.digest), mark))
     }
 
     /// It is right under this mark.
     pub(super) fn note(&self, child: &Prepared, mark: Mark) {
-        let (id, mut known) = (hash(&child.id), self.known());
-        known.right.insert(id, (hash(&child.digest), mark));
+        let (id, mut known) = (fingerprint(&child.id), self.known());
+        known.right.insert(id, (fingerprint(&child.digest), mark));
         known.absent.remove(&id);
     }
 
     /// There is none.
     pub(super) fn is_gone(&self, child: &ChildRef) {
-        let (id, mut known) = (hash(child), self.known());
+        let (id, mut known) = (fingerprint(child), self.known());
         known.right.remove(&id);
         known.absent.insert(id);
     }
 
     /// Whether there was none, and none was made since.
     pub(super) fn is_absent(&self, child: &ChildRef) -> bool {
-        self.known().absent.contains(&hash(child))
+        self.known().absent.contains(&fingerprint(child))
     }
 
     /// Nothing is known of these.
     pub(super) fn forget(&self, children: &[ChildRef]) {
         let mut known = self.known();
-        for id in children.iter().map(hash) {
+        for id in children.iter().map(fingerprint) {
             known.right.remove(&id);
             known.absent.remove(&id);
         }

@@ -22,7 +22,7 @@ pub async fn check(outside: &External) -> Result<(), StepError> {
     let all = try_join_all(outside.redis.iter().map(Redis::ping));
     let done = outside.guards.redis.call(all).await;
     match &done {
-        Ok(_) => outside.redis_seen.note((), (), Instant::now()),
+        Ok(_) => outside.redis_seen.note(&(), &(), Instant::now()),
         Err(_) => outside.redis_seen.forget(&()),
     }
     done.map(drop)

@@ -10,7 +10,7 @@
 mod look;
 mod watched;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -109,74 +109,65 @@ impl Seen {
 
 /// The streams to look at, and what is seen of them. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct LiveView {
-    streams: Arc<Mutex<BTreeSet<StreamId>>>,
-    seen: Arc<Mutex<HashMap<StreamId, Seen>>>,
-}
+pub struct LiveView(Arc<Mutex<BTreeMap<StreamId, Seen>>>);
 
 impl LiveView {
     /// What is seen of a stream.
     pub fn get(&self, stream: &StreamId) -> Seen {
-        lock(&self.seen).get(stream).copied().unwrap_or_default()
+        self.all().get(stream).copied().unwrap_or_default()
     }
 
     /// Look at this stream too; says whether that is new.
     pub fn watch(&self, stream: StreamId) -> bool {
-        lock(&self.streams).insert(stream)
+        let mut all = self.all();
+        let is_new = !all.contains_key(&stream);
+        all.entry(stream).or_default();
+        is_new
     }
 
     /// Look at this stream too, whose log is known to be empty.
     pub fn watch_empty(&self, stream: StreamId) {
         let empty = Seen::Known { broadcast: None, moving: false, since_ms: wall::ms() };
-        lock(&self.seen).entry(stream.clone()).or_insert(empty);
-        self.watch(stream);
+        self.all().entry(stream).or_insert(empty);
     }
 
     /// Look at it no more.
     pub fn unwatch(&self, stream: &StreamId) {
-        lock(&self.streams).remove(stream);
-        lock(&self.seen).remove(stream);
+        self.all().remove(stream);
     }
 
     /// Wait until every stream that is watched now was looked at.
     pub async fn all_known(&self) {
-        let known = || {
-            // One lock after the other: `put` takes the second within the first.
-            let watched = self.watched();
-            let seen = lock(&self.seen);
-            let is_known = |stream| seen.get(stream).is_some_and(|seen| *seen != Seen::Unknown);
-            watched.iter().all(is_known)
-        };
-        while !known() {
+        while self.all().values().any(|seen| *seen == Seen::Unknown) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     /// The streams with an open broadcast.
     pub fn live(&self) -> Vec<StreamId> {
-        let seen = lock(&self.seen);
-        let live = seen.iter().filter(|(_, seen)| seen.is_live() == Some(true));
+        let all = self.all();
+        let live = all.iter().filter(|(_, seen)| seen.is_live() == Some(true));
         live.map(|(stream, _)| stream.clone()).collect()
     }
 
     fn watched(&self) -> Vec<StreamId> {
-        lock(&self.streams).iter().cloned().collect()
+        self.all().keys().cloned().collect()
     }
 
     /// Says whether it is another than before.
     fn put(&self, stream: &StreamId, new: Seen) -> bool {
-        // The order of `unwatch`: what is no more looked at comes not back.
-        let streams = lock(&self.streams);
-        if !streams.contains(stream) {
-            return false;
-        }
-        let mut all = lock(&self.seen);
-        let seen = all.entry(stream.clone()).or_default();
+        let mut all = self.all();
+        // What is no more looked at comes not back.
+        let Some(seen) = all.get_mut(stream) else { return false };
         let changed = !seen.is_as(&new);
         if changed {
             *seen = new;
         }
         changed
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<StreamId, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,8 +185,4 @@ pub fn start(
     let view = LiveView::default();
     let looking = Looking::new(outside.clone(), view.clone(), (ends, tails), changes);
     Ok((view, told, looking.run(stop)))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@ use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::Keys;
 use millrace_platform::postgres::outbox::Outbox;
 use millrace_platform::postgres::record::Record;
-use millrace_platform::postgres::registry::{Registration, Registry};
+use millrace_platform::postgres::registry::Registry;
 use millrace_platform::postgres::{Database, DatabaseError};
 use millrace_platform::redis::cleaning::Cleaning;
 use millrace_platform::redis::media::MediaReader;
@@ -85,11 +85,11 @@ pub struct External {
     pub(super) broadcasts: Broadcasts,
     pub(super) record: Record,
     pub(super) registry: Registry,
-    pub(super) registered: Memory<String, Registration>,
+    pub(super) registered: Memory,
     pub(super) admin: Admin,
     pub(super) topics: Topics,
     pub(super) redis: [Redis; 4],
-    pub(super) redis_seen: Memory<(), ()>,
+    pub(super) redis_seen: Memory,
     pub(super) metrics: MetricsStore,
     pub(super) media: MediaReader,
     pub(super) cleaning: Cleaning,

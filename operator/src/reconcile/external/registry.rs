@@ -25,7 +25,7 @@ pub async fn register(outside: &External, stream: &ValidatedStream) -> Result<Do
         return Ok(Done::Unchanged);
     }
     let done = outside.guards.postgres.call(write(outside, stream, &livestream)).await?;
-    outside.registered.note(uid, livestream, Instant::now());
+    outside.registered.note(&uid, &livestream, Instant::now());
     Ok(done)
 }
 

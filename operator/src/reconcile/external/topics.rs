@@ -92,7 +92,7 @@ struct Waiting {
 pub(super) struct Topics {
     admin: Admin,
     kafka: Guard,
-    known: Memory<String, TopicSpec>,
+    known: Memory,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -153,7 +153,7 @@ impl Topics {
                 Ok(results) => {
                     for ((spec, answers), result) in specs.into_iter().zip(answers).zip(results) {
                         if result.is_ok() {
-                            self.known.note(spec.name.clone(), spec, Instant::now());
+                            self.known.note(&spec.name, &spec, Instant::now());
                         }
                         tell(answers, &result.map_err(StepError::from));
                     }

@@ -42,9 +42,9 @@ pub(super) async fn tell(context: &Context, stream: &LiveStream, after: &LiveStr
         let Some(type_) = event_type(condition, before.is_some()) else { continue };
         let event = Event {
             type_,
-            reason: condition.reason.clone(),
-            note: Some(condition.message.clone()),
-            action: condition.type_.clone(),
+            reason: condition.reason.to_string(),
+            note: Some(condition.message.to_string()),
+            action: condition.type_.to_string(),
             secondary: None,
         };
         publish(context, &event, &reference).await;
@@ -106,7 +106,7 @@ fn event_type(condition: &Condition, seen_before: bool) -> Option<EventType> {
     }
     let suspended = condition.reason == table::INGEST_SUSPENDED.reason;
     let needed =
-        super::NEEDED.contains(&condition.type_.as_str()) || condition.type_ == "CacheReady";
+        super::NEEDED.contains(&condition.type_.as_ref()) || condition.type_ == "CacheReady";
     let failed = condition.status == ConditionStatus::False && needed && !suspended;
     (failed && !QUIET.iter().any(is)).then_some(EventType::Warning)
 }

@@ -1,6 +1,7 @@
 //! Every condition of a LiveStream with every value and reason it can have:
 //! the one source of `docs/conditions.md` and of the code that sets them.
 
+use crate::api::status::Condition;
 use crate::api::status::ConditionStatus::{self, False, True, Unknown};
 use crate::reconcile::external::Reason;
 
@@ -112,6 +113,24 @@ pub fn failure(condition: &str, reason: Reason) -> &'static Row {
     named(reason.as_str()).or_else(|| named("Failed")).unwrap_or(&NOT_READY)
 }
 
+/// Has the conditions point into the table where they say what is in it: of
+/// many thousands of streams the same words would be a good part.
+pub fn share_words(conditions: &mut [Condition]) {
+    for condition in conditions {
+        let row = TABLE.iter().find(|row| {
+            row.condition == condition.type_
+                && (row.status, row.reason) == (condition.status, &condition.reason)
+        });
+        if let Some(row) = row {
+            condition.type_ = row.condition.into();
+            condition.reason = row.reason.into();
+            if condition.message == row.meaning {
+                condition.message = row.meaning.into();
+            }
+        }
+    }
+}
+
 /// The table as Markdown: `docs/conditions.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
@@ -135,12 +154,34 @@ pub fn markdown() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn the_page_of_conditions_is_the_table() {
         let page = include_str!("../../../../docs/conditions.md");
         assert!(page == markdown(), "docs/conditions.md is old: run `make crd`");
+    }
+
+    #[test]
+    fn words_that_are_in_the_table_are_shared_and_others_stay() {
+        let read = |message: &str| -> Condition {
+            serde_json::from_value(json!({
+                "type": "Ready", "status": "False", "reason": "Suspended", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+            }))
+            .unwrap()
+        };
+        let mut all = [read(READY_SUSPENDED.meaning), read("own words")];
+        let before = all.clone();
+        share_words(&mut all);
+        assert_eq!(all, before);
+        let shared = all
+            .map(|c| [c.type_, c.reason, c.message].map(|words| matches!(words, Cow::Borrowed(_))));
+        assert_eq!(shared, [[true, true, true], [true, true, false]]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn open(publishing: bool) -> LogView {
 }
 
 fn reason(status: &LiveStreamStatus, condition: &str) -> String {
-    status.conditions.iter().find(|c| c.type_ == condition).unwrap().reason.clone()
+    status.conditions.iter().find(|c| c.type_ == condition).unwrap().reason.to_string()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::config::Installation;
 use crate::names::topics;
 
 /// A topic as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TopicSpec {
     /// Its name.
     pub name: String,

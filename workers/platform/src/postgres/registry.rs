@@ -11,7 +11,7 @@ use super::{Database, DatabaseError, Transaction, decode};
 use crate::config::Installation;
 
 /// What becomes of the record and the media of a stream that is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keep {
     /// They stay.
     Retain,
@@ -37,7 +37,7 @@ impl Keep {
 }
 
 /// A LiveStream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Registration {
     /// Its UID.
     pub uid: String,

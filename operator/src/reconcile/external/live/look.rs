@@ -1,6 +1,6 @@
 //! The task: asks Kafka each second and keeps the view.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use millrace_media::id::StreamId;
@@ -20,6 +20,8 @@ use super::{LiveView, Seen};
 
 /// How often Kafka is asked.
 const EVERY: Duration = Duration::from_secs(1);
+/// Logs asked about at once: what is in memory meanwhile grows with it.
+const AT_ONCE: usize = 500;
 /// What Kafka said last is believed for so long.
 const BELIEVED: Duration = Duration::from_secs(10);
 /// Of a topic that was made within this a broker may not know yet.
@@ -38,7 +40,7 @@ pub(super) struct Looking {
     ends: Ends,
     tails: Tails,
     changes: mpsc::Sender<StreamId>,
-    logs: HashMap<StreamId, Watched>,
+    logs: BTreeMap<StreamId, Watched>,
     /// Changed, and not told yet.
     pending: BTreeSet<StreamId>,
     answered: Instant,
@@ -58,7 +60,7 @@ impl Looking {
             ends,
             tails,
             changes,
-            logs: HashMap::new(),
+            logs: BTreeMap::new(),
             pending: BTreeSet::new(),
             answered: Instant::now(),
             away: false,
@@ -82,29 +84,10 @@ impl Looking {
     async fn look(&mut self) {
         let streams = self.view.watched();
         self.logs.retain(|stream, _| streams.binary_search(stream).is_ok());
-        let topics: Vec<_> = streams.iter().map(|stream| self.topic(stream)).collect();
-        let begun = Instant::now();
-        match self.ends.last(topics.clone()).await {
-            Ok(ends) => {
-                self.answered = Instant::now();
+        match self.look_at_ends(&streams).await {
+            Ok(()) => {
                 if std::mem::take(&mut self.away) {
                     info!("Kafka says again who publishes");
-                }
-                for (stream, topic) in streams.iter().zip(&topics) {
-                    let log = self.logs.entry(stream.clone()).or_default();
-                    let end = match ends.get(topic) {
-                        Some(None) => {
-                            log.is_silent(self.answered);
-                            continue;
-                        }
-                        Some(end) => *end,
-                        None => None,
-                    };
-                    if end.is_none() {
-                        // Whoever made it should look again, unless he made it just now.
-                        is_missing(&self.outside, stream, begun.checked_sub(NEW).unwrap_or(begun));
-                    }
-                    log.ends_at(end, self.answered);
                 }
                 if let Err(error) = self.read(&streams).await {
                     debug!("tails of logs are not read: {}", report(&error));
@@ -123,6 +106,29 @@ impl Looking {
             }
         }
         self.tell();
+    }
+
+    async fn look_at_ends(&mut self, streams: &[StreamId]) -> Result<(), KafkaError> {
+        for some in streams.chunks(AT_ONCE) {
+            let begun = Instant::now();
+            let ends = self.ends.last(some.iter().map(|one| self.topic(one)).collect()).await?;
+            self.answered = Instant::now();
+            for stream in some {
+                let said = ends.get(&self.topic(stream)).copied();
+                let log = self.logs.entry(stream.clone()).or_default();
+                if said == Some(None) {
+                    log.is_silent(self.answered);
+                    continue;
+                }
+                let end = said.flatten();
+                if end.is_none() {
+                    // Whoever made it should look again, unless he made it just now.
+                    is_missing(&self.outside, stream, begun.checked_sub(NEW).unwrap_or(begun));
+                }
+                log.ends_at(end, self.answered);
+            }
+        }
+        Ok(())
     }
 
     fn topic(&self, stream: &StreamId) -> String {

@@ -25,7 +25,9 @@ pub(super) struct Watched {
     moving: bool,
     /// It was looked at twice, so that standing and moving are told apart.
     twice: bool,
-    control: Control,
+    /// None as long as it says nothing: most logs are of streams that nobody
+    /// publishes to.
+    control: Option<Box<Control>>,
     /// Up to where the log is folded.
     folded: i64,
     /// How far back from the end is looked.
@@ -94,7 +96,7 @@ impl Watched {
 
     /// What is known, for the records in between.
     pub(super) fn control(&self) -> Control {
-        self.control.clone()
+        self.control.as_deref().cloned().unwrap_or_default()
     }
 
     /// The log has nothing of what was wanted any more.
@@ -107,7 +109,7 @@ impl Watched {
         let whole = from <= self.folded.max(first);
         let enough = is.read.open().is_some() || is.read.closed().is_some();
         if whole || enough {
-            self.control = is.control;
+            self.control = (is.control != Control::default()).then(|| Box::new(is.control));
             (self.folded, self.look, self.read) = (to, 0, Some(now));
         } else {
             self.look = self.look.max(FIRST_LOOK).saturating_mul(8);
@@ -115,7 +117,7 @@ impl Watched {
     }
 
     fn waits_for_picture(&self) -> bool {
-        self.control.open().is_some() && !self.control.pictured()
+        self.control.as_ref().is_some_and(|is| is.open().is_some() && !is.pictured())
     }
 
     /// What is known of the stream; none as long as one look said too little to
@@ -133,16 +135,17 @@ impl Watched {
     }
 
     fn broadcast(&self) -> Option<Broadcast> {
-        if let Some(open) = self.control.open() {
+        let control = self.control.as_ref()?;
+        if let Some(open) = control.open() {
             return Some(Broadcast {
                 id: open.broadcast,
                 started_ms: open.started_ms,
-                epoch: self.control.epoch().unwrap_or_default(),
-                pictured: self.control.pictured(),
+                epoch: control.epoch().unwrap_or_default(),
+                pictured: control.pictured(),
                 ended: None,
             });
         }
-        self.control.closed().map(|closed| Broadcast {
+        control.closed().map(|closed| Broadcast {
             id: closed.facts.broadcast,
             started_ms: closed.facts.started_ms,
             epoch: closed.epoch,
