@@ -9,7 +9,7 @@ use millrace_media::published::{MediaName, RenditionKind};
 use super::asker::Asker;
 use super::count::Carries;
 use super::problem::Problem;
-use super::respond::{Content, IMMUTABLE};
+use super::respond::{Coding, Content, IMMUTABLE};
 use super::state::{Shared, Want};
 use crate::fetch::{MediaKey, NoMedia};
 
@@ -47,7 +47,9 @@ pub async fn get(
     };
     // The name never has other bytes, so it is the tag.
     let etag = format!("\"{}\"", key.name);
-    let mut response = Content { bytes, content_type, etag, cache: IMMUTABLE }.respond(&headers);
+    let mut response =
+        Content { bytes, content_type, etag, cache: IMMUTABLE, coding: Coding::Sole }
+            .respond(&headers);
     response.extensions_mut().insert(carries);
     Ok(response)
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use millrace_media::id::StreamId;
 use tower_http::compression::CompressionLayer;
 
-use super::respond::{Content, IMMUTABLE};
+use super::respond::{Coding, Content, IMMUTABLE};
 use crate::assets::Asset;
 
 /// A page loads from its own host only; `blob:` is the media source's URL.
@@ -62,6 +62,7 @@ fn file(name: &str, request: &HeaderMap, cache: &'static str) -> Response<Body> 
         content_type: asset.content_type(),
         etag: asset.etag(),
         cache,
+        coding: Coding::Sole,
     };
     content.respond(request)
 }

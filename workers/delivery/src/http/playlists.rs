@@ -9,9 +9,10 @@ use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 use super::asker::Asker;
 use super::count::Carries;
 use super::problem::Problem;
-use super::respond::Content;
+use super::respond::{Coding, Content};
 use super::state::{Shared, Want};
-use crate::live::view::{Form, Playlist};
+use crate::live::playlist::Playlist;
+use crate::live::view::Form;
 
 /// RFC 8216bis §10, as Apple's and the common players send it.
 const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
@@ -32,7 +33,7 @@ pub async fn multivariant(
     let stream: StreamId = stream.parse()?;
     let followed = shared.follow(&stream).await?;
     let playlist = followed.now().current.multivariant();
-    Ok(content(playlist, REVALIDATE).respond(&headers))
+    Ok(respond(playlist, REVALIDATE, &headers))
 }
 
 /// `GET /hls/{stream_id}/{broadcast}/{rendition}/media.m3u8`, with the
@@ -66,11 +67,17 @@ pub async fn media(
         (false, Some(_)) => BLOCKING,
         (false, None) => REVALIDATE,
     };
-    let mut response = content(playlist, cache).respond(&headers);
+    let mut response = respond(playlist, cache, &headers);
     response.extensions_mut().insert(Carries { stream, rendition });
     Ok(response)
 }
 
-fn content(playlist: Playlist, cache: &'static str) -> Content {
-    Content { bytes: playlist.bytes, etag: playlist.etag, content_type: CONTENT_TYPE, cache }
+fn respond(playlist: Playlist, cache: &'static str, request: &HeaderMap) -> Response<Body> {
+    let coding = Coding::of(request);
+    let (bytes, etag) = match coding {
+        // Other bytes need another tag (RFC 9110 §8.8.3.3).
+        Coding::Gzip => (playlist.gzip(), playlist.etag.replacen('"', "\"gz-", 1)),
+        Coding::Identity | Coding::Sole => (playlist.bytes, playlist.etag),
+    };
+    Content { bytes, etag, content_type: CONTENT_TYPE, cache, coding }.respond(request)
 }

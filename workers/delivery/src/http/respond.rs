@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
-    IF_RANGE, RANGE,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
@@ -24,6 +24,37 @@ pub struct Content {
     pub etag: String,
     /// `Cache-Control`.
     pub cache: &'static str,
+    /// What the bytes are in.
+    pub coding: Coding,
+}
+
+/// What a body's bytes are in (RFC 9110 §8.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As they are, for everybody.
+    Sole,
+    /// As they are, for those who don't take gzip.
+    Identity,
+    /// Packed.
+    Gzip,
+}
+
+impl Coding {
+    /// What the request takes of a body that can be had in both. Pieces are of
+    /// the body as it is.
+    pub fn of(request: &HeaderMap) -> Self {
+        let takes = text(request, &ACCEPT_ENCODING).is_some_and(takes_gzip);
+        if takes && !request.contains_key(RANGE) { Self::Gzip } else { Self::Identity }
+    }
+}
+
+/// Whether a list of codings has gzip with a weight above 0 (RFC 9110 §12.5.3).
+fn takes_gzip(list: &str) -> bool {
+    list.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map(str::parse::<f32>);
+        name.trim().eq_ignore_ascii_case("gzip") && !matches!(weight, Some(Ok(q)) if q <= 0.0)
+    })
 }
 
 impl Content {
@@ -58,6 +89,12 @@ impl Content {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.cache));
+        if self.coding != Coding::Sole {
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        if self.coding == Coding::Gzip && status != StatusCode::NOT_MODIFIED {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if let Ok(etag) = HeaderValue::try_from(self.etag) {
             headers.insert(ETAG, etag);
@@ -88,6 +125,7 @@ mod tests {
             content_type: "video/mp4",
             etag: "\"a\"".to_owned(),
             cache: IMMUTABLE,
+            coding: Coding::Sole,
         };
         content.respond(&HeaderMap::from_iter([(name, HeaderValue::from_static(value))]))
     }
@@ -98,6 +136,26 @@ mod tests {
             assert_eq!(respond(IF_NONE_MATCH, tags).status(), StatusCode::NOT_MODIFIED, "{tags}");
         }
         assert_eq!(respond(IF_NONE_MATCH, "\"b\"").status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_take_it_and_ask_for_the_whole() {
+        for (list, takes) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=1.0, identity", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0", false),
+            ("deflate, x-gzip", false),
+            ("", false),
+        ] {
+            assert_eq!(takes_gzip(list), takes, "{list}");
+        }
+        let header = |name, value| (name, HeaderValue::from_static(value));
+        let mut request = HeaderMap::from_iter([header(ACCEPT_ENCODING, "gzip")]);
+        assert_eq!(Coding::of(&request), Coding::Gzip);
+        request.extend([header(RANGE, "bytes=0-1")]);
+        assert_eq!(Coding::of(&request), Coding::Identity);
     }
 
     #[test]

@@ -4,27 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use millrace_media::hls::{self, Report, Window};
 use millrace_media::id::{BroadcastId, Msn, RenditionName};
 use millrace_media::published::{BroadcastInfo, Entry, RenditionKind};
 
-use crate::assets::entity_tag;
-
-/// A playlist and its entity tag.
-#[derive(Debug, Clone)]
-pub struct Playlist {
-    /// UTF-8 text.
-    pub bytes: Bytes,
-    /// Strong, from the bytes.
-    pub etag: String,
-}
-
-impl Playlist {
-    fn new(text: String) -> Self {
-        Self { etag: entity_tag(text.as_bytes()), bytes: Bytes::from(text) }
-    }
-}
+use super::playlist::Playlist;
 
 /// Which form of a media playlist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -147,6 +147,30 @@ async fn an_unchanged_playlist_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_playlist_comes_packed_to_those_who_take_it_so_under_a_tag_of_its_own() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segments(0..2).await;
+    let replica = world.replica().await;
+    for path in [format!("{}/index.m3u8", feed.stream_path()), feed.path("720p", "media.m3u8")] {
+        let plain = replica.get(&path).await;
+        let packed = replica.get_with(&path, &[("accept-encoding", "br, gzip")]).await;
+        assert_eq!(plain.header("content-encoding"), "");
+        assert_eq!(packed.header("content-encoding"), "gzip");
+        assert_eq!(packed.text, plain.text);
+        for answer in [&plain, &packed] {
+            let mut vary = answer.headers.get_all("vary").iter();
+            assert!(vary.any(|name| name == "accept-encoding"), "{answer:?}");
+        }
+        assert_ne!(packed.header("etag"), plain.header("etag"));
+        let tag = packed.header("etag");
+        let again = [("accept-encoding", "gzip"), ("if-none-match", tag)];
+        assert_eq!(replica.get_with(&path, &again).await.status, 304);
+        assert_eq!(replica.get_with(&path, &[("if-none-match", tag)]).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_delta_update_skips_what_is_old() {
     let world = World::new();
     let mut feed = world.feed().await;

@@ -6,9 +6,11 @@ pub(crate) mod live;
 pub(crate) mod postgres;
 pub(crate) mod wire;
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use millrace_delivery::background;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::origin::Origin;
@@ -225,11 +227,16 @@ impl Replica {
 /// Sends a request.
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.timeout(PATIENCE).send().await.unwrap();
-    Answer {
-        status: response.status().as_u16(),
-        headers: response.headers().clone(),
-        text: response.text().await.unwrap(),
-    }
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let packed = headers.get("content-encoding").is_some_and(|coding| coding == "gzip");
+    let text = if packed {
+        let mut text = String::new();
+        GzDecoder::new(&*response.bytes().await.unwrap()).read_to_string(&mut text).unwrap();
+        text
+    } else {
+        response.text().await.unwrap()
+    };
+    Answer { status, headers, text }
 }
 
 /// Waits until something holds.
