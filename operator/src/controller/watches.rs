@@ -190,7 +190,8 @@ impl Watches {
             let (store, writer) = reflector::store();
             let metrics = self.metrics.clone();
             let check = ScopeCheck::new(&check, scope.namespace.as_deref());
-            let watch = patiently(watcher(scope.api, config())).modify(slim);
+            let calm = check.clone();
+            let watch = patiently(watcher(scope.api, config()), move || calm.ok()).modify(slim);
             let watch = watch.inspect(move |event| match event {
                 Ok(_) => {
                     metrics.event("livestreams");

@@ -11,6 +11,7 @@ use millrace_platform::health::Check;
 pub(super) struct SharedCheck(Arc<(Check, Mutex<BTreeMap<String, String>>)>);
 
 /// The part of it for one namespace.
+#[derive(Clone)]
 pub(super) struct ScopeCheck {
     shared: SharedCheck,
     scope: String,

@@ -90,7 +90,8 @@ impl NodeObserver {
         watch: impl Stream<Item = watcher::Result<watcher::Event<SlimNode>>> + Send + 'static,
         synced: oneshot::Sender<()>,
     ) -> Result<(), Ended> {
-        let mut watch = Box::pin(patiently(watch));
+        let check = self.check.clone();
+        let mut watch = Box::pin(patiently(watch, move || check.ok()));
         let mut synced = Some(synced);
         let mut is_synced = || {
             if let Some(synced) = synced.take() {

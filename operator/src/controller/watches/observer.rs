@@ -33,7 +33,8 @@ impl Observer {
         namespace: Option<String>,
         synced: oneshot::Sender<()>,
     ) -> Result<(), Ended> {
-        let mut watch = Box::pin(patiently(watch));
+        let check = self.check.clone();
+        let mut watch = Box::pin(patiently(watch, move || check.ok()));
         let mut synced = Some(synced);
         let mut listed = HashSet::new();
         while let Some(event) = watch.next().await {

@@ -1,12 +1,13 @@
 //! A watch that fails is tried again less and less often, and not before the
-//! API server lets it.
+//! API server lets it. That it goes on where it was is not told: it brings
+//! nothing until something changes.
 
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::watcher::{Error, Event, Result};
 use millrace_platform::backoff::Backoff;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::reconcile::retry_after;
 
@@ -19,21 +20,31 @@ const SELDOM: Duration = Duration::from_secs(30);
 /// brings everything each time.
 const CALM: Duration = Duration::from_mins(1);
 
-/// The same watch. A failure comes out at once.
+/// One that was tried again and has not failed for so long goes on: longer than
+/// a connection takes to fail.
+const GOES_ON: Duration = Duration::from_secs(10);
+
+/// The same watch. A failure comes out at once; `goes_on` is called when it goes
+/// on after one and has nothing to bring.
 pub(super) fn patiently<K>(
     watch: impl Stream<Item = Result<Event<K>>> + Send,
+    goes_on: impl Fn() + Send + Sync,
 ) -> impl Stream<Item = Result<Event<K>>> + Send
 where
     K: Send,
 {
-    let state = (Box::pin(watch), Patience::default());
-    stream::unfold(state, |(mut watch, mut patience)| async move {
+    let state = (Box::pin(watch.peekable()), Patience::default(), goes_on);
+    stream::unfold(state, |(mut watch, mut patience, goes_on)| async move {
         tokio::time::sleep_until(patience.until).await;
+        if patience.failing && timeout(GOES_ON, watch.as_mut().peek()).await.is_err() {
+            goes_on();
+        }
         let event = watch.next().await?;
+        patience.failing = event.is_err();
         if let Err(error) = &event {
             patience.failed(retry_after_of(error));
         }
-        Some((event, (watch, patience)))
+        Some((event, (watch, patience, goes_on)))
     })
 }
 
@@ -48,6 +59,7 @@ fn retry_after_of(error: &Error) -> Option<Duration> {
 
 struct Patience {
     backoff: Backoff,
+    failing: bool,
     failed: Instant,
     until: Instant,
 }
@@ -55,7 +67,7 @@ struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         let now = Instant::now();
-        Self { backoff: Backoff::new(SOON, SELDOM), failed: now, until: now }
+        Self { backoff: Backoff::new(SOON, SELDOM), failing: false, failed: now, until: now }
     }
 }
 
@@ -73,6 +85,8 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use kube::core::Status;
     use serde_json::json;
 
@@ -86,7 +100,7 @@ mod tests {
 
     /// Milliseconds before each event.
     async fn waits(events: Vec<Result<Event<()>>>) -> Vec<u128> {
-        let mut watch = Box::pin(patiently(stream::iter(events)));
+        let mut watch = Box::pin(patiently(stream::iter(events), || {}));
         let (mut waits, mut last) = (Vec::new(), Instant::now());
         while watch.next().await.is_some() {
             waits.push(last.elapsed().as_millis());
@@ -112,5 +126,19 @@ mod tests {
     async fn a_watch_that_is_sent_away_stays_away_for_as_long_as_it_is_told() {
         let sent_away = refused(&json!({ "retryAfterSeconds": 20 }));
         assert_eq!(waits(vec![sent_away, Ok(Event::Init)]).await, [0, 20_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_goes_on_in_silence_is_told_of_once_it_has_not_failed_for_a_while() {
+        let failures = stream::iter([refused(&json!({})), refused(&json!({}))]);
+        let told = AtomicUsize::new(0);
+        let goes_on = || drop(told.fetch_add(1, Ordering::Relaxed));
+        let mut watch = Box::pin(patiently(failures.chain(stream::pending()), goes_on));
+        for _ in 0..2 {
+            assert!(matches!(watch.next().await, Some(Err(_))));
+            assert_eq!(told.load(Ordering::Relaxed), 0);
+        }
+        assert!(timeout(Duration::from_mins(5), watch.next()).await.is_err());
+        assert_eq!(told.load(Ordering::Relaxed), 1);
     }
 }
