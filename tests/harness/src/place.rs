@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{ProcessId, running_from};
+use crate::process::{self, ProcessId, running_from};
 use crate::{repo, services};
 
 /// The folder of one program.
@@ -88,8 +88,8 @@ impl Place {
 }
 
 fn program(process: ProcessId) -> String {
-    let exe = fs::read_link(format!("/proc/{}/exe", process.pid())).unwrap_or_default();
-    let name = exe.file_name().unwrap_or_default().to_string_lossy();
+    let program = process::program(process.pid()).unwrap_or_default();
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
     // What the system appends when the file was replaced meanwhile.
     name.trim_end_matches(" (deleted)").to_owned()
 }

@@ -3,8 +3,10 @@
 //! A [`Child`] leads a process group of its own: a terminal's Ctrl-C reaches only the program that
 //! owns it, which then ends its children in order.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -262,12 +264,19 @@ pub fn running_from(folder: &Path) -> Vec<ProcessId> {
     let own = Pid::this();
     pids()
         .filter(|pid| *pid != own)
-        .filter(|pid| {
-            fs::read_link(format!("/proc/{pid}/exe"))
-                .is_ok_and(|program| program.starts_with(folder))
-        })
+        .filter(|pid| program(*pid).is_some_and(|program| program.starts_with(folder)))
         .filter_map(ProcessId::of)
         .collect()
+}
+
+/// The program that a process runs. One that hides (the transcoder) shows other users than root
+/// only the name it was started by.
+pub fn program(pid: Pid) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok().or_else(|| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let name = command.split(|byte| *byte == 0).next()?;
+        Some(PathBuf::from(OsStr::from_bytes(name)))
+    })
 }
 
 #[cfg(test)]

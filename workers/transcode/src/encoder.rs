@@ -104,6 +104,12 @@ pub struct RungOutput {
     reader: FileReader,
 }
 
+/// Closes what `/proc` tells of this process, its environment above all, to ffmpeg, which has the same
+/// user and parses strangers' bytes.
+pub fn hide_from_ffmpeg() -> std::io::Result<()> {
+    Ok(nix::sys::prctl::set_dumpable(false)?)
+}
+
 /// A pipe whose write end a child inherits under the same number.
 fn inherited_pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;

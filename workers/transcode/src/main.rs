@@ -18,7 +18,7 @@ use millrace_platform::{exit, shutdown, tls};
 use millrace_transcode::config::Config;
 use millrace_transcode::metrics::TranscodeMetrics;
 use millrace_transcode::services::Services;
-use millrace_transcode::{lag, worker};
+use millrace_transcode::{encoder, lag, worker};
 
 /// Follows a stream's log in Kafka, encodes it with ffmpeg, and publishes
 /// low-latency HLS parts and segments to Redis and the object store.
@@ -36,6 +36,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     Arguments::parse();
+    encoder::hide_from_ffmpeg().context("closing this process to ffmpeg")?;
     let config = Arc::new(Config::read(&Env::from_process())?);
     telemetry::init(&config.telemetry);
     tls::install_provider();
