@@ -6,6 +6,8 @@
 #   LOAD         command that brings an image's archive to its nodes
 #   E2E_INGRESS  address:port of its Ingress controller     E2E_NODE  address of a node
 #   E2E_PROXIES  networks of the Ingress controller
+#   E2E_NODE_PROGRAMS  unless it is left out: a script that kills and starts containerd, kubelet,
+#                kube-apiserver (`SCRIPT kill kubelet`)
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
 if [ -n "${E2E_KUBECONFIG:-}" ]; then
@@ -15,7 +17,7 @@ if [ -n "${E2E_KUBECONFIG:-}" ]; then
 else
   . tests/cluster/node/place.sh
   LOAD=tests/cluster/load.sh
-  export E2E_INGRESS=$node_ip:80 E2E_NODE=$node_ip E2E_PROXIES=$pod_cidr,$node_net
+  export E2E_INGRESS=$node_ip:80 E2E_NODE=$node_ip E2E_PROXIES=$pod_cidr,$node_net E2E_NODE_PROGRAMS=$PWD/tests/cluster/node.sh
   if [ "${KEEP:-0}" = 0 ] && ! alive "$work/node.pid"; then trap 'tests/cluster/node.sh down' EXIT; fi
   variables=$(tests/cluster/node.sh up); eval "$variables"
 fi

@@ -36,18 +36,20 @@ impl Follower {
     pub(super) async fn run(mut self, name: String, keep_media: bool) -> RenditionReport {
         let mut judge = Judge::new(name, self.mode, keep_media);
         let mut stopped = self.stopped.clone();
+        let mut longest_wait = Duration::ZERO;
         tokio::select! {
-            () = self.follow(&mut judge) => {}
+            () = self.follow(&mut judge, &mut longest_wait) => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
         let look = self.look_again(&mut judge);
         if timeout(SECOND_LOOK, look).await.is_err() {
             judge.failed("fetching files once more took too long");
         }
-        judge.finish()
+        RenditionReport { longest_wait, ..judge.finish() }
     }
 
-    async fn follow(&mut self, judge: &mut Judge) {
+    async fn follow(&mut self, judge: &mut Judge, longest_wait: &mut Duration) {
+        let mut grew = Instant::now();
         while !judge.ended() {
             let url = match (self.mode, judge.next()) {
                 (Mode::LowLatency, Some((msn, part))) => {
@@ -59,7 +61,15 @@ impl Follower {
                 sleep(PAUSE).await;
                 continue;
             };
-            for wanted in judge.playlist(&String::from_utf8_lossy(&bytes)) {
+            let before = judge.next();
+            let listed = judge.playlist(&String::from_utf8_lossy(&bytes));
+            if before.is_none() {
+                grew = Instant::now();
+            } else if judge.next() != before {
+                *longest_wait = grew.elapsed().max(*longest_wait);
+                grew = Instant::now();
+            }
+            for wanted in listed {
                 match self.file(&wanted.uri, judge).await {
                     Some(bytes) => judge.fetched(&wanted, &bytes),
                     None => judge.broken(format!("{}: listed and never served", wanted.uri)),

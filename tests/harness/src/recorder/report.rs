@@ -1,6 +1,7 @@
 //! What a recording saw, and what renditions of one broadcast owe each other.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -45,6 +46,8 @@ pub struct RenditionReport {
     pub failures: u64,
     /// The last of them.
     pub last_failure: Option<String>,
+    /// The longest time in which nothing new was listed.
+    pub longest_wait: Duration,
     /// The playlist has ended.
     pub ended: bool,
     /// In order.
@@ -176,7 +179,7 @@ impl fmt::Display for Report {
                 f,
                 "{}: {} playlists, {} parts, {} segments ({from} to {to}), {frames} frames from \
                  {first} to {end} ms, {} compared with parts, {} fetched twice, {} gaps, \
-                 {} failed requests{}",
+                 {} failed requests, waited at most {} ms{}",
                 r.name,
                 r.versions,
                 r.parts,
@@ -185,6 +188,7 @@ impl fmt::Display for Report {
                 r.fetched_again,
                 r.gaps.len(),
                 r.failures,
+                r.longest_wait.as_millis(),
                 if r.ended { ", ended" } else { "" },
             )?;
             if let Some(failure) = &r.last_failure {

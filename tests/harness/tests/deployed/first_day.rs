@@ -6,13 +6,11 @@ use std::time::Duration;
 use millrace_harness::publisher::{Publisher, Source};
 use millrace_harness::{clip, repo};
 
-use crate::livestream::{self, ID};
+use crate::livestream::{self, KEYNOTE};
+use crate::on_air::RUNGS;
 use crate::place::{OWN_HOST, Place, SHARED_HOST};
-use crate::release::{NAMESPACE, STREAMS};
 use crate::{pod_publisher, release, watching};
 
-/// Rungs of the example.
-const RUNGS: usize = 2;
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -21,39 +19,35 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     let place = Place::of_environment().unwrap();
     let http = place.http().unwrap();
     let clip = clip::looping(|_| {}).await.unwrap();
-    release::clear().await.unwrap();
-    for namespace in [NAMESPACE, STREAMS] {
-        release::restricted_namespace(namespace).await.unwrap();
-    }
-    release::install(&place).await.unwrap();
-    livestream::apply().await.unwrap();
-    livestream::ready().await.unwrap();
+    release::begin(&place).await.unwrap();
+    livestream::apply_example().await.unwrap();
+    KEYNOTE.ready().await.unwrap();
 
     // From a pod, by the local name; watched on the installation's host.
-    let shared = format!("http://{SHARED_HOST}/hls/{ID}/index.m3u8");
-    assert_eq!(livestream::endpoint("hls", "http://").await.unwrap(), shared);
+    let shared = format!("http://{SHARED_HOST}/hls/{}/index.m3u8", KEYNOTE.id());
+    assert_eq!(KEYNOTE.endpoint("hls", "http://").await.unwrap(), shared);
     pod_publisher::start(&place, &clip).await.unwrap();
     let recorder = watching::record(&http, &shared).await.unwrap();
     let mut viewer = watching::join(&http, &shared).await.unwrap();
     watching::watch(&mut viewer, LONG_ENOUGH).await.unwrap();
     watching::wait_far_ahead(&http, &viewer).await.unwrap();
-    println!("{}", livestream::live_with_viewers().await.unwrap().join(" "));
+    println!("{}", KEYNOTE.live_with_viewers().await.unwrap().join(" "));
     pod_publisher::check().await.unwrap();
     pod_publisher::stop().await.unwrap();
     let report = recorder.until_ended(Duration::from_mins(2)).await.unwrap();
     watching::assert_sound(&report, RUNGS);
-    livestream::not_live().await.unwrap();
+    KEYNOTE.not_live().await.unwrap();
 
     // From outside, through a node's port; watched on the stream's own host as well.
-    let own = format!("http://{OWN_HOST}/hls/{ID}/index.m3u8");
+    let own = format!("http://{OWN_HOST}/hls/{}/index.m3u8", KEYNOTE.id());
     let spec = format!(
         r#"{{"ingest":{{"service":{{"type":"NodePort"}}}},"playback":{{"hostname":"{OWN_HOST}"}}}}"#
     );
-    livestream::patch(&spec).await.unwrap();
-    livestream::ready().await.unwrap();
-    assert_eq!(livestream::endpoint("hls", &format!("http://{OWN_HOST}")).await.unwrap(), own);
-    let rtmp = livestream::endpoint("rtmp", &format!("rtmp://{}:", place.node)).await.unwrap();
-    let key = livestream::key().await.unwrap();
+    KEYNOTE.patch(&spec).await.unwrap();
+    KEYNOTE.ready().await.unwrap();
+    assert_eq!(KEYNOTE.endpoint("hls", &format!("http://{OWN_HOST}")).await.unwrap(), own);
+    let rtmp = KEYNOTE.endpoint("rtmp", &format!("rtmp://{}:", place.node)).await.unwrap();
+    let key = KEYNOTE.key().await.unwrap();
     let logs = repo::root().join("target/test/deployed");
     fs::create_dir_all(&logs).unwrap();
     let log = logs.join("publisher.log");
@@ -72,6 +66,4 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     }
 
     println!("{}", release::test().await.unwrap());
-    release::uninstall().await.unwrap();
-    release::clear().await.unwrap();
 }

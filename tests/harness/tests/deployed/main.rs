@@ -2,7 +2,8 @@
 //! with nodes, and a viewer behind its Ingress.
 //!
 //! `make e2e` says where the cluster is and what it is called there ([`place::Place`]). The tests
-//! of this program take the release's namespace for themselves, one after the other.
+//! of this program run one after the other, by their names, on one release: the first installs it,
+//! `upgrades` takes it away. Each also runs alone ([`release::stands`]).
 
 #![expect(
     clippy::indexing_slicing,
@@ -10,10 +11,18 @@
     reason = "clippy knows only functions marked as tests to be tests, not what they call"
 )]
 
+mod broadcaster;
 mod command;
+mod containers;
 mod first_day;
+mod kills;
 mod livestream;
+mod node;
+mod on_air;
+mod own_servers;
 mod place;
 mod pod_publisher;
 mod release;
+mod secrets;
+mod upgrades;
 mod watching;

@@ -8,6 +8,8 @@ use millrace_harness::http::Http;
 
 /// Host name of the installation's Ingress.
 pub(crate) const SHARED_HOST: &str = "video.example.test";
+/// Host name of the Ingress of another one beside it.
+pub(crate) const SECOND_HOST: &str = "second.example.test";
 /// Host name of a LiveStream's own.
 pub(crate) const OWN_HOST: &str = "keynote.example.test";
 
@@ -21,6 +23,8 @@ pub(crate) struct Place {
     pub(crate) tag: String,
     /// Networks of the Ingress controller's pods and of the nodes (`E2E_PROXIES`).
     pub(crate) proxies: String,
+    /// A script that ends and starts the node's programs, if there is one (`E2E_NODE_PROGRAMS`).
+    pub(crate) node_programs: Option<String>,
 }
 
 impl Place {
@@ -31,11 +35,12 @@ impl Place {
             node: read("E2E_NODE")?,
             tag: read("E2E_TAG")?,
             proxies: read("E2E_PROXIES")?,
+            node_programs: env::var("E2E_NODE_PROGRAMS").ok(),
         })
     }
 
     /// A client for whom the test's host names are at the Ingress.
     pub(crate) fn http(&self) -> Result<Http> {
-        Http::with_names(&[SHARED_HOST, OWN_HOST], self.ingress)
+        Http::with_names(&[SHARED_HOST, SECOND_HOST, OWN_HOST], self.ingress)
     }
 }

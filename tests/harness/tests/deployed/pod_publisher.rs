@@ -8,7 +8,7 @@ use millrace_harness::http::eventually;
 use serde_json::json;
 
 use crate::command::{kubectl, kubectl_with};
-use crate::livestream::NAME;
+use crate::livestream::KEYNOTE;
 use crate::place::Place;
 use crate::release::STREAMS;
 
@@ -20,9 +20,10 @@ pub(crate) async fn start(place: &Place, clip: &Path) -> Result<()> {
     let script = format!(
         "until [ -f /tmp/whole ]; do sleep 0.1; done
          exec ffmpeg -nostdin -v warning -re -stream_loop -1 -i /tmp/clip.flv -c copy -f flv \
-         \"rtmp://{NAME}-rtmp/live/$KEY\""
+         \"rtmp://{}-rtmp/live/$KEY\"",
+        KEYNOTE.name
     );
-    let key = json!({ "secretKeyRef": { "name": format!("{NAME}-publish-keys"), "key": "main" } });
+    let key = json!({ "secretKeyRef": { "name": KEYNOTE.key_secret(), "key": "main" } });
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": POD, "namespace": STREAMS },

@@ -12,6 +12,28 @@ pub(crate) const NAMESPACE: &str = "millrace";
 pub(crate) const STREAMS: &str = "events";
 const NAME: &str = "millrace";
 
+/// Sees to it that the release stands, with the images of this run, and the namespace of streams is
+/// there. The tests of this program share one that way: whoever comes first installs it.
+pub(crate) async fn stands(place: &Place) -> Result<()> {
+    let of_release = ["--namespace", NAMESPACE, "-o", "json"];
+    let status = helm(&[&["status", NAME], &of_release[..]].concat()).await.unwrap_or_default();
+    let values = helm(&[&["get", "values", NAME], &of_release[..]].concat()).await;
+    let tag = format!(r#""tag":"{}""#, place.tag);
+    if status.contains(r#""status":"deployed""#) && values.is_ok_and(|v| v.contains(&tag)) {
+        return Ok(());
+    }
+    begin(place).await
+}
+
+/// Installs it from nothing.
+pub(crate) async fn begin(place: &Place) -> Result<()> {
+    clear().await?;
+    for namespace in [NAMESPACE, STREAMS] {
+        restricted_namespace(namespace).await?;
+    }
+    install(place).await
+}
+
 /// Takes away what an earlier run left.
 pub(crate) async fn clear() -> Result<()> {
     // Both fail where there is nothing.
@@ -34,7 +56,7 @@ pub(crate) async fn restricted_namespace(name: &str) -> Result<()> {
 
 /// Installs the chart with all servers, and waits for everything.
 pub(crate) async fn install(place: &Place) -> Result<()> {
-    let chart = repo::root().join("charts/millrace").display().to_string();
+    let chart = chart();
     let values = [
         "quickstart.enabled=true".to_owned(),
         format!("image.tag={}", place.tag),
@@ -55,6 +77,24 @@ pub(crate) async fn install(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Upgrades it to the same chart with some other values.
+pub(crate) async fn upgrade(values: &[&str]) -> Result<()> {
+    let chart = chart();
+    let mut arguments = vec!["upgrade", NAME, &chart, "--namespace", NAMESPACE];
+    arguments.extend(["--reset-then-reuse-values", "--wait", "--atomic", "--timeout", "5m"]);
+    for value in values {
+        arguments.extend(["--set", value]);
+    }
+    helm(&arguments).await?;
+    Ok(())
+}
+
+/// Goes back to what was before the last upgrade.
+pub(crate) async fn rollback() -> Result<()> {
+    helm(&["rollback", NAME, "--namespace", NAMESPACE, "--wait", "--timeout", "5m"]).await?;
+    Ok(())
+}
+
 /// Runs the chart's own tests.
 pub(crate) async fn test() -> Result<String> {
     helm(&["test", NAME, "--namespace", NAMESPACE, "--timeout", "5m"]).await
@@ -64,4 +104,9 @@ pub(crate) async fn test() -> Result<String> {
 pub(crate) async fn uninstall() -> Result<()> {
     helm(&["uninstall", NAME, "--namespace", NAMESPACE, "--wait"]).await?;
     Ok(())
+}
+
+/// Of this clone.
+pub(crate) fn chart() -> String {
+    repo::root().join("charts/millrace").display().to_string()
 }

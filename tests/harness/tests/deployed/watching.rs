@@ -69,3 +69,12 @@ pub(crate) fn assert_sound(report: &Report, rungs: usize) {
         assert_eq!(numbers, contiguous, "segments of {name}");
     }
 }
+
+/// No request of a viewer failed. Delivery refuses one (503) whose segment is three target
+/// durations late.
+#[track_caller]
+pub(crate) fn assert_never_refused(report: &Report) {
+    for rendition in &report.renditions {
+        assert_eq!(rendition.failures, 0, "{}: {:?}", rendition.name, rendition.last_failure);
+    }
+}

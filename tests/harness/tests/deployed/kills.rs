@@ -1,0 +1,86 @@
+//! kill -9 of everything, one after the other, while somebody publishes and somebody watches.
+
+use std::collections::BTreeSet;
+
+use millrace_harness::recorder::Report;
+use tokio::time::Instant;
+
+use crate::on_air::{OnAir, RUNGS};
+use crate::place::Place;
+use crate::{containers, node, watching};
+
+/// What the stream does not need, or replays from the log. Redis last: with it goes what viewers of
+/// that moment had not fetched.
+const COMPONENTS: [&str; 7] = [
+    "operator",
+    "delivery",
+    "transcode",
+    "quickstart-postgres",
+    "quickstart-s3",
+    "quickstart-kafka",
+    "quickstart-redis",
+];
+
+/// How often the source began anew: the discontinuities of each rendition.
+#[track_caller]
+fn assert_discontinuities(report: &Report, expected: u64) {
+    for rendition in &report.renditions {
+        let marks: BTreeSet<u64> = rendition.segments.iter().map(|s| s.discontinuity).collect();
+        assert_eq!(marks, (0..=expected).collect(), "of {}", rendition.name);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with nodes: make e2e"]
+async fn a_container_killed_is_not_the_stream_s_end() {
+    let place = Place::of_environment().unwrap();
+    let mut on_air = OnAir::start(&place).await.unwrap();
+    containers::lend_a_hand(&place).await.unwrap();
+
+    let started = Instant::now();
+    let said = |what: &str| println!("{:>5.1} s: {what}", started.elapsed().as_secs_f64());
+    containers::one("transcode").await.unwrap().kill_process("ffmpeg").await.unwrap();
+    on_air.goes_on().await.unwrap();
+    said("goes on without that ffmpeg");
+    for component in COMPONENTS {
+        for container in containers::of(component).await.unwrap() {
+            container.kill().await.unwrap();
+            on_air.goes_on().await.unwrap();
+            said(&format!("goes on after {}", container.pod));
+        }
+    }
+    // The broadcaster's own connection ends, and it makes another.
+    containers::one("ingest").await.unwrap().kill().await.unwrap();
+    on_air.goes_on().await.unwrap();
+    said("goes on with another ingest");
+
+    let (connections, report) = on_air.end().await.unwrap();
+    containers::take_the_hand_away().await.unwrap();
+    watching::assert_sound(&report, RUNGS);
+    assert!(connections > 1, "the broadcaster kept its connection to a dead ingest");
+    assert_discontinuities(&report, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster with nodes: make e2e"]
+async fn the_node_s_programs_killed_are_not_seen_by_viewers() {
+    let place = Place::of_environment().unwrap();
+    if place.node_programs.is_none() {
+        println!("left out: E2E_NODE_PROGRAMS does not say how to end and start them");
+        return;
+    }
+    let mut on_air = OnAir::start(&place).await.unwrap();
+    for program in ["containerd", "kubelet", "kube-apiserver"] {
+        node::kill(&place, program).await.unwrap();
+        on_air.goes_on().await.unwrap();
+        node::start(&place, program).await.unwrap();
+        on_air.goes_on().await.unwrap();
+        println!("goes on without {program} and with another");
+    }
+    node::ready().await.unwrap();
+    let (connections, report) = on_air.end().await.unwrap();
+    watching::assert_sound(&report, RUNGS);
+    assert_eq!(connections, 1, "the broadcaster lost its connection");
+    assert_discontinuities(&report, 0);
+    watching::assert_never_refused(&report);
+}

@@ -1,0 +1,75 @@
+//! A broadcast that is on, with somebody who records all of it.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use millrace_harness::clip;
+use millrace_harness::http::Http;
+use millrace_harness::publisher::Source;
+use millrace_harness::recorder::{Recorder, Report};
+use millrace_harness::viewer::Viewer;
+
+use crate::broadcaster::Broadcaster;
+use crate::livestream::{self, KEYNOTE};
+use crate::place::{Place, SHARED_HOST};
+use crate::{release, watching};
+
+/// Rungs of the example.
+pub(crate) const RUNGS: usize = 2;
+/// What has to appear before the stream is said to go on: more than a segment, and more than what
+/// was made already.
+const ENOUGH: Duration = Duration::from_secs(5);
+
+/// A broadcast of the example, published from outside.
+pub(crate) struct OnAir {
+    broadcaster: Broadcaster,
+    viewer: Viewer,
+    recorder: Recorder,
+}
+
+impl OnAir {
+    /// Starts one, and waits for pictures.
+    pub(crate) async fn start(place: &Place) -> Result<Self> {
+        release::stands(place).await?;
+        livestream::apply_example().await?;
+        KEYNOTE.patch(r#"{"ingest":{"service":{"type":"NodePort"}}}"#).await?;
+        KEYNOTE.ready().await?;
+        Self::publish(place, &place.http()?).await
+    }
+
+    /// The same, for a stream that is Ready.
+    pub(crate) async fn publish(place: &Place, http: &Http) -> Result<Self> {
+        let rtmp = KEYNOTE.endpoint("rtmp", &format!("rtmp://{}:", place.node)).await?;
+        let key = KEYNOTE.key().await?;
+        let source = Source::Loop(clip::looping(|_| {}).await?);
+        let broadcaster = Broadcaster::start(source, &rtmp, &key, "broadcaster")?;
+        let index = format!("http://{SHARED_HOST}/hls/{}/index.m3u8", KEYNOTE.id());
+        let mut viewer = watching::join(http, &index).await?;
+        let recorder = watching::record(http, &index).await?;
+        watching::watch(&mut viewer, ENOUGH).await?;
+        Ok(Self { broadcaster, viewer, recorder })
+    }
+
+    /// Waits until more video has appeared, of the same broadcast.
+    pub(crate) async fn goes_on(&mut self) -> Result<()> {
+        let before = self.viewer.media_url().to_owned();
+        watching::watch(&mut self.viewer, ENOUGH).await?;
+        ensure!(self.viewer.media_url() == before, "it is another broadcast");
+        Ok(())
+    }
+
+    /// Ends it in order; says how often the broadcaster connected, and what the recorder saw.
+    pub(crate) async fn end(self) -> Result<(u32, Report)> {
+        let connections = self.broadcaster.stop().await?;
+        let report = self.recorder.until_ended(Duration::from_mins(2)).await?;
+        KEYNOTE.not_live().await?;
+        Ok((connections, report))
+    }
+
+    /// Ends it where there is no stream any more that could end.
+    pub(crate) async fn abandon(self) -> Result<()> {
+        self.broadcaster.stop().await?;
+        println!("{}", self.recorder.stop().await?);
+        Ok(())
+    }
+}
