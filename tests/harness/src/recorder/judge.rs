@@ -24,8 +24,19 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     Init,
-    Part { segment: u64, index: usize, micros: i64, independent: bool, map: String },
+    Part(Box<WantedPart>),
     Segment(Box<Segment>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WantedPart {
+    segment: u64,
+    index: usize,
+    micros: i64,
+    independent: bool,
+    map: String,
+    /// [`rules::short_before`].
+    short_before: Option<i64>,
 }
 
 /// Judges one rendition.
@@ -75,7 +86,7 @@ impl Judge {
         }
         let mut wanted = Vec::new();
         for segment in &now.segments {
-            self.want(segment, &mut wanted);
+            self.want(segment, now.part_target, &mut wanted);
             if segment.gap && self.report.gaps.last().is_none_or(|last| *last < segment.msn) {
                 self.report.gaps.push(segment.msn);
             }
@@ -85,7 +96,7 @@ impl Judge {
         wanted
     }
 
-    fn want(&mut self, segment: &Segment, wanted: &mut Vec<Wanted>) {
+    fn want(&mut self, segment: &Segment, part_target: i64, wanted: &mut Vec<Wanted>) {
         let mut new = |uri: &str, what: What| {
             if !self.files.contains_key(uri) {
                 self.files.insert(uri.to_owned(), None);
@@ -96,14 +107,15 @@ impl Judge {
         // Classic players don't know parts.
         let parts = if self.mode == Mode::LowLatency { &segment.parts[..] } else { &[] };
         for (index, part) in parts.iter().enumerate() {
-            let what = What::Part {
+            let part_of = WantedPart {
                 segment: segment.msn,
                 index,
                 micros: part.micros,
                 independent: part.independent,
                 map: segment.map.clone(),
+                short_before: rules::short_before(part_target, segment, index),
             };
-            new(&part.uri, what);
+            new(&part.uri, What::Part(Box::new(part_of)));
         }
         if let Some(uri) = segment.uri.as_ref().filter(|_| !segment.gap) {
             new(uri, What::Segment(Box::new(segment.clone())));
@@ -130,14 +142,14 @@ impl Judge {
         let result = match &wanted.what {
             What::Init => Init::parse(bytes)
                 .map(|init| _ = self.inits.insert(wanted.uri.clone(), (init, bytes.clone()))),
-            What::Part { segment, index, micros, independent, map } => {
-                let parts = self.parts.entry(*segment).or_default();
-                parts.resize(parts.len().max(index + 1), None);
-                if let Some(place) = parts.get_mut(*index) {
+            What::Part(part) => {
+                let parts = self.parts.entry(part.segment).or_default();
+                parts.resize(parts.len().max(part.index + 1), None);
+                if let Some(place) = parts.get_mut(part.index) {
                     *place = Some(bytes.clone());
                 }
                 self.report.parts += 1;
-                self.part(&wanted.uri, map, *micros, *independent, bytes)
+                self.part(&wanted.uri, part, bytes)
             }
             What::Segment(segment) => self.segment(segment, bytes),
         };
@@ -151,19 +163,19 @@ impl Judge {
         anyhow::Context::with_context(init, || format!("its init segment {map} is not known"))
     }
 
-    fn part(
-        &mut self,
-        uri: &str,
-        map: &str,
-        micros: i64,
-        independent: bool,
-        bytes: &[u8],
-    ) -> anyhow::Result<()> {
-        let (init, _) = self.init(map)?;
+    fn part(&mut self, uri: &str, part: &WantedPart, bytes: &[u8]) -> anyhow::Result<()> {
+        let (init, _) = self.init(&part.map)?;
         let frames = init.frames(bytes)?;
-        self.length(uri, init, &frames, micros);
-        if independent && frames.first().is_some_and(|frame| !frame.sync) {
+        self.length(uri, init, &frames, part.micros);
+        let Some(first) = frames.first() else { return Ok(()) };
+        if part.independent && !first.sync {
             self.broken(format!("{uri}: INDEPENDENT without a keyframe first"));
+        }
+        // A source may leave out pictures: one that stays long has no place in the part before.
+        let first = first.duration * 1_000_000 / i64::from(init.timescale);
+        let target = self.before.as_ref().map_or(0, |list| list.part_target);
+        if let Some(micros) = part.short_before.filter(|micros| micros + first <= target) {
+            self.broken(format!("before {uri}: {micros} µs is under 85 %, and {first} had place"));
         }
         Ok(())
     }

@@ -25,13 +25,6 @@ fn parts(list: &Snapshot, segment: &Segment, broken: &mut Vec<String>) {
         if part.micros > list.part_target {
             broken.push(format!("part {msn}.{index}: {} µs is over PART-TARGET", part.micros));
         }
-        // At least 85 % of PART-TARGET, except in front of a new run, whose
-        // first part is independent, and at the segment's end (§4.4.4.9).
-        let next = segment.parts.get(index + 1);
-        let long_enough = part.micros * 100 >= list.part_target * 85;
-        if !part.independent && next.is_some_and(|next| !next.independent) && !long_enough {
-            broken.push(format!("part {msn}.{index}: {} µs is under 85 %", part.micros));
-        }
     }
     let sum: i64 = segment.parts.iter().map(|part| part.micros).sum();
     let count = i64::try_from(segment.parts.len()).unwrap_or(i64::MAX);
@@ -39,6 +32,14 @@ fn parts(list: &Snapshot, segment: &Segment, broken: &mut Vec<String>) {
     if complete && (sum - segment.micros).abs() > count {
         broken.push(format!("segment {msn}: parts are {sum} µs of {} µs", segment.micros));
     }
+}
+
+/// The length of the part before this one, if it is under 85 % of PART-TARGET. One may be at the
+/// segment's end, and in front of a new run, whose first part is independent (§4.4.4.9).
+pub(super) fn short_before(part_target: i64, segment: &Segment, index: usize) -> Option<i64> {
+    let before = segment.parts.get(index.checked_sub(1)?)?;
+    let exempt = before.independent || segment.parts.get(index)?.independent;
+    (!exempt && before.micros * 100 < part_target * 85).then_some(before.micros)
 }
 
 /// Breaches in the step from one version to the next.
