@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use millrace_harness::publisher::{Publisher, Source};
+use millrace_harness::recorder::Mode;
 use millrace_harness::{clip, repo};
 
 use crate::livestream::{self, KEYNOTE};
@@ -27,7 +28,7 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     let shared = format!("http://{SHARED_HOST}/hls/{}/index.m3u8", KEYNOTE.id());
     assert_eq!(KEYNOTE.endpoint("hls", "http://").await.unwrap(), shared);
     pod_publisher::start(&place, &clip).await.unwrap();
-    let recorder = watching::record(&http, &shared).await.unwrap();
+    let recorder = watching::record(&http, &shared, Mode::LowLatency).await.unwrap();
     let mut viewer = watching::join(&http, &shared).await.unwrap();
     watching::watch(&mut viewer, LONG_ENOUGH).await.unwrap();
     watching::wait_far_ahead(&http, &viewer).await.unwrap();
@@ -55,7 +56,7 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     let mut recorders = Vec::new();
     for index in [&shared, &own] {
         let mut viewer = watching::join(&http, index).await.unwrap();
-        recorders.push(watching::record(&http, index).await.unwrap());
+        recorders.push(watching::record(&http, index, Mode::LowLatency).await.unwrap());
         watching::watch(&mut viewer, LONG_ENOUGH).await.unwrap();
     }
     publisher.check().unwrap();

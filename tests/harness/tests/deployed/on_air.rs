@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use millrace_harness::clip;
-use millrace_harness::http::Http;
 use millrace_harness::publisher::Source;
-use millrace_harness::recorder::{Recorder, Report};
+use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_harness::viewer::Viewer;
 
 use crate::broadcaster::Broadcaster;
@@ -28,24 +27,30 @@ pub(crate) struct OnAir {
 }
 
 impl OnAir {
-    /// Starts one, and waits for pictures.
+    /// Starts one, recorded part by part, and waits for pictures.
     pub(crate) async fn start(place: &Place) -> Result<Self> {
+        Self::start_recorded(place, Mode::LowLatency).await
+    }
+
+    /// The same, recorded so.
+    pub(crate) async fn start_recorded(place: &Place, mode: Mode) -> Result<Self> {
         release::stands(place).await?;
         livestream::apply_example().await?;
         KEYNOTE.patch(r#"{"ingest":{"service":{"type":"NodePort"}}}"#).await?;
         KEYNOTE.ready().await?;
-        Self::publish(place, &place.http()?).await
+        Self::publish(place, mode).await
     }
 
     /// The same, for a stream that is Ready.
-    pub(crate) async fn publish(place: &Place, http: &Http) -> Result<Self> {
+    pub(crate) async fn publish(place: &Place, mode: Mode) -> Result<Self> {
+        let http = &place.http()?;
         let rtmp = KEYNOTE.endpoint("rtmp", &format!("rtmp://{}:", place.node)).await?;
         let key = KEYNOTE.key().await?;
         let source = Source::Loop(clip::looping(|_| {}).await?);
         let broadcaster = Broadcaster::start(source, &rtmp, &key, "broadcaster")?;
         let index = format!("http://{SHARED_HOST}/hls/{}/index.m3u8", KEYNOTE.id());
         let mut viewer = watching::join(http, &index).await?;
-        let recorder = watching::record(http, &index).await?;
+        let recorder = watching::record(http, &index, mode).await?;
         watching::watch(&mut viewer, ENOUGH).await?;
         Ok(Self { broadcaster, viewer, recorder })
     }

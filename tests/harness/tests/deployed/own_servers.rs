@@ -97,7 +97,9 @@ async fn install(place: &Place) -> Result<()> {
         format!("delivery.trustedProxies={{{}}}", place.proxies),
         format!("publishing.externalHost={}", place.node),
         "operator.replicas=1".to_owned(),
+        "operator.resources.requests.cpu=50m".to_owned(),
         "delivery.replicas=1".to_owned(),
+        "delivery.resources.requests.cpu=50m".to_owned(),
     ];
     values.extend(["control", "worker", "viewer"].map(|r| format!("postgres.{r}.user=second_{r}")));
     let mut arguments = vec!["install", NAME, &chart, "--namespace", NAMESPACE];
@@ -109,13 +111,16 @@ async fn install(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// One rung: two streams are encoded at once, and what is published is, too.
+/// One rung, and next to nothing asked for: a node of two cores takes both, and two releases.
 async fn make_stream(stream: LiveStream) -> Result<()> {
     let mut manifest = Manifest::new(stream.name);
     stream.namespace.clone_into(&mut manifest.namespace);
     manifest.ladder.truncate(1);
     livestream::apply(&manifest.to_string()).await?;
-    stream.patch(r#"{"ingest":{"service":{"type":"NodePort"}}}"#).await?;
+    let service = json!({ "service": { "type": "NodePort" } });
+    let resources = json!({ "requests": { "cpu": "50m" } });
+    let spec = json!({ "ingest": service, "transcode": { "resources": resources } });
+    stream.patch(&spec.to_string()).await?;
     stream.ready().await
 }
 
@@ -150,6 +155,8 @@ async fn two_streams_of_one_name_on_servers_that_were_there_show_each_its_own() 
     let http = place.http().unwrap();
     release::stands(&place).await.unwrap();
     clear().await.unwrap();
+    let gone = ["delete", "ls", KEYNOTE.name, "--ignore-not-found", "--timeout=60s"];
+    KEYNOTE.kubectl(&gone).await.unwrap();
     // Two releases of a cluster share no namespace.
     release::upgrade(&[&format!("watchNamespaces={{{}}}", KEYNOTE.namespace)]).await.unwrap();
     for namespace in [NAMESPACE, NORTH.namespace, SOUTH.namespace] {

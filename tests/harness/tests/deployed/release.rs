@@ -77,6 +77,13 @@ pub(crate) async fn install(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Waits until all its Deployments are available.
+pub(crate) async fn is_available() -> Result<()> {
+    let all = ["wait", "--for=condition=Available", "deployments", "--all", "--timeout=2m"];
+    kubectl(&[&["-n", NAMESPACE], &all[..]].concat()).await?;
+    Ok(())
+}
+
 /// Upgrades it to the same chart with some other values.
 pub(crate) async fn upgrade(values: &[&str]) -> Result<()> {
     let chart = chart();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use millrace_harness::http::eventually;
+use millrace_harness::recorder::Mode;
 
 use crate::command::kubectl;
 use crate::livestream::{self, KEYNOTE};
@@ -104,7 +105,7 @@ async fn live_streams_stay_after_an_uninstall_and_are_taken_up_or_go_with_their_
     KEYNOTE.ready().await.unwrap();
     assert_eq!(KEYNOTE.get().await.unwrap()["metadata"]["uid"], uid);
     assert_eq!(KEYNOTE.key().await.unwrap(), key);
-    let on_air = OnAir::publish(&place, &place.http().unwrap()).await.unwrap();
+    let on_air = OnAir::publish(&place, Mode::LowLatency).await.unwrap();
     let (_, report) = on_air.end().await.unwrap();
     watching::assert_sound(&report, RUNGS);
 

@@ -9,9 +9,9 @@ use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_harness::viewer::Viewer;
 
 /// Records the broadcast that is on, every rendition of it.
-pub(crate) async fn record(http: &Http, index: &str) -> Result<Recorder> {
+pub(crate) async fn record(http: &Http, index: &str, mode: Mode) -> Result<Recorder> {
     eventually("a broadcast to record", Duration::from_mins(1), async || {
-        Recorder::start(http, index, Mode::LowLatency, false).await
+        Recorder::start(http, index, mode, false).await
     })
     .await
 }
