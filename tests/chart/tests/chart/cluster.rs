@@ -290,9 +290,12 @@ async fn a_release_comes_changes_goes_and_comes_again() {
     assert_eq!(operator["spec"]["replicas"], 0);
 
     let uid = stream()["metadata"]["uid"].clone();
+    let (kept, connected) = (passwords(), connections());
     machine.helm("uninstall", "live", &[]);
     assert_eq!(stream()["metadata"]["uid"], uid, "uninstalling deleted a LiveStream");
-    for kind in ["deployment", "statefulset", "secret", "networkpolicy", "role"] {
+    assert_eq!(passwords(), kept);
+    assert!(!machine.exists(&["secret", "-n", "live", "millrace-connections"]));
+    for kind in ["deployment", "statefulset", "networkpolicy", "role"] {
         assert!(
             !machine.exists(&[kind, "-n", "live", "-l", "app.kubernetes.io/instance=millrace"]),
             "{kind}"
@@ -300,6 +303,8 @@ async fn a_release_comes_changes_goes_and_comes_again() {
     }
     machine.helm("install", "live", &values);
     assert_eq!(stream()["metadata"]["uid"], uid);
+    // Workers that stayed have them.
+    assert_eq!(connections(), connected);
     machine.helm("uninstall", "live", &[]);
     machine.kubectl(&["delete", "namespace", "streams", "--timeout=60s"]);
 
