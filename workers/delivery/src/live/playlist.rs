@@ -30,8 +30,8 @@ impl Playlist {
     /// same bytes from every replica: there is no time in it.
     pub fn gzip(&self) -> Bytes {
         let pack = || {
-            let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-            let packed = packer.write_all(&self.bytes).and_then(|()| packer.finish());
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            let packed = encoder.write_all(&self.bytes).and_then(|()| encoder.finish());
             // Memory takes all that is written to it.
             packed.map_or_else(|_| Bytes::new(), Bytes::from)
         };
