@@ -194,7 +194,8 @@ async fn figures_are_those_of_the_streams_that_are_live() {
         dropped_frames: 0,
         buffering_events: 0,
     };
-    store.put_snapshots(&[Snapshot { second: 1, broadcast: None, data }]).await.unwrap();
+    let snapshot = Snapshot { second: 1, broadcast: None, data, turnover: None };
+    store.put_snapshots(&[snapshot]).await.unwrap();
     let found = figures(&world.outside, &[live.clone(), idle]).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[&live], Figures { viewers: 42, ingress_kbps: 2_501 });

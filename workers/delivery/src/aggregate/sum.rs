@@ -33,7 +33,8 @@ pub(super) fn sum(
         dropped_frames: counted.dropped_frames,
         buffering_events: counted.buffering_events,
     };
-    (Snapshot { second, broadcast: counted.broadcast, data }, row)
+    let turnover = Some(audience.turnover);
+    (Snapshot { second, broadcast: counted.broadcast, data, turnover }, row)
 }
 
 /// Of bytes in a second, rounded.
@@ -48,6 +49,8 @@ fn mbps(kbps: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use millrace_platform::redis::viewers::Turnover;
+
     use super::*;
 
     #[test]
@@ -58,7 +61,8 @@ mod tests {
             egress_bytes: [(name("480p"), 1_000_000), (name("audio"), 250_062)].into(),
             ..Counters::default()
         };
-        let audience = Audience { viewers: 8, by_rung: [(name("480p"), 7)].into() };
+        let by_rung = [(name("480p"), 7)].into();
+        let audience = Audience { viewers: 8, by_rung, turnover: Turnover::default() };
         let (snapshot, row) = sum("a.b".parse().unwrap(), 7, &counted, audience);
         assert_eq!((row.at_s, row.ingress_kbps, row.egress_kbps), (7, 3_000, 10_000));
         assert!((snapshot.data.egress_bitrate_mbps - 10.0).abs() < 1e-9);

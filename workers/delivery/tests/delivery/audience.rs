@@ -1,6 +1,7 @@
 //! Who watches: beacons, CMCD, guesses, over several replicas, and what is
 //! recorded of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millrace_delivery::settings::Settings;
@@ -29,9 +30,13 @@ async fn audience(world: &World) -> Audience {
 }
 
 async fn until_watched(world: &World, viewers: u32, by_rung: &[(&str, u32)]) {
-    let by_rung = by_rung.iter().map(|(name, n)| (name.parse().unwrap(), *n)).collect();
-    let expected = Audience { viewers, by_rung };
-    until(async || audience(world).await == expected).await;
+    let by_rung: BTreeMap<RenditionName, u32> =
+        by_rung.iter().map(|(name, n)| (name.parse().unwrap(), *n)).collect();
+    until(async || {
+        let found = audience(world).await;
+        (found.viewers, &found.by_rung) == (viewers, &by_rung)
+    })
+    .await;
 }
 
 fn rung(name: &str) -> RenditionName {

@@ -73,6 +73,11 @@ impl ViewerKeys {
         self.key("left")
     }
 
+    /// How many came, went and changed rungs.
+    pub fn turnover(&self) -> String {
+        self.key("turnover")
+    }
+
     /// What guesses are hashed with.
     pub fn salt(&self) -> String {
         self.key("salt")

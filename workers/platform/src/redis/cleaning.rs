@@ -37,7 +37,14 @@ impl Cleaning {
 
     async fn forget_viewers(&self, stream: &StreamId) -> Result<(), RedisError> {
         let keys = ViewerKeys::new(&self.installation, stream);
-        let all = [keys.viewers(), keys.visits(), keys.rungs(), keys.covered(), keys.salt()];
+        let all = [
+            keys.viewers(),
+            keys.visits(),
+            keys.rungs(),
+            keys.covered(),
+            keys.turnover(),
+            keys.salt(),
+        ];
         unlink(&self.viewers, stream, &all).await
     }
 

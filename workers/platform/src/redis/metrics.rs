@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 use serde::{Deserialize, Serialize};
 
+use super::viewers::Turnover;
 use super::{Redis, RedisError};
 use crate::config::Installation;
 use crate::names::redis_keys;
@@ -102,6 +103,9 @@ pub struct Snapshot {
     pub broadcast: Option<BroadcastId>,
     /// What it was like.
     pub data: MetricsData,
+    /// How many viewers came and went until then; earlier versions don't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turnover: Option<Turnover>,
 }
 
 /// Database 2. Times are unix seconds, passed in.

@@ -6,6 +6,7 @@
 //! forgotten 30 s after the viewer was last seen.
 
 mod report;
+mod turnover;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -19,6 +20,7 @@ use crate::config::Installation;
 use crate::names::redis_keys::ViewerKeys;
 
 pub use report::{InvalidViewer, Report, Settled, Sign, Viewer, Visit};
+pub use turnover::{Moved, Turnover};
 
 /// A viewer not seen for this long is gone.
 pub const IDLE: Duration = Duration::from_secs(30);
@@ -43,6 +45,8 @@ pub struct Audience {
     pub viewers: u32,
     /// Those whose rung is known, by rung.
     pub by_rung: BTreeMap<RenditionName, u32>,
+    /// How many came and went.
+    pub turnover: Turnover,
 }
 
 /// Presence of viewers. Times are unix seconds, passed in.
@@ -64,7 +68,14 @@ impl Viewers {
 
     fn script_keys(&self, stream: &StreamId) -> Vec<String> {
         let keys = self.keys(stream);
-        vec![keys.viewers(), keys.visits(), keys.rungs(), keys.covered(), keys.left()]
+        vec![
+            keys.viewers(),
+            keys.visits(),
+            keys.rungs(),
+            keys.covered(),
+            keys.left(),
+            keys.turnover(),
+        ]
     }
 
     /// Notes viewers of a stream; says what is known of each visit then, none
@@ -103,8 +114,8 @@ impl Viewers {
         self.redis.query(&count, || format!("count the viewers of {stream}")).await
     }
 
-    /// How many watch each of these streams now, and on which rungs. Forgets
-    /// who is gone.
+    /// How many watch each of these streams now, on which rungs, and how many
+    /// came and went. Forgets who is gone.
     pub async fn audiences(
         &self,
         streams: &[StreamId],
@@ -117,12 +128,13 @@ impl Viewers {
                 .iter()
                 .map(|stream| (self.script_keys(stream), vec![gone(now).to_string()]))
                 .collect();
-            let counted: Vec<(u32, BTreeMap<String, u32>)> =
+            let counted: Vec<(u32, BTreeMap<String, u32>, BTreeMap<String, u64>)> =
                 self.redis.script_for_each(&COUNT, &calls, what).await?;
-            audiences.extend(counted.into_iter().map(|(viewers, rungs)| {
+            audiences.extend(counted.into_iter().map(|(viewers, rungs, turnover)| {
                 // A name that is none was not written by this version.
                 let rung = |(name, count): (String, u32)| Some((name.parse().ok()?, count));
-                Audience { viewers, by_rung: rungs.into_iter().filter_map(rung).collect() }
+                let by_rung = rungs.into_iter().filter_map(rung).collect();
+                Audience { viewers, by_rung, turnover: Turnover::read(&turnover) }
             }));
         }
         Ok(audiences)

@@ -48,7 +48,7 @@ async fn run_a_stream_through(config: &RedisConfig, installation: &Installation)
         dropped_frames: 0,
         buffering_events: 0,
     };
-    let snapshot = Snapshot { second: 1_000, broadcast: Some(broadcast), data };
+    let snapshot = Snapshot { second: 1_000, broadcast: Some(broadcast), data, turnover: None };
     metrics.put_snapshots(&[snapshot]).await.unwrap();
 
     let viewers = Viewers::new(open(&config.viewers, "viewers"), installation.clone());

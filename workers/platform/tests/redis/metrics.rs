@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millrace_media::id::{BroadcastId, StreamId};
 use millrace_platform::redis::Redis;
 use millrace_platform::redis::metrics::{Counters, MetricsData, MetricsStore, Snapshot};
+use millrace_platform::redis::viewers::Turnover;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -81,7 +82,19 @@ async fn a_snapshot_has_the_names_of_the_metrics_message() {
     assert_eq!(serde_json::to_value(&data).unwrap(), message);
     let stream = data.stream_id.clone();
     assert_eq!(store.get_snapshot(&stream).await.unwrap(), None);
-    let snapshot = Snapshot { second: 50, broadcast: None, data };
+    let turnover = Turnover { since: 7, joined: 30, left: 9, ..Turnover::default() };
+    let snapshot = Snapshot { second: 50, broadcast: None, data, turnover: Some(turnover) };
     store.put_snapshots(std::slice::from_ref(&snapshot)).await.unwrap();
     assert_eq!(store.get_snapshot(&stream).await.unwrap(), Some(snapshot));
+}
+
+#[test]
+fn a_snapshot_of_the_version_before_is_read() {
+    let data = json!({
+        "streamId": "a.one", "concurrentViewers": 21, "ingressBitrateMbps": 3.25,
+        "egressBitrateMbps": 60.5, "qualityDistribution": {}, "droppedFrames": 2,
+        "bufferingEvents": 1,
+    });
+    let text = json!({"second": 50, "broadcast": null, "data": data}).to_string();
+    assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap().turnover, None);
 }

@@ -1,13 +1,17 @@
 //! Who watches.
 
-use millrace_media::id::{BroadcastId, Msn, Run, StreamId};
+use std::collections::BTreeMap;
+
+use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::published::{
     BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
 };
 use millrace_media::time::Ticks;
 use millrace_platform::redis::Redis;
 use millrace_platform::redis::media::MediaWriter;
-use millrace_platform::redis::viewers::{Audience, Report, Settled, Sign, Viewers, Visit};
+use millrace_platform::redis::viewers::{
+    Audience, Report, Settled, Sign, Turnover, Viewers, Visit,
+};
 use uuid::Uuid;
 
 use crate::server::{Server, config, installation};
@@ -111,18 +115,74 @@ impl World {
         visit.clone()
     }
 
-    async fn audience(&self, now: u64) -> Audience {
+    /// What is known of those who watch; who came and went must add up to it.
+    async fn audience(&self, now: u64) -> (u32, BTreeMap<RenditionName, u32>) {
         let counted = self.viewers.audiences(std::slice::from_ref(&self.stream), now).await;
-        let audience = counted.unwrap().remove(0);
+        let Audience { viewers, by_rung, turnover } = counted.unwrap().remove(0);
         let count = self.viewers.count(&self.stream, now).await.unwrap();
-        assert_eq!(u64::from(audience.viewers), count);
-        audience
+        assert_eq!(u64::from(viewers), count);
+        assert_eq!(turnover.joined - turnover.left, count, "{turnover:?}");
+        (viewers, by_rung)
+    }
+
+    async fn turnover(&self, now: u64) -> Turnover {
+        let counted = self.viewers.audiences(std::slice::from_ref(&self.stream), now).await;
+        counted.unwrap().remove(0).turnover
     }
 }
 
-fn audience(viewers: u32, by_rung: &[(&str, u32)]) -> Audience {
+fn audience(viewers: u32, by_rung: &[(&str, u32)]) -> (u32, BTreeMap<RenditionName, u32>) {
     let by_rung = by_rung.iter().map(|(name, count)| (name.parse().unwrap(), *count)).collect();
-    Audience { viewers, by_rung }
+    (viewers, by_rung)
+}
+
+#[tokio::test]
+async fn viewers_who_come_go_and_change_rungs_are_counted() {
+    let world = World::new();
+    let turnover = async |now| {
+        let Turnover { since, joined, left, moved } = world.turnover(now).await;
+        let moved =
+            moved.iter().map(|moved| format!("{}>{} {}", moved.from, moved.to, moved.count));
+        (since > 0, joined, left, moved.collect::<Vec<_>>())
+    };
+    assert_eq!(turnover(1_000).await, (false, 0, 0, vec![]));
+    world.report(world.seen("viewer-1", Some("720p")), 1_000).await;
+    world.report(world.seen("viewer-2", None), 1_000).await;
+    // Its rung becomes known: no change.
+    world.report(world.seen("viewer-2", Some("720p")), 1_001).await;
+    world.report(world.seen("viewer-1", Some("480p")), 1_001).await;
+    world.report(world.seen("viewer-2", Some("480p")), 1_001).await;
+    // Several may stand behind a guess, each on a rung of its own.
+    for rung in ["720p", "480p"] {
+        let guess = Report { sign: Sign::Guessed, ..world.seen("guess-of-3", Some(rung)) };
+        world.report(guess, 1_002).await;
+    }
+    assert_eq!(turnover(1_002).await, (true, 3, 0, vec!["720p>480p 2".to_owned()]));
+    // One leaves, one without a word; a guess is found to be the third.
+    let left = Report { sign: Sign::Left, ..world.seen("viewer-1", None) };
+    world.report(left, 1_010).await;
+    let covers = Some("guess-of-3".parse().unwrap());
+    world.report(Report { covers, ..world.seen("viewer-2", None) }, 1_010).await;
+    assert_eq!(turnover(1_010).await, (true, 3, 2, vec!["720p>480p 2".to_owned()]));
+    assert_eq!(turnover(1_041).await, (true, 3, 3, vec!["720p>480p 2".to_owned()]));
+}
+
+#[tokio::test]
+async fn counts_that_redis_lost_begin_anew_and_are_not_left_behind() {
+    let world = World::new();
+    world.report(world.seen("viewer-1", Some("720p")), 1_000).await;
+    let first = world.turnover(1_000).await;
+    let mut redis = world.server.client(3).await;
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("*turnover:*").query_async(&mut redis).await.unwrap();
+    let [key] = &keys[..] else { panic!("{keys:?}") };
+    let life: i64 = redis::cmd("TTL").arg(key).query_async(&mut redis).await.unwrap();
+    assert!((1..=60).contains(&life), "{life}");
+    redis::cmd("DEL").arg(key).query_async::<()>(&mut redis).await.unwrap();
+    // Somebody is forgotten: a count made by that would have no end.
+    assert_eq!(world.turnover(1_031).await, Turnover::default());
+    world.report(world.seen("viewer-1", Some("720p")), 1_032).await;
+    assert_eq!(world.turnover(1_032).await.after(&first), None);
 }
 
 #[tokio::test]
@@ -231,13 +291,13 @@ async fn a_guess_is_not_counted_beside_the_viewer_it_stands_for() {
     let mut guess = world.seen("guess-of-1", Some("720p"));
     guess.sign = Sign::Guessed;
     world.report(guess.clone(), 1_000).await.unwrap();
-    assert_eq!(world.audience(1_000).await.viewers, 1);
+    assert_eq!(world.audience(1_000).await.0, 1);
     let mut named = world.seen("viewer-1", Some("720p"));
     named.covers = Some(guess.viewer.clone());
     world.report(named, 1_001).await.unwrap();
     assert_eq!(world.audience(1_001).await, audience(1, &[("720p", 1)]));
     assert_eq!(world.report(guess.clone(), 1_002).await, None);
-    assert_eq!(world.audience(1_002).await.viewers, 1);
+    assert_eq!(world.audience(1_002).await.0, 1);
     assert!(world.report(guess, 1_032).await.is_some(), "nobody covers it any more");
 }
 

@@ -117,7 +117,7 @@ impl Lookups {
             dropped_frames: 1,
             buffering_events: 2,
         };
-        let snapshot = [Snapshot { second: wall::second(), broadcast: None, data }];
+        let snapshot = [Snapshot { second: wall::second(), broadcast: None, data, turnover: None }];
         let store = &self.origin.metrics;
         store.put_snapshots(&snapshot).await?;
         let mut renewed = Instant::now();

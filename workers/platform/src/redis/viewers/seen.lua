@@ -8,6 +8,7 @@
 -- Returns for each {"covered"} (a guess that is unnecessary, a sign from before
 -- it left, the leave of nobody) or {joined,
 -- broadcast, rung, changes, stalls, dropped, rung before, stalls new, dropped new}.
+redis.call('HSETNX', KEYS[6], 'since', ARGV[1])
 local answers = {}
 for i = 3, #ARGV, 14 do
   local viewer, sign, covers, seen = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 9]
@@ -33,13 +34,18 @@ for i = 3, #ARGV, 14 do
     if not visit then
       visit = { ARGV[i + 3], ARGV[i + 4], unpack(ARGV, i + 10, i + 13) }
       count(visit[3], 1)
+      tally('joined')
     end
     local rung, before = ARGV[i + 5], visit[3]
     if rung == '-' then rung = before end
     if rung ~= before then
       count(before, -1)
       count(rung, 1)
-      if before ~= '-' then visit[4] = string.format('%d', visit[4] + 1) end
+      if before ~= '-' then
+        visit[4] = string.format('%d', visit[4] + 1)
+        -- A guess may stand for several, each on its own rung.
+        if sign ~= 'guess' then tally(before .. '>' .. rung) end
+      end
     end
     local stalls = math.max(tonumber(visit[5]), tonumber(ARGV[i + 6])) + tonumber(ARGV[i + 7])
     local dropped = math.max(tonumber(visit[6]), tonumber(ARGV[i + 8]))
@@ -54,5 +60,5 @@ for i = 3, #ARGV, 14 do
     }
   end
 end
-for key = 1, 5 do redis.call('EXPIRE', KEYS[key], ARGV[2]) end
+for key = 1, 6 do redis.call('EXPIRE', KEYS[key], ARGV[2]) end
 return answers
