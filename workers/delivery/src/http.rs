@@ -11,6 +11,7 @@ pub mod problem;
 pub mod range;
 pub mod respond;
 pub mod serve;
+pub mod socket;
 pub mod stall;
 pub mod state;
 pub mod streams;

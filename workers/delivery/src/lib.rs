@@ -5,7 +5,8 @@
 //! object store's index. Handlers ([`http`]) answer from the snapshot, waiting
 //! for the next one where a player asks them to. Media comes from memory,
 //! Redis or the object store ([`fetch`]). Who watches is told to all replicas
-//! ([`audience`]) and summed by one ([`aggregate`]). Nothing is kept that another replica
+//! ([`audience`]) and summed by one ([`aggregate`]). What
+//! happens is pushed to those who listen ([`socket`]). Nothing is kept that another replica
 //! could not find out, so any replica can answer anything.
 
 pub mod aggregate;
@@ -23,4 +24,5 @@ pub mod origin;
 pub mod record;
 pub mod server;
 pub mod settings;
+pub mod socket;
 pub mod stored;

@@ -44,6 +44,33 @@ pub struct LayerLabels {
     pub layer: Layer,
 }
 
+/// Why a WebSocket was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "they are label values")]
+pub enum Closed {
+    /// Its client left, or was lost.
+    left,
+    /// Its client was too far behind, or took nothing for too long.
+    slow,
+    /// Its client did not answer a ping.
+    silent,
+    /// Its client sent a message.
+    unsupported,
+    /// Its client sent what is no frame, or too large.
+    broken,
+    /// Its client sent too many control frames.
+    flooding,
+    /// This process ends.
+    shutdown,
+}
+
+/// Labels of closed WebSockets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClosedLabels {
+    /// Why.
+    pub reason: Closed,
+}
+
 /// Labels of a stream's gauges.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StreamLabels {
@@ -92,6 +119,12 @@ pub struct Metrics {
     pub rows_written: Counter,
     /// Rows of metrics that had no place while Postgres was away.
     pub rows_lost: Counter,
+    /// Open WebSockets.
+    pub sockets: Gauge,
+    /// Messages sent to their clients.
+    pub socket_messages: Counter,
+    /// WebSockets that were closed.
+    pub sockets_closed: Family<ClosedLabels, Counter>,
     /// What the circuit breakers do.
     pub breakers: BreakerMetrics,
 }
@@ -120,6 +153,7 @@ impl Metrics {
         );
         registry.register("beacons", "Beacons of players", self.beacons.clone());
         self.register_audience(registry);
+        self.register_sockets(registry);
     }
 
     fn register_audience(&self, registry: &mut Registry) {
@@ -135,6 +169,14 @@ impl Metrics {
         counter("seconds_missed", "Seconds of metrics not summed", &self.seconds_missed);
         counter("metric_rows_written", "Rows of metrics written", &self.rows_written);
         counter("metric_rows_lost", "Rows of metrics lost", &self.rows_lost);
+    }
+
+    fn register_sockets(&self, registry: &mut Registry) {
+        registry.register("sockets", "Open WebSockets", self.sockets.clone());
+        let messages = self.socket_messages.clone();
+        registry.register("socket_messages", "Messages sent by WebSocket", messages);
+        let closed = self.sockets_closed.clone();
+        registry.register("sockets_closed", "WebSockets closed by reason", closed);
     }
 
     /// Counts a media lookup.

@@ -18,6 +18,7 @@ use crate::live::streams::Streams;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::settings::Settings;
+use crate::socket::hub::Sockets;
 
 /// Connections to the administrators' listener.
 const ADMIN_CONNECTIONS: usize = 256;
@@ -55,11 +56,20 @@ impl Server {
             limits.max_streams,
             shutdown.child_token(),
         );
+        let sockets = Sockets::new(
+            limits.sockets,
+            settings.pace,
+            streams.clone(),
+            &origin,
+            metrics.clone(),
+            shutdown.child_token(),
+        );
         let shared = Shared {
             streams,
             archive: Archive::new(origin.clone()),
             fetch: Fetch::new(origin.clone(), metrics.clone(), limits.cache_bytes),
             audience: Audience::new(limits.arrivals, metrics.clone()),
+            sockets,
             waiters: Arc::new(Semaphore::new(limits.max_waiters)),
             proxies: settings.proxies.clone(),
             origin,
@@ -104,6 +114,8 @@ impl Server {
                 shutdown.clone()
             ),
         );
+        // Not connections the listener knows, once upgraded.
+        shared.sockets.drain().await;
         shared.streams.drain().await;
     }
 }

@@ -9,6 +9,8 @@ use millrace_platform::config::{
 };
 
 use crate::audience::proxies::Proxies;
+use crate::socket::client::Pace;
+use crate::socket::seats::Bounds;
 
 /// All settings of the process.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whose X-Forwarded-For is believed (`DELIVERY_TRUSTED_PROXIES`).
     pub proxies: Proxies,
+    /// How long clients of the WebSocket may take; not from the environment.
+    pub pace: Pace,
 }
 
 impl Settings {
@@ -64,6 +68,7 @@ impl Settings {
             telemetry: telemetry?,
             limits: limits?,
             proxies: proxies?,
+            pace: Pace::default(),
         })
     }
 }
@@ -100,6 +105,8 @@ pub struct Limits {
     /// New viewers of one address, or IPv6 /64, in a minute
     /// (`DELIVERY_NEW_VIEWERS_PER_MINUTE`); more are not counted.
     pub arrivals: u32,
+    /// Clients of the WebSocket.
+    pub sockets: Bounds,
 }
 
 impl Limits {
@@ -113,12 +120,16 @@ impl Limits {
             env.within("DELIVERY_MAX_CONNECTIONS", default.max_connections, 1..=1_000_000);
         let arrivals =
             env.within("DELIVERY_NEW_VIEWERS_PER_MINUTE", default.arrivals, 1..=1_000_000);
+        let Bounds { all, per_address } = default.sockets;
+        let sockets = env.within("DELIVERY_MAX_SOCKETS", all, 1..=1_000_000);
+        let per_address = env.within("DELIVERY_SOCKETS_PER_ADDRESS", per_address, 1..=1_000_000);
         Ok(Self {
             cache_bytes: cache_megabytes? * MEGABYTE,
             max_streams: max_streams?,
             max_waiters: max_waiters?,
             max_connections: max_connections?,
             arrivals: arrivals?,
+            sockets: Bounds { all: sockets?, per_address: per_address? },
         })
     }
 }
@@ -133,6 +144,7 @@ impl Default for Limits {
             max_waiters: 20_000,
             max_connections: 20_000,
             arrivals: 600,
+            sockets: Bounds { all: 10_000, per_address: 500 },
         }
     }
 }

@@ -40,6 +40,9 @@ pub enum Problem {
     /// A limit of this replica is reached.
     #[error("this server has too many {0}, try again")]
     Busy(&'static str),
+    /// A limit on one address is reached.
+    #[error("your address has too many {0}")]
+    Crowded(&'static str),
     /// Redis and the object store don't answer.
     #[error("the servers behind do not answer, try again")]
     Behind,
@@ -55,6 +58,7 @@ impl Problem {
             | Self::NoRendition(..)
             | Self::NoMedia(_) => StatusCode::NOT_FOUND,
             Self::Query(_) | Self::TooFarAhead(_) => StatusCode::BAD_REQUEST,
+            Self::Crowded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut | Self::Busy(_) | Self::Behind => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -69,7 +73,7 @@ impl IntoResponse for Problem {
         // What is missing now may be there in a second.
         let cache = if status == StatusCode::NOT_FOUND { "public, max-age=1" } else { "no-store" };
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

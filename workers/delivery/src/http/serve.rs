@@ -12,7 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
@@ -60,10 +60,11 @@ pub async fn serve(
                 continue;
             }
         };
+        let held = Held(Arc::new(Place { _permit: place, _counted: Counted::new(&open) }));
         let service = Extension(Peer(peer)).layer(router.clone());
+        let service = Extension(held).layer(service);
         let service = TowerToHyperService::new(service);
         let watcher = graceful.watcher();
-        let counted = Counted::new(&open);
         tokio::spawn(async move {
             let server = builder();
             let io = TokioIo::new(StallGuard::new(stream, HEAD_TIMEOUT, WRITE_STALL));
@@ -71,7 +72,6 @@ pub async fn serve(
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop((place, counted));
         });
     }
     drop(listener);
@@ -80,7 +80,20 @@ pub async fn serve(
     }
 }
 
+/// A connection's place among those that may be open, until the last clone is
+/// dropped; an extension of every request. What outlives the service of the
+/// connection, since it was upgraded, keeps one.
+#[derive(Debug, Clone)]
+pub struct Held(#[expect(dead_code, reason = "held, not read")] Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
 /// A connection that is counted until it is dropped.
+#[derive(Debug)]
 struct Counted(Gauge);
 
 impl Counted {
@@ -99,7 +112,7 @@ impl Drop for Counted {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     // A playlist or part must not wait for the acknowledgement of the last.
@@ -117,6 +130,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive(true);
     server
         .http2()
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol()
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)

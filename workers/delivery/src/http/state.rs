@@ -18,6 +18,7 @@ use crate::live::streams::{Followed, NotFollowed, Streams};
 use crate::live::view::View;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
+use crate::socket::hub::Sockets;
 
 /// A broadcast that another replica shows is noticed here within this time.
 const NEWS: Duration = Duration::from_secs(3);
@@ -35,6 +36,8 @@ pub struct Shared {
     pub fetch: Fetch,
     /// Who watches.
     pub audience: Audience,
+    /// Who listens to what happens.
+    pub sockets: Sockets,
     /// Whose word for a client's address is believed.
     pub proxies: Proxies,
     /// What is counted.

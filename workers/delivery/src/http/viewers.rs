@@ -1,17 +1,18 @@
-//! The viewers' listener: playlists, media, the player page, its beacon.
+//! The viewers' listener: playlists, media, the player page, its beacon, the
+//! WebSocket.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
 use axum::http::{Method, StatusCode};
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use std::time::Duration;
 use tower_http::cors::{Any, CorsLayer};
 use tower_http::timeout::TimeoutLayer;
 
 use super::state::Shared;
-use super::{beacon, count, media, pages, playlists};
+use super::{beacon, count, media, pages, playlists, socket};
 
 /// A beacon's body must be here within this time.
 const BEACON: Duration = Duration::from_secs(5);
@@ -38,7 +39,10 @@ pub fn router(shared: Shared) -> Router {
         .route("/hls/{stream_id}/{broadcast}/{rendition}/media.m3u8", get(playlists::media))
         .route("/hls/{stream_id}/{broadcast}/{rendition}/{name}", get(media::get))
         .layer(open);
-    hls.merge(pages::router())
+    // By HTTP/2 it is a CONNECT. Pages of any origin may open it.
+    let sockets = Router::new().route("/ws/stream/{stream_id}", any(socket::open));
+    hls.merge(sockets)
+        .merge(pages::router())
         .layer(middleware::from_fn_with_state(shared.clone(), count::requests))
         .with_state(shared)
 }

@@ -7,4 +7,5 @@ mod media;
 mod metrics;
 mod pages;
 mod playlists;
+mod socket;
 mod support;

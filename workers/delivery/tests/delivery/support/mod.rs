@@ -4,6 +4,7 @@
 pub(crate) mod feed;
 pub(crate) mod live;
 pub(crate) mod postgres;
+pub(crate) mod socket;
 pub(crate) mod wire;
 
 use std::io::Read;

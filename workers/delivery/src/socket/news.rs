@@ -1,0 +1,164 @@
+//! What is new of a stream since the last look. Pure.
+
+use millrace_platform::redis::metrics::Snapshot;
+use millrace_platform::redis::viewers::Turnover;
+
+use super::message::{Change, Message, Passage, Status};
+
+/// What was told of a stream.
+#[derive(Debug, Default)]
+pub struct Told {
+    status: Option<Status>,
+    second: Option<u64>,
+    turnover: Option<Turnover>,
+}
+
+impl Told {
+    /// Messages of what is new, in their order; each look's status and figures
+    /// are none where they can't be known.
+    pub fn news(&mut self, status: Option<Status>, snapshot: Option<Snapshot>) -> Vec<Message> {
+        let mut news = Vec::new();
+        if let Some(status) = status
+            && self.status.as_ref() != Some(&status)
+        {
+            self.status = Some(status.clone());
+            news.push(Message::StreamStatus(status));
+        }
+        // The same second again: whoever sums them is late.
+        if let Some(snapshot) = snapshot
+            && self.second != Some(snapshot.second)
+        {
+            self.second = Some(snapshot.second);
+            self.passages(&snapshot, &mut news);
+            news.push(Message::Metrics(snapshot.data));
+        }
+        news
+    }
+
+    fn passages(&mut self, snapshot: &Snapshot, news: &mut Vec<Message>) {
+        // Told by an earlier version: what was counted meanwhile is not lost.
+        let Some(turnover) = snapshot.turnover.clone() else { return };
+        let after = self.turnover.as_ref().and_then(|earlier| turnover.after(earlier));
+        self.turnover = Some(turnover);
+        let Some(Turnover { joined, left, moved, .. }) = after else { return };
+        let stream_id = &snapshot.data.stream_id;
+        let passage = |count| Passage {
+            stream_id: stream_id.clone(),
+            count,
+            concurrent_viewers: snapshot.data.concurrent_viewers,
+        };
+        news.extend((joined > 0).then(|| Message::ViewerJoined(passage(joined))));
+        news.extend((left > 0).then(|| Message::ViewerLeft(passage(left))));
+        news.extend(moved.into_iter().map(|moved| {
+            let stream_id = stream_id.clone();
+            Message::QualityChanged(Change {
+                stream_id,
+                from: moved.from,
+                to: moved.to,
+                count: moved.count,
+            })
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_media::id::{BroadcastId, StreamId};
+    use millrace_platform::redis::metrics::MetricsData;
+    use millrace_platform::redis::viewers::Moved;
+
+    use super::*;
+    use crate::http::streams::StreamState;
+
+    fn stream() -> StreamId {
+        "events.keynote".parse().unwrap()
+    }
+
+    fn status(state: StreamState) -> Option<Status> {
+        Some(Status {
+            stream_id: stream(),
+            state,
+            broadcast: BroadcastId(uuid::Uuid::nil()),
+            started_ms: 7,
+            renditions: Vec::new(),
+        })
+    }
+
+    fn snapshot(second: u64, viewers: u32, turnover: Option<Turnover>) -> Option<Snapshot> {
+        let data = MetricsData {
+            stream_id: stream(),
+            concurrent_viewers: viewers,
+            ingress_bitrate_mbps: 0.0,
+            egress_bitrate_mbps: 0.0,
+            quality_distribution: [].into(),
+            dropped_frames: 0,
+            buffering_events: 0,
+        };
+        Some(Snapshot { second, broadcast: None, data, turnover })
+    }
+
+    fn turnover(since: u64, joined: u64, left: u64, moved: u64) -> Option<Turnover> {
+        let [from, to] = ["720p", "480p"].map(|name| name.parse().unwrap());
+        let moved = (moved > 0).then_some(Moved { from, to, count: moved });
+        Some(Turnover { since, joined, left, moved: moved.into_iter().collect() })
+    }
+
+    /// Types of messages, with their counts.
+    fn kinds(news: &[Message]) -> Vec<String> {
+        let kind = |message: &Message| match message {
+            Message::StreamStatus(status) => format!("{:?}", status.state),
+            Message::ViewerJoined(passage) => {
+                format!("joined {} of {}", passage.count, passage.concurrent_viewers)
+            }
+            Message::ViewerLeft(passage) => format!("left {}", passage.count),
+            Message::QualityChanged(change) => {
+                format!("{}>{} {}", change.from, change.to, change.count)
+            }
+            Message::Metrics(_) => "metrics".to_owned(),
+        };
+        news.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn a_status_is_told_at_first_and_when_it_changes() {
+        let mut told = Told::default();
+        assert_eq!(kinds(&told.news(status(StreamState::Live), None)), ["Live"]);
+        assert!(told.news(status(StreamState::Live), None).is_empty());
+        assert!(told.news(None, None).is_empty(), "not known is no change");
+        assert_eq!(kinds(&told.news(status(StreamState::Ended), None)), ["Ended"]);
+    }
+
+    #[test]
+    fn a_second_is_told_once() {
+        let mut told = Told::default();
+        assert_eq!(kinds(&told.news(None, snapshot(10, 0, None))), ["metrics"]);
+        assert!(told.news(None, snapshot(10, 0, None)).is_empty());
+        assert_eq!(kinds(&told.news(None, snapshot(11, 0, None))), ["metrics"]);
+        // A clock was set back.
+        assert_eq!(kinds(&told.news(None, snapshot(9, 0, None))), ["metrics"]);
+    }
+
+    #[test]
+    fn viewers_are_told_by_the_difference_between_two_looks_however_far_apart() {
+        let mut told = Told::default();
+        assert_eq!(kinds(&told.news(None, snapshot(10, 5, turnover(7, 8, 3, 1)))), ["metrics"]);
+        assert_eq!(
+            kinds(&told.news(None, snapshot(15, 6, turnover(7, 10, 4, 3)))),
+            ["joined 2 of 6", "left 1", "720p>480p 2", "metrics"]
+        );
+        assert_eq!(kinds(&told.news(None, snapshot(16, 6, turnover(7, 10, 4, 3)))), ["metrics"]);
+    }
+
+    #[test]
+    fn the_first_viewer_is_told_and_nothing_after_counts_were_lost() {
+        let mut told = Told::default();
+        told.news(None, snapshot(10, 0, Some(Turnover::default())));
+        let first = told.news(None, snapshot(11, 1, turnover(7, 1, 0, 0)));
+        assert_eq!(kinds(&first), ["joined 1 of 1", "metrics"]);
+        assert_eq!(kinds(&told.news(None, snapshot(20, 1, turnover(70, 9, 8, 0)))), ["metrics"]);
+        // The version before sums a second.
+        assert_eq!(kinds(&told.news(None, snapshot(21, 2, None))), ["metrics"]);
+        let after = told.news(None, snapshot(22, 2, turnover(70, 10, 8, 0)));
+        assert_eq!(kinds(&after), ["joined 1 of 2", "metrics"]);
+    }
+}
