@@ -113,7 +113,7 @@ where
                     Err(RecvError::Lagged(_)) => return Err(Closed::slow),
                     Err(RecvError::Closed) => return Err(Closed::shutdown),
                 },
-                heard = self.socket.next() => self.hear(heard)?,
+                heard = self.socket.next() => self.hear(heard.as_ref())?,
                 () = sleep_until(self.due) => self.ping().await?,
             }
         }
@@ -136,7 +136,7 @@ where
         }
     }
 
-    fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Step {
+    fn hear(&mut self, heard: Option<&Result<Message, Error>>) -> Step {
         self.heard += 1;
         match heard {
             None | Some(Ok(Message::Close(_))) => Err(Closed::left),

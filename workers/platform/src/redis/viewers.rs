@@ -128,8 +128,7 @@ impl Viewers {
                 .iter()
                 .map(|stream| (self.script_keys(stream), vec![gone(now).to_string()]))
                 .collect();
-            let counted: Vec<(u32, BTreeMap<String, u32>, BTreeMap<String, u64>)> =
-                self.redis.script_for_each(&COUNT, &calls, what).await?;
+            let counted: Vec<Counted> = self.redis.script_for_each(&COUNT, &calls, what).await?;
             audiences.extend(counted.into_iter().map(|(viewers, rungs, turnover)| {
                 // A name that is none was not written by this version.
                 let rung = |(name, count): (String, u32)| Some((name.parse().ok()?, count));
@@ -152,6 +151,9 @@ impl Viewers {
         Ok(salt.unwrap_or_else(|| fresh.to_owned()))
     }
 }
+
+/// Who watches, on which rungs, and how many came and went.
+type Counted = (u32, BTreeMap<String, u32>, BTreeMap<String, u64>);
 
 /// Who was last seen before this is gone.
 fn gone(now: u64) -> u64 {

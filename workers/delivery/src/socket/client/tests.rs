@@ -48,7 +48,7 @@ struct Peer {
     client: JoinHandle<Closed>,
 }
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(20);
 /// Never pings, waits for ever.
 const PATIENT: Pace = Pace { ping: LONG, pong: LONG, write: LONG, farewell: SHORT };
