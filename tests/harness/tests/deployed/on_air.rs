@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use millrace_harness::clip;
+use millrace_harness::http::{Http, eventually};
 use millrace_harness::publisher::Source;
 use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_harness::viewer::Viewer;
@@ -21,6 +22,7 @@ const ENOUGH: Duration = Duration::from_secs(5);
 
 /// A broadcast of the example, published from outside.
 pub(crate) struct OnAir {
+    http: Http,
     broadcaster: Broadcaster,
     viewer: Viewer,
     recorder: Recorder,
@@ -43,16 +45,16 @@ impl OnAir {
 
     /// The same, for a stream that is Ready.
     pub(crate) async fn publish(place: &Place, mode: Mode) -> Result<Self> {
-        let http = &place.http()?;
+        let http = place.http()?;
         let rtmp = KEYNOTE.endpoint("rtmp", &format!("rtmp://{}:", place.node)).await?;
         let key = KEYNOTE.key().await?;
         let source = Source::Loop(clip::looping(|_| {}).await?);
         let broadcaster = Broadcaster::start(source, &rtmp, &key, "broadcaster")?;
         let index = format!("http://{SHARED_HOST}/hls/{}/index.m3u8", KEYNOTE.id());
-        let mut viewer = watching::join(http, &index).await?;
-        let recorder = watching::record(http, &index, mode).await?;
+        let mut viewer = watching::join(&http, &index).await?;
+        let recorder = watching::record(&http, &index, mode).await?;
         watching::watch(&mut viewer, ENOUGH).await?;
-        Ok(Self { broadcaster, viewer, recorder })
+        Ok(Self { http, broadcaster, viewer, recorder })
     }
 
     /// Waits until more video has appeared, of the same broadcast.
@@ -61,6 +63,16 @@ impl OnAir {
         watching::watch(&mut self.viewer, ENOUGH).await?;
         ensure!(self.viewer.media_url() == before, "it is another broadcast");
         Ok(())
+    }
+
+    /// Waits until the source began anew.
+    pub(crate) async fn begins_anew(&self) -> Result<()> {
+        eventually("a discontinuity", Duration::from_mins(2), async || {
+            let playlist = self.http.text(self.viewer.media_url()).await?;
+            ensure!(playlist.lines().any(|line| line == "#EXT-X-DISCONTINUITY"), "{playlist}");
+            Ok(())
+        })
+        .await
     }
 
     /// Ends it in order; says how often the broadcaster connected, and what the recorder saw.
