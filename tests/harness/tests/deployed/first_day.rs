@@ -10,7 +10,7 @@ use millrace_harness::{clip, repo};
 use crate::livestream::{self, KEYNOTE};
 use crate::on_air::RUNGS;
 use crate::place::{OWN_HOST, Place, SHARED_HOST};
-use crate::{pod_publisher, release, watching};
+use crate::{pod_publisher, release, socket, watching};
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
@@ -33,6 +33,8 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     watching::watch(&mut viewer, LONG_ENOUGH).await.unwrap();
     watching::wait_far_ahead(&http, &viewer).await.unwrap();
     println!("{}", KEYNOTE.live_with_viewers().await.unwrap().join(" "));
+    let socket = KEYNOTE.endpoint("websocket", "ws://").await.unwrap();
+    socket::hear_of_viewers(place.ingress, &socket).await.unwrap();
     pod_publisher::check().await.unwrap();
     pod_publisher::stop().await.unwrap();
     let report = recorder.until_ended(Duration::from_mins(2)).await.unwrap();

@@ -24,5 +24,6 @@ mod place;
 mod pod_publisher;
 mod release;
 mod secrets;
+mod socket;
 mod upgrades;
 mod watching;

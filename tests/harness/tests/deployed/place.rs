@@ -16,7 +16,7 @@ pub(crate) const OWN_HOST: &str = "keynote.example.test";
 /// Where things are. `KUBECONFIG` is for kubectl and helm to read.
 pub(crate) struct Place {
     /// Where the Ingress controller listens (`E2E_INGRESS`).
-    ingress: SocketAddr,
+    pub(crate) ingress: SocketAddr,
     /// Address of a node (`E2E_NODE`).
     pub(crate) node: String,
     /// Of the images, which the nodes have (`E2E_TAG`).
