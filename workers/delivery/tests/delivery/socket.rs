@@ -257,7 +257,7 @@ async fn a_shutdown_tells_all_clients_to_come_again() {
 }
 
 #[tokio::test]
-async fn it_isopened_by_http_2_as_well() {
+async fn it_is_opened_by_http_2_as_well() {
     let world = World::new();
     let mut feed = world.feed().await;
     feed.segments(0..1).await;

@@ -38,6 +38,9 @@ static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("viewers/prune.lua"), include_str!("viewers/count.lua")))
 });
 
+/// What the script says of a stream: viewers, those by rung, turnover.
+type Counted = (u32, BTreeMap<String, u32>, BTreeMap<String, u64>);
+
 /// How many watch a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audience {
