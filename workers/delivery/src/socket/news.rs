@@ -75,33 +75,20 @@ mod tests {
         "events.keynote".parse().unwrap()
     }
 
-    fn status(state: StreamState) -> Option<Status> {
-        Some(Status {
+    fn status(state: StreamState) -> Status {
+        Status {
             stream_id: stream(),
             state,
             broadcast: BroadcastId(uuid::Uuid::nil()),
             started_ms: 7,
             renditions: Vec::new(),
-        })
+        }
     }
 
-    fn snapshot(second: u64, viewers: u32, turnover: Option<Turnover>) -> Option<Snapshot> {
-        let data = MetricsData {
-            stream_id: stream(),
-            concurrent_viewers: viewers,
-            ingress_bitrate_mbps: 0.0,
-            egress_bitrate_mbps: 0.0,
-            quality_distribution: [].into(),
-            dropped_frames: 0,
-            buffering_events: 0,
-        };
-        Some(Snapshot { second, broadcast: None, data, turnover })
-    }
-
-    fn turnover(since: u64, joined: u64, left: u64, moved: u64) -> Option<Turnover> {
+    fn turnover(since: u64, joined: u64, left: u64, moved: u64) -> Turnover {
         let [from, to] = ["720p", "480p"].map(|name| name.parse().unwrap());
         let moved = (moved > 0).then_some(Moved { from, to, count: moved });
-        Some(Turnover { since, joined, left, moved: moved.into_iter().collect() })
+        Turnover { since, joined, left, moved: moved.into_iter().collect() }
     }
 
     /// Types of messages, with their counts.
@@ -120,46 +107,66 @@ mod tests {
         news.iter().map(kind).collect()
     }
 
+    /// What is told of a second.
+    fn figures(
+        told: &mut Told,
+        second: u64,
+        viewers: u32,
+        turnover: impl Into<Option<Turnover>>,
+    ) -> Vec<String> {
+        let data = MetricsData {
+            stream_id: stream(),
+            concurrent_viewers: viewers,
+            ingress_bitrate_mbps: 0.0,
+            egress_bitrate_mbps: 0.0,
+            quality_distribution: [].into(),
+            dropped_frames: 0,
+            buffering_events: 0,
+        };
+        let snapshot = Snapshot { second, broadcast: None, data, turnover: turnover.into() };
+        kinds(&told.news(None, Some(snapshot)))
+    }
+
     #[test]
     fn a_status_is_told_at_first_and_when_it_changes() {
         let mut told = Told::default();
-        assert_eq!(kinds(&told.news(status(StreamState::Live), None)), ["Live"]);
-        assert!(told.news(status(StreamState::Live), None).is_empty());
+        assert_eq!(kinds(&told.news(Some(status(StreamState::Live)), None)), ["Live"]);
+        assert!(told.news(Some(status(StreamState::Live)), None).is_empty());
         assert!(told.news(None, None).is_empty(), "not known is no change");
-        assert_eq!(kinds(&told.news(status(StreamState::Ended), None)), ["Ended"]);
+        assert_eq!(kinds(&told.news(Some(status(StreamState::Ended)), None)), ["Ended"]);
     }
 
     #[test]
     fn a_second_is_told_once() {
         let mut told = Told::default();
-        assert_eq!(kinds(&told.news(None, snapshot(10, 0, None))), ["metrics"]);
-        assert!(told.news(None, snapshot(10, 0, None)).is_empty());
-        assert_eq!(kinds(&told.news(None, snapshot(11, 0, None))), ["metrics"]);
+        assert_eq!(figures(&mut told, 10, 0, None), ["metrics"]);
+        assert!(figures(&mut told, 10, 0, None).is_empty());
+        assert_eq!(figures(&mut told, 11, 0, None), ["metrics"]);
         // A clock was set back.
-        assert_eq!(kinds(&told.news(None, snapshot(9, 0, None))), ["metrics"]);
+        assert_eq!(figures(&mut told, 9, 0, None), ["metrics"]);
     }
 
     #[test]
     fn viewers_are_told_by_the_difference_between_two_looks_however_far_apart() {
         let mut told = Told::default();
-        assert_eq!(kinds(&told.news(None, snapshot(10, 5, turnover(7, 8, 3, 1)))), ["metrics"]);
+        assert_eq!(figures(&mut told, 10, 5, turnover(7, 8, 3, 1)), ["metrics"]);
         assert_eq!(
-            kinds(&told.news(None, snapshot(15, 6, turnover(7, 10, 4, 3)))),
+            figures(&mut told, 15, 6, turnover(7, 10, 4, 3)),
             ["joined 2 of 6", "left 1", "720p>480p 2", "metrics"]
         );
-        assert_eq!(kinds(&told.news(None, snapshot(16, 6, turnover(7, 10, 4, 3)))), ["metrics"]);
+        assert_eq!(figures(&mut told, 16, 6, turnover(7, 10, 4, 3)), ["metrics"]);
     }
 
     #[test]
     fn the_first_viewer_is_told_and_nothing_after_counts_were_lost() {
         let mut told = Told::default();
-        told.news(None, snapshot(10, 0, Some(Turnover::default())));
-        let first = told.news(None, snapshot(11, 1, turnover(7, 1, 0, 0)));
-        assert_eq!(kinds(&first), ["joined 1 of 1", "metrics"]);
-        assert_eq!(kinds(&told.news(None, snapshot(20, 1, turnover(70, 9, 8, 0)))), ["metrics"]);
+        figures(&mut told, 10, 0, Turnover::default());
+        let first = figures(&mut told, 11, 1, turnover(7, 1, 0, 0));
+        assert_eq!(first, ["joined 1 of 1", "metrics"]);
+        assert_eq!(figures(&mut told, 20, 1, turnover(70, 9, 8, 0)), ["metrics"]);
         // The version before sums a second.
-        assert_eq!(kinds(&told.news(None, snapshot(21, 2, None))), ["metrics"]);
-        let after = told.news(None, snapshot(22, 2, turnover(70, 10, 8, 0)));
-        assert_eq!(kinds(&after), ["joined 1 of 2", "metrics"]);
+        assert_eq!(figures(&mut told, 21, 2, None), ["metrics"]);
+        let after = figures(&mut told, 22, 2, turnover(70, 10, 8, 0));
+        assert_eq!(after, ["joined 1 of 2", "metrics"]);
     }
 }
