@@ -145,6 +145,7 @@ mod tests {
             date_ms: 0,
             init: InitHash::of(b""),
             gap: false,
+            base: None,
         }
     }
 

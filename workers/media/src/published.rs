@@ -184,6 +184,11 @@ pub struct SegmentInfo {
     /// There is no media here (EXT-X-GAP): the source had none, or it is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
+    /// Where on the timeline the stretch begins that follows its last
+    /// discontinuity. DASH's periods begin there, and a window that has moved
+    /// on must still say so. Unknown for gaps and from older writers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Ticks>,
 }
 
 /// One entry of a rendition's playlist log, in the order published.

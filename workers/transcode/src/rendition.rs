@@ -192,6 +192,7 @@ impl Rendition {
                 date_ms: edge.date_ms,
                 init: init.clone(),
                 gap: true,
+                base: None,
             };
             tracing::warn!(rendition = %self.name, msn = %missing, "a segment without media");
             self.edge = Some(Edge::after(
@@ -222,6 +223,8 @@ impl Rendition {
         for (_, part) in &open {
             bytes.extend_from_slice(part);
         }
+        // Parts that another process left may be of an earlier base than ours.
+        let ours = first.discontinuities == context.base.discontinuities;
         let info = SegmentInfo {
             msn,
             run: context.run,
@@ -232,6 +235,7 @@ impl Rendition {
             date_ms: first.date_ms,
             init: first.init.clone(),
             gap: false,
+            base: ours.then_some(context.base.at),
         };
         let parts = open.into_iter().map(|(part, _)| part).collect();
         let bytes = bytes.freeze();

@@ -163,6 +163,7 @@ fn package(info: RenditionInfo, init: Bytes, samples: &[Sample], per_part: usize
             date_ms: 1_793_620_800_000 + start * 1_000 / i64::from(info.timescale),
             init: hash.clone(),
             gap: false,
+            base: None,
         };
         entries.push((Entry::Segment(segment), bytes.into()));
     }

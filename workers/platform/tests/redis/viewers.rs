@@ -80,6 +80,7 @@ pub(crate) async fn publish(writer: &MediaWriter, broadcast: BroadcastId, stream
         date_ms: 0,
         init,
         gap: false,
+        base: None,
     };
     let parts = [(0, Run(1))];
     writer.publish_segment(&rung.name, &segment, &bytes, &parts, Msn(0)).await.unwrap();

@@ -144,6 +144,7 @@ mod tests {
             date_ms: 0,
             init: InitHash::of(b""),
             gap: false,
+            base: None,
         }
     }
 

@@ -135,6 +135,7 @@ mod tests {
                     date_ms: 1_764_000_000_000 + i64::try_from(msn).unwrap() * 2_000,
                     init: InitHash::of(b"init"),
                     gap: name == "audio",
+                    base: None,
                 };
                 head.push(&name.parse().unwrap(), segment);
             }

@@ -178,6 +178,7 @@ impl Lookups {
             date_ms: 0,
             init: InitHash::of(b"init"),
             gap: false,
+            base: None,
         };
         writer.publish_segment(&rendition, &info, &bytes, &[], msn).await?;
         let key = MediaKey {

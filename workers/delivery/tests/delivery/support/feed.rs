@@ -132,6 +132,7 @@ impl Feed {
                 date_ms: self.info.started_ms + start_ms(msn),
                 init: init(),
                 gap: false,
+                base: Some(Ticks::ZERO),
             };
             self.head.push(&rendition.name, segment.clone());
             segments.push((rendition.name.clone(), segment));

@@ -211,8 +211,9 @@ pub struct Segment {
 
 impl From<&SegmentInfo> for Segment {
     fn from(info: &SegmentInfo) -> Self {
-        let SegmentInfo { msn, run, start, duration, bytes, discontinuities, date_ms, init, gap } =
-            info.clone();
+        let SegmentInfo { msn, run, start, duration, bytes, discontinuities, .. } = *info;
+        let SegmentInfo { date_ms, gap, .. } = *info;
+        let init = info.init.clone();
         Self { msn, run, start, duration, bytes, discontinuities, date_ms, init, gap }
     }
 }
