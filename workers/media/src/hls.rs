@@ -9,7 +9,7 @@
 mod media;
 mod multivariant;
 mod query;
-mod text;
+pub(crate) mod text;
 mod window;
 
 pub use media::{Report, media_playlist};

@@ -10,6 +10,7 @@ pub mod aac;
 pub mod avc;
 pub mod cmaf;
 pub mod cmcd;
+pub mod dash;
 pub mod flv;
 pub mod hls;
 pub mod id;

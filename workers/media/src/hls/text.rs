@@ -1,4 +1,4 @@
-//! Numbers and dates as playlists spell them.
+//! Numbers and dates as playlists and manifests spell them.
 
 use std::fmt;
 
@@ -8,29 +8,34 @@ const MICROS: i128 = 1_000_000;
 
 /// A decimal number of seconds, exact to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seconds(i128);
+pub(crate) struct Seconds(i128);
 
 impl Seconds {
     /// From `start` to `start + duration`, in ticks of `timescale` per second.
     ///
     /// Both ends are rounded, not the distance: so parts add up to their
     /// segment and segments to the timeline, whatever the timescale.
-    pub(super) fn between(start: i64, duration: i64, timescale: u32) -> Self {
+    pub(crate) fn between(start: i64, duration: i64, timescale: u32) -> Self {
         let micros = |time: i128| (time * MICROS).div_euclid(i128::from(timescale.max(1)));
         let start = i128::from(start);
         Self(micros(start + i128::from(duration)) - micros(start))
     }
 
     /// The least not below `ticks`: an upper bound stays one.
-    pub(super) fn at_least(ticks: Ticks) -> Self {
+    pub(crate) fn at_least(ticks: Ticks) -> Self {
         Self(-(i128::from(-ticks.0) * MICROS).div_euclid(i128::from(TIMESCALE)))
     }
 
-    pub(super) fn whole(seconds: i64) -> Self {
+    /// From a count of microseconds.
+    pub(crate) fn micros(micros: i64) -> Self {
+        Self(micros.into())
+    }
+
+    pub(crate) fn whole(seconds: i64) -> Self {
         Self(i128::from(seconds) * MICROS)
     }
 
-    pub(super) fn times(self, factor: i128) -> Self {
+    pub(crate) fn times(self, factor: i128) -> Self {
         Self(self.0 * factor)
     }
 }
@@ -47,7 +52,7 @@ impl fmt::Display for Seconds {
 }
 
 /// A wall clock time in ms since 1970 as ISO 8601 in UTC.
-pub(super) struct Date(pub(super) i64);
+pub(crate) struct Date(pub(crate) i64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -271,6 +271,12 @@ impl Window {
         }
     }
 
+    /// The complete segments that are listed, oldest first; also those that are
+    /// gaps.
+    pub fn complete(&self) -> impl Iterator<Item = &SegmentInfo> {
+        self.segments.iter().map(|segment| &segment.info)
+    }
+
     pub(super) fn segments(&self) -> impl ExactSizeIterator<Item = &Segment> {
         self.segments.iter()
     }

@@ -64,6 +64,10 @@ pub(crate) struct Publisher<'a> {
     run: u64,
     init: u32,
     discontinuities: u32,
+    /// Where the last discontinuity is.
+    base: Ticks,
+    /// How much more wall clock than timeline has passed at discontinuities, ms.
+    pub(crate) outages: i64,
     /// Start of the next frame.
     at: i64,
 }
@@ -76,8 +80,18 @@ impl<'a> Publisher<'a> {
         msn: u64,
     ) -> Self {
         let timescale = i64::from(rendition.timescale);
-        let mut this =
-            Self { broadcast, timescale, frame, msn, run: 1, init: 0, discontinuities: 0, at: 0 };
+        let mut this = Self {
+            broadcast,
+            timescale,
+            frame,
+            msn,
+            run: 1,
+            init: 0,
+            discontinuities: 0,
+            base: Ticks::ZERO,
+            outages: 0,
+            at: 0,
+        };
         this.at = this.line(msn);
         this
     }
@@ -88,7 +102,7 @@ impl<'a> Publisher<'a> {
     }
 
     fn date_ms(&self, at: i64) -> i64 {
-        STARTED_MS + at * 1_000 / self.timescale
+        STARTED_MS + self.outages + at * 1_000 / self.timescale
     }
 
     /// The parts of the next segment, the segment, and on with the one after.
@@ -132,11 +146,13 @@ impl<'a> Publisher<'a> {
             date_ms: self.date_ms(start),
             init,
             gap: false,
+            base: Some(self.base),
         }));
         self.msn += 1;
         if twist.cut.is_some() {
             self.discontinuities += 1;
             self.at = self.line(self.msn);
+            self.base = Ticks(i64::try_from(self.msn).unwrap() * self.broadcast.segment_duration.0);
         }
         entries
     }

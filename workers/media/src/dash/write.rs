@@ -1,0 +1,220 @@
+//! The manifest's text (ISO/IEC 23009-1 §5.3 and Annex B: the order of elements
+//! is the schema's).
+//!
+//! All values are numbers, ids and names that their types have proven harmless
+//! in XML, except the codecs, which are escaped.
+
+use std::fmt::{self, Write};
+
+use super::period::{Period, Stretch};
+use crate::hls::text::{Date, Seconds};
+use crate::published::{BroadcastInfo, FrameRate, MediaName, RenditionInfo, RenditionKind};
+use crate::time::{TIMESCALE, Ticks};
+
+/// Scheme and value of the channels' number (ISO/IEC 23091-3).
+const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+/// The clock that `availabilityStartTime` goes by: ours, as ISO 8601.
+const CLOCK: &str = "urn:mpeg:dash:utc:http-iso:2014";
+/// No other profile: those of live services ask for templates.
+const PROFILE: &str = "urn:mpeg:dash:profile:full:2011";
+/// How much faster or slower a player may play to keep its distance, percent.
+const PLAYBACK_RATE: &str = "min=\"0.96\" max=\"1.04\"";
+
+/// The manifest with these periods, of which there is one at least. Writing to
+/// a String cannot fail; results are let go throughout.
+pub(super) fn mpd(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    head(&mut out, broadcast, periods, ended);
+    for period in periods {
+        write_period(&mut out, broadcast, period);
+    }
+    if !ended {
+        _ = writeln!(out, "<UTCTiming schemeIdUri=\"{CLOCK}\" value=\"time\"/>");
+    }
+    out.push_str("</MPD>\n");
+    out
+}
+
+fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) {
+    let segment = broadcast.segment_duration;
+    let delay = Ticks(segment.0.saturating_mul(3));
+    _ = write!(
+        out,
+        "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"{PROFILE}\" type=\"{}\" \
+         availabilityStartTime=\"{}\" publishTime=\"{}\" minBufferTime=\"{}\" \
+         maxSegmentDuration=\"{}\"",
+        if ended { "static" } else { "dynamic" },
+        Date(broadcast.started_ms),
+        Date(published_ms(broadcast, periods, ended)),
+        Span(segment),
+        Span(segment + broadcast.part_target),
+    );
+    if ended {
+        let end = periods.last().and_then(|period| period.end).unwrap_or_default();
+        _ = writeln!(out, " mediaPresentationDuration=\"PT{}S\">", Seconds::micros(end));
+        return;
+    }
+    _ = write!(
+        out,
+        " minimumUpdatePeriod=\"{}\" timeShiftBufferDepth=\"{}\" \
+         suggestedPresentationDelay=\"{}\">\n\
+         <Location>{}.mpd</Location>\n\
+         <ServiceDescription id=\"0\">\n\
+         <Latency target=\"{}\" min=\"{}\" max=\"{}\"/>\n\
+         <PlaybackRate {PLAYBACK_RATE}/>\n\
+         </ServiceDescription>\n",
+        Span(segment),
+        Span(broadcast.dvr_window.max(delay)),
+        Span(delay),
+        broadcast.broadcast,
+        delay.as_ms(),
+        segment.as_ms().saturating_mul(2),
+        segment.as_ms().saturating_mul(6),
+    );
+}
+
+/// `@publishTime`: between the ends of the sets, so that it grows with each,
+/// and with the end of all.
+fn published_ms(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) -> i64 {
+    let ends: Vec<_> = periods.last().into_iter().flat_map(Period::ends).collect();
+    let count = i64::try_from(ends.len()).unwrap_or(1).max(1);
+    let mean = ends.iter().map(|end| end / count).sum::<i64>();
+    broadcast.started_ms.saturating_add(mean / 1_000 + i64::from(ended))
+}
+
+fn write_period(out: &mut String, broadcast: &BroadcastInfo, period: &Period<'_>) {
+    _ = write!(out, "<Period id=\"{}\" start=\"PT{}S\"", period.id, Seconds::micros(period.start));
+    if let Some(end) = period.end {
+        _ = write!(out, " duration=\"PT{}S\"", Seconds::micros(end - period.start));
+    }
+    let (stream, id) = (&broadcast.stream, broadcast.broadcast);
+    _ = writeln!(out, ">\n<BaseURL>../../hls/{stream}/{id}/</BaseURL>");
+    for stretch in &period.stretches {
+        adaptation_set(out, broadcast, stretch);
+    }
+    out.push_str("</Period>\n");
+}
+
+fn adaptation_set(out: &mut String, broadcast: &BroadcastInfo, stretch: &Stretch<'_>) {
+    let Some(first) = stretch.set.renditions.first() else { return };
+    let aligned = "segmentAlignment=\"true\" startWithSAP=\"1\"";
+    match first.kind {
+        RenditionKind::Video { .. } => {
+            let rate = frame_rate(broadcast.frame_rate);
+            _ = writeln!(
+                out,
+                "<AdaptationSet id=\"1\" contentType=\"video\" mimeType=\"video/mp4\" \
+                 {aligned}{rate}>",
+            );
+        }
+        RenditionKind::Audio { sample_rate, channels } => {
+            _ = writeln!(
+                out,
+                "<AdaptationSet id=\"2\" contentType=\"audio\" mimeType=\"audio/mp4\" \
+                 {aligned} audioSamplingRate=\"{sample_rate}\">\n\
+                 <AudioChannelConfiguration schemeIdUri=\"{CHANNELS}\" value=\"{channels}\"/>",
+            );
+        }
+    }
+    out.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\n");
+    timeline(out, stretch);
+    for (index, rendition) in stretch.set.renditions.iter().enumerate() {
+        representation(out, rendition, index, stretch);
+    }
+    out.push_str("</AdaptationSet>\n");
+}
+
+/// One `S` for each segment, without `@r`: the n-th is the n-th `SegmentURL`.
+fn timeline(out: &mut String, stretch: &Stretch<'_>) {
+    let Stretch { set, slots, offset } = stretch;
+    _ = writeln!(
+        out,
+        "<SegmentList timescale=\"{}\" presentationTimeOffset=\"{offset}\">\n<SegmentTimeline>",
+        set.timescale,
+    );
+    for slot in *slots {
+        // Decode times of a source with B-frames begin before zero.
+        let (start, end) = (slot.lead.start.max(0), slot.end());
+        _ = writeln!(out, "<S t=\"{start}\" d=\"{}\"/>", end.saturating_sub(start));
+    }
+    out.push_str("</SegmentTimeline>\n</SegmentList>\n");
+}
+
+fn representation(
+    out: &mut String,
+    rendition: &RenditionInfo,
+    index: usize,
+    stretch: &Stretch<'_>,
+) {
+    let name = &rendition.name;
+    _ = write!(
+        out,
+        "<Representation id=\"{name}\" codecs=\"{}\" bandwidth=\"{}\"",
+        Escaped(&rendition.codecs),
+        rendition.bandwidth.max(1),
+    );
+    if let RenditionKind::Video { width, height } = rendition.kind {
+        _ = write!(out, " width=\"{width}\" height=\"{height}\" sar=\"1:1\"");
+    }
+    _ = writeln!(out, ">\n<BaseURL>{name}/</BaseURL>\n<SegmentList>");
+    let segments = || stretch.slots.iter().filter_map(|slot| slot.all.get(index));
+    if let Some(segment) = segments().next() {
+        let init = MediaName::Init(segment.init.clone());
+        _ = writeln!(out, "<Initialization sourceURL=\"{init}\"/>");
+    }
+    for segment in segments() {
+        let media = MediaName::Segment { msn: segment.msn, run: segment.run };
+        _ = writeln!(out, "<SegmentURL media=\"{media}\"/>");
+    }
+    out.push_str("</SegmentList>\n</Representation>\n");
+}
+
+/// `@frameRate`; left out when it isn't known.
+fn frame_rate(FrameRate { num, den }: FrameRate) -> String {
+    match (num, den) {
+        (0, _) | (_, 0) => String::new(),
+        (num, 1) => format!(" frameRate=\"{num}\""),
+        (num, den) => format!(" frameRate=\"{num}/{den}\""),
+    }
+}
+
+/// A duration as `xs:duration`.
+struct Span(Ticks);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = i128::from(self.0.0) * 1_000_000 / i128::from(TIMESCALE);
+        write!(f, "PT{}S", Seconds::micros(i64::try_from(micros).unwrap_or(i64::MAX)))
+    }
+}
+
+/// Text in an attribute.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '"' => f.write_str("&quot;"),
+            c => f.write_char(c),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_something_in_xml_is_escaped() {
+        assert_eq!(Escaped("a\"b<c&d").to_string(), "a&quot;b&lt;c&amp;d");
+    }
+
+    #[test]
+    fn frame_rates_are_whole_numbers_or_fractions() {
+        assert_eq!(frame_rate(FrameRate { num: 25, den: 1 }), " frameRate=\"25\"");
+        assert_eq!(frame_rate(FrameRate { num: 30_000, den: 1_001 }), " frameRate=\"30000/1001\"");
+        assert_eq!(frame_rate(FrameRate { num: 25, den: 0 }), "");
+    }
+}
