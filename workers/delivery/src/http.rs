@@ -4,6 +4,7 @@ pub mod admin;
 pub mod asker;
 pub mod beacon;
 pub mod count;
+pub mod dash;
 pub mod media;
 pub mod pages;
 pub mod playlists;

@@ -25,6 +25,7 @@ mod set;
 mod write;
 
 use crate::hls::Window;
+use crate::hls::text::Date;
 use crate::published::{BroadcastInfo, RenditionInfo, RenditionKind};
 use set::Set;
 
@@ -42,4 +43,10 @@ pub fn manifest(broadcast: &BroadcastInfo, renditions: &[Listed<'_>]) -> Option<
     let ended = renditions.iter().all(|(_, window)| window.ended());
     let periods = period::periods(broadcast, &sets, ended);
     (!periods.is_empty()).then(|| write::mpd(broadcast, &periods, ended))
+}
+
+/// A wall clock time in ms since 1970 as `urn:mpeg:dash:utc:http-iso:2014` wants
+/// it (§5.8.5.7).
+pub fn time(ms: i64) -> String {
+    Date(ms).to_string()
 }

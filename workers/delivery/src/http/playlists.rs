@@ -17,12 +17,12 @@ use crate::live::view::Form;
 /// RFC 8216bis §10, as Apple's and the common players send it.
 const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Asked again each time; the tag makes it cheap.
-const REVALIDATE: &str = "no-cache";
+pub const REVALIDATE: &str = "no-cache";
 /// The answer to a blocking request stays an answer to it; caches share it
 /// between viewers who ask at the same moment.
 const BLOCKING: &str = "public, max-age=6";
 /// Nothing will change.
-const FINAL: &str = "public, max-age=60";
+pub const FINAL: &str = "public, max-age=60";
 
 /// `GET /hls/{stream_id}/index.m3u8`
 pub async fn multivariant(
@@ -33,7 +33,7 @@ pub async fn multivariant(
     let stream: StreamId = stream.parse()?;
     let followed = shared.follow(&stream).await?;
     let playlist = followed.now().current.multivariant();
-    Ok(respond(playlist, REVALIDATE, &headers))
+    Ok(respond(playlist, CONTENT_TYPE, REVALIDATE, &headers))
 }
 
 /// `GET /hls/{stream_id}/{broadcast}/{rendition}/media.m3u8`, with the
@@ -67,17 +67,23 @@ pub async fn media(
         (false, Some(_)) => BLOCKING,
         (false, None) => REVALIDATE,
     };
-    let mut response = respond(playlist, cache, &headers);
+    let mut response = respond(playlist, CONTENT_TYPE, cache, &headers);
     response.extensions_mut().insert(Carries { stream, rendition });
     Ok(response)
 }
 
-fn respond(playlist: Playlist, cache: &'static str, request: &HeaderMap) -> Response<Body> {
+/// The answer to a request for a text that can be had packed.
+pub fn respond(
+    playlist: Playlist,
+    content_type: &'static str,
+    cache: &'static str,
+    request: &HeaderMap,
+) -> Response<Body> {
     let coding = Coding::of(request);
     let (bytes, etag) = match coding {
         // Other bytes need another tag (RFC 9110 §8.8.3.3).
         Coding::Gzip => (playlist.gzip(), playlist.etag.replacen('"', "\"gz-", 1)),
         Coding::Identity | Coding::Sole => (playlist.bytes, playlist.etag),
     };
-    Content { bytes, etag, content_type: CONTENT_TYPE, cache, coding }.respond(request)
+    Content { bytes, etag, content_type, cache, coding }.respond(request)
 }

@@ -13,6 +13,7 @@ use crate::archive::Archive;
 use crate::audience::Audience;
 use crate::audience::proxies::Proxies;
 use crate::fetch::{Fetch, NoMedia};
+use crate::live::playlist::Playlist;
 use crate::live::snapshot::Snapshot;
 use crate::live::streams::{Followed, NotFollowed, Streams};
 use crate::live::view::View;
@@ -148,6 +149,42 @@ impl Shared {
         };
         let snapshot = await_change(&mut followed.snapshots, time_out(window), is_ready).await?;
         snapshot.view(broadcast).cloned().ok_or_else(gone)
+    }
+
+    /// The DASH manifest of the broadcast, and whether it is final. While
+    /// nothing whole is published it is waited for, up to three target
+    /// durations.
+    pub async fn manifest(
+        &self,
+        found: Found,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+    ) -> Result<(Playlist, bool), Problem> {
+        let written = |view: &View| view.manifest(|| _ = self.metrics.renders.inc());
+        let none = || Problem::NoBroadcast(stream.clone(), broadcast);
+        let (mut followed, view) = match found {
+            Found::Archived(view) => (None, view),
+            Found::Followed(followed) => {
+                let view = followed.now().view(broadcast).cloned().ok_or_else(none)?;
+                (Some(followed), view)
+            }
+        };
+        let waits = followed.as_mut().filter(|_| !view.has_ended() && written(&view).is_none());
+        let view = match waits {
+            None => view,
+            Some(followed) => {
+                let _place = self.place()?;
+                let is_ready = |snapshot: &Arc<Snapshot>| {
+                    let view = snapshot.view(broadcast);
+                    view.is_none_or(|view| view.has_ended() || written(view).is_some())
+                };
+                let patience = view.windows().map(|(_, window)| time_out(window)).max();
+                let patience = patience.unwrap_or_default();
+                let snapshot = await_change(&mut followed.snapshots, patience, is_ready).await?;
+                snapshot.view(broadcast).cloned().ok_or_else(none)?
+            }
+        };
+        Ok((written(&view).ok_or_else(none)?, view.has_ended()))
     }
 }
 

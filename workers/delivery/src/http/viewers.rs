@@ -1,5 +1,5 @@
-//! The viewers' listener: playlists, media, the player page, its beacon, the
-//! WebSocket.
+//! The viewers' listener: playlists, manifests, media, the player page, its
+//! beacon, the WebSocket.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -12,7 +12,7 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_http::timeout::TimeoutLayer;
 
 use super::state::Shared;
-use super::{beacon, count, media, pages, playlists, socket};
+use super::{beacon, count, dash, media, pages, playlists, socket};
 
 /// A beacon's body must be here within this time.
 const BEACON: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub fn router(shared: Shared) -> Router {
         .allow_headers([RANGE, CONTENT_TYPE])
         .expose_headers([ETAG, CONTENT_LENGTH, CONTENT_RANGE])
         .max_age(PREFLIGHT);
-    let hls = Router::new()
+    let streams = Router::new()
         .route("/hls/{stream_id}/index.m3u8", get(playlists::multivariant))
         .route(
             "/hls/{stream_id}/beacon",
@@ -38,10 +38,14 @@ pub fn router(shared: Shared) -> Router {
         )
         .route("/hls/{stream_id}/{broadcast}/{rendition}/media.m3u8", get(playlists::media))
         .route("/hls/{stream_id}/{broadcast}/{rendition}/{name}", get(media::get))
+        .route("/dash/{stream_id}/manifest.mpd", get(dash::current))
+        .route("/dash/{stream_id}/time", get(dash::time))
+        .route("/dash/{stream_id}/{name}", get(dash::of_broadcast))
         .layer(open);
     // By HTTP/2 it is a CONNECT. Pages of any origin may open it.
     let sockets = Router::new().route("/ws/stream/{stream_id}", any(socket::open));
-    hls.merge(sockets)
+    streams
+        .merge(sockets)
         .merge(pages::router())
         .layer(middleware::from_fn_with_state(shared.clone(), count::requests))
         .with_state(shared)

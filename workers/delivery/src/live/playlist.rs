@@ -1,4 +1,4 @@
-//! A playlist as it is sent, plain or packed.
+//! A playlist or manifest as it is sent, plain or packed.
 
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 
 use crate::assets::entity_tag;
 
-/// A playlist and its entity tag. Clones share what is packed.
+/// A playlist or manifest and its entity tag. Clones share what is packed.
 #[derive(Debug, Clone)]
 pub struct Playlist {
     /// UTF-8 text.

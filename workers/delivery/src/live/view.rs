@@ -1,9 +1,10 @@
-//! An immutable picture of one broadcast: what is published and the playlists
-//! that say so. A change makes a new view; unchanged renditions are shared.
+//! An immutable picture of one broadcast: what is published, and the playlists
+//! and the manifest that say so. A change makes a new view; unchanged renditions are shared.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use millrace_media::dash;
 use millrace_media::hls::{self, Report, Window};
 use millrace_media::id::{BroadcastId, Msn, RenditionName};
 use millrace_media::published::{BroadcastInfo, Entry, RenditionKind};
@@ -26,6 +27,7 @@ pub struct View {
     pub info: Arc<BroadcastInfo>,
     windows: BTreeMap<RenditionName, Arc<Window>>,
     multivariant: OnceLock<Playlist>,
+    manifest: OnceLock<Option<Playlist>>,
     written: BTreeMap<RenditionName, [OnceLock<Playlist>; 2]>,
 }
 
@@ -41,7 +43,8 @@ impl View {
 
     fn of(info: Arc<BroadcastInfo>, windows: BTreeMap<RenditionName, Arc<Window>>) -> Self {
         let written = windows.keys().map(|name| (name.clone(), Default::default())).collect();
-        Self { info, windows, multivariant: OnceLock::new(), written }
+        let (multivariant, manifest) = (OnceLock::new(), OnceLock::new());
+        Self { info, windows, multivariant, manifest, written }
     }
 
     /// The view after these entries; none if they change nothing.
@@ -111,6 +114,19 @@ impl View {
     /// The multivariant playlist; written once.
     pub fn multivariant(&self) -> Playlist {
         self.multivariant.get_or_init(|| Playlist::new(hls::multivariant(&self.info))).clone()
+    }
+
+    /// The DASH manifest; written once, when `on_write` is called. None before
+    /// a first whole segment.
+    pub fn manifest(&self, on_write: impl FnOnce()) -> Option<Playlist> {
+        let write = || {
+            on_write();
+            let renditions = self.info.renditions.iter();
+            let listed: Vec<_> =
+                renditions.filter_map(|r| Some((r, self.windows.get(&r.name)?.as_ref()))).collect();
+            dash::manifest(&self.info, &listed).map(Playlist::new)
+        };
+        self.manifest.get_or_init(write).clone()
     }
 
     /// A rendition's playlist; written once per view and form. `on_write` is

@@ -62,7 +62,6 @@ impl Told {
 }
 
 #[cfg(test)]
-#[expect(clippy::unnecessary_wraps, reason = "what news are made of may be missing")]
 mod tests {
     use millrace_media::id::{BroadcastId, StreamId};
     use millrace_platform::redis::metrics::MetricsData;

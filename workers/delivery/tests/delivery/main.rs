@@ -9,6 +9,7 @@
 )]
 
 mod audience;
+mod dash;
 mod media;
 mod metrics;
 mod pages;

@@ -155,9 +155,6 @@ impl Viewers {
     }
 }
 
-/// Who watches, on which rungs, and how many came and went.
-type Counted = (u32, BTreeMap<String, u32>, BTreeMap<String, u64>);
-
 /// Who was last seen before this is gone.
 fn gone(now: u64) -> u64 {
     now.saturating_sub(IDLE.as_secs())
