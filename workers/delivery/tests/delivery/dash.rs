@@ -15,9 +15,8 @@ fn media(mpd: &MPD, stream: &str) -> Vec<String> {
     let mut inits = Vec::new();
     let mut segments = Vec::new();
     for period in &mpd.periods {
-        let base = here.join(&period.BaseURL[0].base).unwrap();
         for representation in period.adaptations.iter().flat_map(|set| &set.representations) {
-            let base = base.join(&representation.BaseURL[0].base).unwrap();
+            let base = here.join(&representation.BaseURL[0].base).unwrap();
             let list = representation.SegmentList.as_ref().unwrap();
             let path = |name: &str| base.join(name).unwrap().path().to_owned();
             let init = list.Initialization.as_ref().unwrap();

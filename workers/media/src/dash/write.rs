@@ -87,8 +87,7 @@ fn write_period(out: &mut String, broadcast: &BroadcastInfo, period: &Period<'_>
     if let Some(end) = period.end {
         _ = write!(out, " duration=\"PT{}S\"", Seconds::micros(end - period.start));
     }
-    let (stream, id) = (&broadcast.stream, broadcast.broadcast);
-    _ = writeln!(out, ">\n<BaseURL>../../hls/{stream}/{id}/</BaseURL>");
+    out.push_str(">\n");
     for stretch in &period.stretches {
         adaptation_set(out, broadcast, stretch);
     }
@@ -119,7 +118,7 @@ fn adaptation_set(out: &mut String, broadcast: &BroadcastInfo, stretch: &Stretch
     out.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\n");
     timeline(out, stretch);
     for (index, rendition) in stretch.set.renditions.iter().enumerate() {
-        representation(out, rendition, index, stretch);
+        representation(out, broadcast, rendition, index, stretch);
     }
     out.push_str("</AdaptationSet>\n");
 }
@@ -142,6 +141,7 @@ fn timeline(out: &mut String, stretch: &Stretch<'_>) {
 
 fn representation(
     out: &mut String,
+    broadcast: &BroadcastInfo,
     rendition: &RenditionInfo,
     index: usize,
     stretch: &Stretch<'_>,
@@ -156,7 +156,9 @@ fn representation(
     if let RenditionKind::Video { width, height } = rendition.kind {
         _ = write!(out, " width=\"{width}\" height=\"{height}\" sar=\"1:1\"");
     }
-    _ = writeln!(out, ">\n<BaseURL>{name}/</BaseURL>\n<SegmentList>");
+    // In one piece: ffmpeg passes over a Period's.
+    let (stream, id) = (&broadcast.stream, broadcast.broadcast);
+    _ = writeln!(out, ">\n<BaseURL>../../hls/{stream}/{id}/{name}/</BaseURL>\n<SegmentList>");
     let segments = || stretch.slots.iter().filter_map(|slot| slot.all.get(index));
     if let Some(segment) = segments().next() {
         let init = MediaName::Init(segment.init.clone());

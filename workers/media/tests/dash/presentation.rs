@@ -62,8 +62,7 @@ impl Presentation {
                 let timeline = shared.SegmentTimeline.as_ref().unwrap();
                 for representation in &set.representations {
                     let own = representation.SegmentList.as_ref().unwrap();
-                    let base = [&period.BaseURL[0].base, &representation.BaseURL[0].base];
-                    let base = format!("{}{}", base[0], base[1]);
+                    let base = &representation.BaseURL[0].base;
                     assert_eq!(own.segment_urls.len(), timeline.segments.len());
                     let segments = own.segment_urls.iter().zip(&timeline.segments);
                     let segments = segments.map(|(url, s)| {
