@@ -85,5 +85,5 @@ pub fn respond(
         Coding::Gzip => (playlist.gzip(), playlist.etag.replacen('"', "\"gz-", 1)),
         Coding::Identity | Coding::Sole => (playlist.bytes, playlist.etag),
     };
-    Content { bytes, etag, content_type, cache, coding }.respond(request)
+    Content { bytes, content_type, etag, cache, coding }.respond(request)
 }

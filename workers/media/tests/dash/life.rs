@@ -24,11 +24,14 @@ fn any_event() -> impl Strategy<Value = Event> {
     })
 }
 
+/// Of a track in a Period: its offset and its init segment.
+type Track = (i64, String);
+
 /// What must stay as it was when it was first seen.
 #[derive(Default)]
 struct Memory {
-    /// Start and each track's offset and init segment, by the Period's id.
-    periods: HashMap<String, (i64, HashMap<String, (i64, String)>)>,
+    /// Start and tracks by their names, by the Period's id.
+    periods: HashMap<String, (i64, HashMap<String, Track>)>,
     published: String,
     /// What each segment's entry says, by its URL.
     entries: HashMap<String, SegmentInfo>,

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
 #![expect(clippy::indexing_slicing, reason = "a test stops where it stands")]
+#![expect(clippy::panic, reason = "a test stops where it stands")]
 
 #[path = "../hls/broadcast.rs"]
 mod broadcast;
