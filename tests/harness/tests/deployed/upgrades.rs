@@ -50,12 +50,13 @@ async fn an_upgrade_and_a_rollback_cost_viewers_of_a_live_stream_nothing() {
     assert_eq!(pods(&WORKERS).await.unwrap(), workers);
 
     release::rollback().await.unwrap();
-    KEYNOTE.has("UpdatePending", "False", SOON).await.unwrap();
     on_air.goes_on().await.unwrap();
     assert!(pods(&RELEASED).await.unwrap().is_disjoint(&new));
+    let (connections, report) = on_air.end().await.unwrap();
+    // What waited does so until the end, and is then what the pods have already.
+    KEYNOTE.has("UpdatePending", "False", SOON).await.unwrap();
     assert_eq!(pods(&WORKERS).await.unwrap(), workers);
 
-    let (connections, report) = on_air.end().await.unwrap();
     watching::assert_sound(&report, RUNGS);
     watching::assert_never_refused(&report);
     assert_eq!(connections, 1, "the broadcaster lost its connection");
