@@ -69,7 +69,8 @@ pub struct Client<S> {
     sent: Counter,
     /// When it is to be pinged, or given up.
     due: Instant,
-    pinged: bool,
+    /// When it was, and has not answered yet.
+    pinged: Option<Instant>,
     heard: u32,
 }
 
@@ -87,7 +88,7 @@ where
 {
     let Listener { first, messages } = listener;
     let due = Instant::now() + pace.ping;
-    let mut client = Client { socket, messages, pace, stop, sent, due, pinged: false, heard: 0 };
+    let mut client = Client { socket, messages, pace, stop, sent, due, pinged: None, heard: 0 };
     let Err(closed) = client.talk(first).await;
     let told = client.close(closed).await;
     // What can't be told any more, a lost connection looks like.
@@ -146,8 +147,8 @@ where
             // The connection answers by itself.
             Some(Ok(Message::Ping(_))) => Ok(()),
             Some(Ok(Message::Pong(_))) => {
-                if std::mem::take(&mut self.pinged) {
-                    self.due += self.pace.ping.saturating_sub(self.pace.pong);
+                if let Some(at) = self.pinged.take() {
+                    self.due = at + self.pace.ping;
                 }
                 Ok(())
             }
@@ -156,11 +157,12 @@ where
 
     /// Asks for life; gives up who did not answer the last time.
     async fn ping(&mut self) -> Step {
-        if self.pinged {
+        if self.pinged.is_some() {
             return Err(Closed::silent);
         }
-        (self.pinged, self.heard) = (true, 0);
-        self.due = Instant::now() + self.pace.pong;
+        let now = Instant::now();
+        (self.pinged, self.heard) = (Some(now), 0);
+        self.due = now + self.pace.pong;
         self.send(Message::Ping(Bytes::new())).await
     }
 
