@@ -26,8 +26,8 @@ pub struct View {
     /// Its facts.
     pub info: Arc<BroadcastInfo>,
     windows: BTreeMap<RenditionName, Arc<Window>>,
-    multivariant: OnceLock<Playlist>,
-    manifest: OnceLock<Option<Playlist>>,
+    multivariant: Arc<OnceLock<Playlist>>,
+    manifest: Arc<OnceLock<Option<Playlist>>>,
     written: BTreeMap<RenditionName, [OnceLock<Playlist>; 2]>,
 }
 
@@ -43,7 +43,7 @@ impl View {
 
     fn of(info: Arc<BroadcastInfo>, windows: BTreeMap<RenditionName, Arc<Window>>) -> Self {
         let written = windows.keys().map(|name| (name.clone(), Default::default())).collect();
-        let (multivariant, manifest) = (OnceLock::new(), OnceLock::new());
+        let (multivariant, manifest) = Default::default();
         Self { info, windows, multivariant, manifest, written }
     }
 
@@ -65,7 +65,19 @@ impl View {
                 changed = true;
             }
         }
-        changed.then(|| Self::of(Arc::clone(&self.info), windows))
+        changed.then(|| {
+            let mut next = Self::of(Arc::clone(&self.info), windows);
+            next.multivariant = Arc::clone(&self.multivariant);
+            if next.listed().eq(self.listed()) {
+                next.manifest = Arc::clone(&self.manifest);
+            }
+            next
+        })
+    }
+
+    /// All that a manifest goes by: complete segments never change.
+    fn listed(&self) -> impl Iterator<Item = (Option<(Msn, Msn)>, bool)> {
+        self.windows.values().map(|window| (window.complete_range(), window.ended()))
     }
 
     /// The view with every rendition ended where it stands; none if they are.

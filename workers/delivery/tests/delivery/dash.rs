@@ -180,3 +180,24 @@ async fn a_manifest_that_does_not_exist_is_404() {
         assert_eq!(replica.get(&path).await.status, 404, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_part_has_no_manifest_written_again_and_a_segment_has() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segments(0..3).await;
+    let replica = world.replica().await;
+    let path = format!("/dash/{}/manifest.mpd", feed.info.stream);
+    let first = replica.get(&path).await;
+    feed.part(3, 0).await;
+    for rendition in ["480p", "720p", "audio"] {
+        let reload = feed.path(rendition, "media.m3u8?_HLS_msn=3&_HLS_part=0");
+        assert_eq!(replica.get(&reload).await.status, 200);
+    }
+    let written = replica.metrics.renders.get();
+    assert_eq!(replica.get(&path).await.text, first.text);
+    assert_eq!(replica.metrics.renders.get(), written);
+    feed.segment(3).await;
+    until(async || replica.get(&path).await.text.contains("3-1.m4s")).await;
+    assert!(replica.metrics.renders.get() > written);
+}

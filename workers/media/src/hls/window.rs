@@ -277,6 +277,11 @@ impl Window {
         self.segments.iter().map(|segment| &segment.info)
     }
 
+    /// The first and the last of them.
+    pub fn complete_range(&self) -> Option<(Msn, Msn)> {
+        Some((self.segments.front()?.info.msn, self.segments.back()?.info.msn))
+    }
+
     pub(super) fn segments(&self) -> impl ExactSizeIterator<Item = &Segment> {
         self.segments.iter()
     }
