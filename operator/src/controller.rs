@@ -70,6 +70,8 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         return Ok(());
     }
     check.ok();
+    // Whoever leads is not ready before it knows all.
+    let is_synced = health.needed("synced");
     metrics.leader.set(1);
     let routes = tokio::select! {
         routes = watches::has_routes(&client) => routes,
@@ -130,7 +132,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let synced = watches.spawn(&mut supervisor, &health);
     let queue = Queue::new(context, metrics, settings.concurrency);
     let queues = streams.into_iter().zip(triggered).collect();
-    queue.spawn(&mut supervisor, &health, queues, synced);
+    queue.spawn(&mut supervisor, queues, (synced, is_synced));
     tokio::select! {
         done = supervisor.run(FAREWELL) => {
             // Not before the last reconcile has ended: another replica begins.

@@ -16,7 +16,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
 use millrace_media::id::StreamId;
-use millrace_platform::health::Health;
+use millrace_platform::health::Check;
 use millrace_platform::report::report;
 use millrace_platform::supervise::Supervisor;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -71,14 +71,12 @@ impl Queue {
     pub fn spawn(
         mut self,
         supervisor: &mut Supervisor,
-        health: &Health,
         watches: Vec<(StreamWatch, mpsc::Receiver<ObjectRef<LiveStream>>)>,
-        synced: Synced,
+        (synced, check): (Synced, Check),
     ) {
         let (ready, is_ready) = watch::channel(false);
         self.ready = is_ready;
         let stop = supervisor.stop().clone();
-        let check = health.needed("synced");
         let context = self.context.clone();
         supervisor.spawn("synced", async move {
             let known = async {
@@ -110,7 +108,9 @@ impl Queue {
         let changed = self.clone().changed(watch, store.clone());
         let wanted = stream::select(changed, ReceiverStream::new(triggered))
             .map(|stream| Ok::<_, Infallible>(ReconcileRequest::from(stream)))
-            .take_until(stop.cancelled_owned());
+            .take_until(stop.cancelled_owned())
+            // Lets go of the watch: who waits for its list need not wait.
+            .chain(stream::empty());
         let (work, policy, context) = (self.clone(), self.clone(), self.context.clone());
         let results = applier(
             move |stream, context| Box::pin(work.clone().reconcile(stream, context)),
@@ -148,8 +148,10 @@ impl Queue {
         stream: Arc<LiveStream>,
         context: Arc<Context>,
     ) -> Result<Action, ReconcileError> {
-        // Both stay open as long as the process works.
-        let _ = self.ready.wait_for(|ready| *ready).await;
+        if self.ready.wait_for(|ready| *ready).await.is_err() {
+            // Told to stop before all was known.
+            return Ok(Action::await_change());
+        }
         let uid = stream.uid().unwrap_or_default();
         if let Some(wait) = self.failing().get(&uid).and_then(Failing::sent_away) {
             return Ok(Action::requeue(wait));
@@ -158,6 +160,7 @@ impl Queue {
         if !goes && context.behind.is(&stream.metadata) {
             return Ok(Action::requeue(DEBOUNCE));
         }
+        // Stays open as long as the process works.
         let _place = self.places.acquire().await;
         let begun = Instant::now();
         self.metrics.begun();

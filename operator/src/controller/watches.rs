@@ -23,7 +23,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::Store;
-use kube::runtime::watcher::{self, Config, watcher};
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, Resource};
 use millrace_platform::backoff::Backoff;
@@ -193,6 +193,8 @@ impl Watches {
             let calm = check.clone();
             let watch = patiently(watcher(scope.api, config()), move || calm.ok()).modify(slim);
             let watch = watch.inspect(move |event| match event {
+                // Said before the server is asked.
+                Ok(Event::Init) => {}
                 Ok(_) => {
                     metrics.event("livestreams");
                     check.ok();
@@ -210,7 +212,7 @@ impl Watches {
 }
 
 /// What the watch of LiveStreams brings, in the store by then.
-pub type StreamWatch = BoxStream<'static, watcher::Result<watcher::Event<LiveStream>>>;
+pub type StreamWatch = BoxStream<'static, watcher::Result<Event<LiveStream>>>;
 
 /// A namespace, or all of them.
 struct Scope<K> {

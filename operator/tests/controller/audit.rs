@@ -62,7 +62,7 @@ async fn under_its_own_account_no_right_is_missing_and_none_is_too_many() {
     let rules = rules.to_string();
     let settings = [("PLAYBACK_RULES", rules.as_str())];
     let operator = world.start(&settings);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
 
     world.certificate("cert").await;
     let ingress = json!({ "broadcaster": "acme", "playback": {
@@ -85,7 +85,7 @@ async fn under_its_own_account_no_right_is_missing_and_none_is_too_many() {
     // It looks before it writes what it does not remember.
     operator.stop().await;
     let operator = world.start(&settings);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     let done = || async { operator.metric("operator_reconciles_total").await >= 2 };
     world.eventually("reconciled", done).await;
     world.delete("ingress").await;

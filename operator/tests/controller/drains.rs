@@ -14,7 +14,7 @@ use super::support::{Operator, World, condition};
 /// A live stream on a node of its own.
 async fn live(world: &World, drain_timeout: &str) -> (Operator, Node, Publisher) {
     let operator = world.start(&[("DRAIN_TIMEOUT_SECONDS", drain_timeout)]);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     let node = Node::new(world).await;
     world.create("keynote", json!({ "broadcaster": "acme" })).await;
     world.ready("keynote").await;
@@ -90,7 +90,7 @@ async fn the_time_counts_from_the_cordon_and_an_uncordon_ends_it() {
     });
     node.spec(json!({ "unschedulable": true, "taints": [taint] })).await;
     let operator = world.start(&[("DRAIN_TIMEOUT_SECONDS", "3600")]);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     world.until("keynote", "evictable", ingest("EvictionAllowed")).await;
     assert!(is_open(&world).await);
 
@@ -114,7 +114,7 @@ async fn a_budget_that_an_autoscaler_waited_for_stays_open_over_a_restart() {
     // A process that would have to wait for an hour.
     let restarted = world.cluster.moment().await.unwrap();
     let operator = world.start(&[("DRAIN_TIMEOUT_SECONDS", "3600")]);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     let done = || async { operator.metric("operator_reconciles_total").await >= 1 };
     world.eventually("reconciled", done).await;
     let asked = world.cluster.requests(&world.account.user(), restarted).await.unwrap();

@@ -12,7 +12,7 @@ use super::support::{World, condition, manifest};
 async fn a_stream_is_wired_becomes_ready_and_leaves_nothing() {
     let Some(world) = World::shared().await else { return };
     let operator = world.start(&[("SWEEP_AFTER_SECONDS", "10"), ("SWEEP_EVERY_SECONDS", "1")]);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     world.create("keynote", json!({ "broadcaster": "acme" })).await;
     let status = world.ready("keynote").await;
     assert_eq!(world.registered().await, 1);
@@ -159,7 +159,7 @@ async fn the_first_to_ask_has_the_host_and_the_next_gets_it_when_it_goes() {
     let Some(world) = World::shared().await else { return };
     let rules = json!([{ "namespaces": [world.streams.name()], "hostSuffixes": ["example.org"] }]);
     let operator = world.start(&[("PLAYBACK_RULES", &rules.to_string())]);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     let spec = |host: &str| json!({ "broadcaster": "acme", "playback": { "hostname": host } });
     world.create("first", spec("live.example.org")).await;
     world.ready("first").await;

@@ -115,7 +115,7 @@ async fn look_at(world: &World, stream: &str) -> bool {
 async fn operator(world: &World) -> Operator {
     let pace = [("SWEEP_AFTER_SECONDS", "10"), ("SWEEP_EVERY_SECONDS", "1")];
     let operator = world.start(&pace);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     operator
 }
 

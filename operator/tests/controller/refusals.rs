@@ -18,7 +18,7 @@ async fn behind_a_door(settings: &[(&str, &str)]) -> Option<(World, Door, Operat
     let door = world.cluster.door().await.unwrap();
     world.go_through(door.url());
     let operator = world.start(settings);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     Some((world, door, operator))
 }
 
@@ -211,7 +211,7 @@ async fn watches_that_are_too_old_list_anew_without_haste_and_miss_nothing() {
     let back = || async { deployments.list(&of).await.unwrap().items.len() == 2 };
     world.eventually("there again", back).await;
     world.eventually("gone", || async { api.get_opt("deleted").await.unwrap().is_none() }).await;
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     operator.stop().await;
 }
 
@@ -235,4 +235,24 @@ async fn a_leader_whose_lease_is_refused_ends_before_another_leads() {
     assert_eq!(door.asked().len(), before.len(), "two lead");
     first.wait_ended().await;
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_leader_whose_lists_are_refused_is_not_ready_and_ends_when_it_is_told_to() {
+    let Some(world) = World::shared().await else { return };
+    let door = world.cluster.door().await.unwrap();
+    world.go_through(door.url());
+    door.refuse(Refusal::code(503), |asked| {
+        asked.verb == "list" && WATCHED.contains(&asked.object.resource.as_str())
+    });
+    let operator = world.start(&[]);
+    let refused = || async { operator.metric("operator_leader").await == 1 };
+    world.eventually("led", refused).await;
+    for check in ["livestreams", "pods", "services"] {
+        let said = || async { operator.check(check).await["detail"].to_string().contains("503") };
+        world.eventually("said to be refused", said).await;
+    }
+    assert_eq!(operator.check("synced").await["ok"], json!(false));
+    // Which it does with success alone.
+    operator.stop().await;
 }

@@ -45,6 +45,7 @@ enum Rights {
 pub(crate) struct Operator {
     process: Child,
     health: String,
+    log: PathBuf,
 }
 
 impl World {
@@ -104,7 +105,7 @@ impl World {
     /// Start an operator, and wait until it works.
     pub(crate) async fn operator(&self) -> Operator {
         let operator = self.start(&[]);
-        operator.wait_ready(&self.log()).await;
+        operator.wait_ready().await;
         operator
     }
 
@@ -126,7 +127,7 @@ impl World {
             .envs(self.servers.pairs())
             .envs(more.iter().copied());
         let process = Child::spawn("operator", &mut command, &self.log()).unwrap();
-        Operator { process, health: format!("http://127.0.0.1:{port}") }
+        Operator { process, health: format!("http://127.0.0.1:{port}"), log: self.log() }
     }
 
     /// The kubeconfig of the operator's account.
@@ -336,7 +337,7 @@ pub(crate) fn condition<'a>(status: &'a LiveStreamStatus, type_: &str) -> &'a Co
 impl Operator {
     /// Wait until it leads and says that it is ready: one that waits for the
     /// Lease says so too.
-    pub(crate) async fn wait_ready(&self, log: &std::path::Path) {
+    pub(crate) async fn wait_ready(&self) {
         let deadline = Instant::now() + PATIENCE;
         let http = millrace_harness::http::Http::new().unwrap();
         loop {
@@ -345,8 +346,7 @@ impl Operator {
             if ready && self.metric("operator_leader").await == 1 {
                 return;
             }
-            let tail = millrace_harness::process::tail(log, 20);
-            assert!(Instant::now() < deadline, "the operator is not ready\n{tail}");
+            assert!(Instant::now() < deadline, "the operator is not ready\n{}", self.log_tail());
             sleep(Duration::from_millis(50)).await;
         }
     }
@@ -384,7 +384,12 @@ impl Operator {
     /// End it as Kubernetes does.
     pub(crate) async fn stop(mut self) {
         let status = self.process.stop(Duration::from_secs(40)).await;
-        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+        let is_success = status.is_some_and(|status| status.success());
+        assert!(is_success, "{status:?}\n{}", self.log_tail());
+    }
+
+    fn log_tail(&self) -> String {
+        millrace_harness::process::tail(&self.log, 20)
     }
 
     /// End it as a crash does.

@@ -75,7 +75,7 @@ async fn children_of_a_stream_whose_finalizer_was_taken_off_are_swept_and_no_oth
 
     let pace = [("SWEEP_AFTER_SECONDS", "10"), ("SWEEP_EVERY_SECONDS", "1")];
     let operator = world.start(&pace);
-    operator.wait_ready(&world.log()).await;
+    operator.wait_ready().await;
     for uid in &uids[..2] {
         world.eventually("swept", || async { workers(&world, uid).await.is_empty() }).await;
     }

@@ -45,7 +45,11 @@ impl Observer {
                     warn!(watch = K::WATCH, error = report(&error), "watch");
                     continue;
                 }
-                Ok(Event::Init) => listed.clear(),
+                // Said before the server is asked.
+                Ok(Event::Init) => {
+                    listed.clear();
+                    continue;
+                }
                 Ok(Event::InitApply(object)) => {
                     listed.insert(object.meta().uid.clone().unwrap_or_default());
                     self.keep(&object).await;

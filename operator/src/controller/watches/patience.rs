@@ -36,13 +36,17 @@ where
     let state = (Box::pin(watch.peekable()), Patience::default(), goes_on);
     stream::unfold(state, |(mut watch, mut patience, goes_on)| async move {
         tokio::time::sleep_until(patience.until).await;
-        if patience.failing && timeout(GOES_ON, watch.as_mut().peek()).await.is_err() {
+        let may_go_on = patience.failing && !patience.listing;
+        if may_go_on && timeout(GOES_ON, watch.as_mut().peek()).await.is_err() {
             goes_on();
         }
         let event = watch.next().await?;
-        patience.failing = event.is_err();
-        if let Err(error) = &event {
-            patience.failed(retry_after_of(error));
+        patience.listing = matches!(event, Ok(Event::Init | Event::InitApply(_)));
+        match &event {
+            Err(error) => patience.failed(retry_after_of(error)),
+            // Said before the server is asked.
+            Ok(Event::Init) => {}
+            Ok(_) => patience.failing = false,
         }
         Some((event, (watch, patience, goes_on)))
     })
@@ -60,6 +64,8 @@ fn retry_after_of(error: &Error) -> Option<Duration> {
 struct Patience {
     backoff: Backoff,
     failing: bool,
+    /// A list was begun and has not ended: its silence says nothing good.
+    listing: bool,
     failed: Instant,
     until: Instant,
 }
@@ -67,12 +73,19 @@ struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         let now = Instant::now();
-        Self { backoff: Backoff::new(SOON, SELDOM), failing: false, failed: now, until: now }
+        Self {
+            backoff: Backoff::new(SOON, SELDOM),
+            failing: false,
+            listing: false,
+            failed: now,
+            until: now,
+        }
     }
 }
 
 impl Patience {
     fn failed(&mut self, retry_after: Option<Duration>) {
+        self.failing = true;
         let now = Instant::now();
         if now.duration_since(self.failed) > CALM {
             self.backoff.reset();
@@ -142,5 +155,15 @@ mod tests {
         }
         assert!(timeout(Duration::from_mins(5), watch.next()).await.is_err());
         assert_eq!(told.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_hangs_does_not_go_on() {
+        let failures = stream::iter([refused(&json!({})), Ok(Event::Init)]);
+        let goes_on = || panic!("it hangs");
+        let mut watch = Box::pin(patiently(failures.chain(stream::pending()), goes_on));
+        assert!(matches!(watch.next().await, Some(Err(_))));
+        assert!(matches!(watch.next().await, Some(Ok(Event::Init))));
+        assert!(timeout(Duration::from_mins(5), watch.next()).await.is_err());
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Looking {
     tails: Tails,
     changes: mpsc::Sender<StreamId>,
     logs: BTreeMap<StreamId, Watched>,
+    /// The last one whose tail was to be read.
+    tried: Option<StreamId>,
     /// Changed, and not told yet.
     pending: BTreeSet<StreamId>,
     answered: Instant,
@@ -61,6 +63,7 @@ impl Looking {
             tails,
             changes,
             logs: BTreeMap::new(),
+            tried: None,
             pending: BTreeSet::new(),
             answered: Instant::now(),
             away: false,
@@ -89,9 +92,7 @@ impl Looking {
                 if std::mem::take(&mut self.away) {
                     info!("Kafka says again who publishes");
                 }
-                if let Err(error) = self.read(&streams).await {
-                    debug!("tails of logs are not read: {}", report(&error));
-                }
+                self.read(&streams).await;
                 self.show(&streams);
             }
             Err(error) => {
@@ -135,12 +136,15 @@ impl Looking {
         frames_topic(&self.outside.installation, stream)
     }
 
-    /// Reads what the logs want read, some of it.
-    async fn read(&mut self, streams: &[StreamId]) -> Result<(), KafkaError> {
-        let wanted: Vec<_> = streams
+    /// Reads what the logs want read, some of it, and begins after those of the
+    /// last look: logs that can't be read take no other one's turn.
+    async fn read(&mut self, streams: &[StreamId]) {
+        let mut wanted: Vec<_> = streams
             .iter()
             .filter_map(|stream| Some((stream, self.logs.get(stream)?.wants()?)))
             .collect();
+        let begin = wanted.partition_point(|(stream, _)| Some(*stream) <= self.tried.as_ref());
+        wanted.rotate_left(begin);
         let mut rest = wanted.as_slice();
         for _ in 0..GOES {
             let mut records = 0_i64;
@@ -150,13 +154,13 @@ impl Looking {
                 begins || records <= RECORDS
             });
             let (some, later) = rest.split_at(some.count());
-            if some.is_empty() {
-                break;
+            let Some((last, _)) = some.last() else { break };
+            self.tried = Some((*last).clone());
+            if let Err(error) = self.read_some(some).await {
+                debug!("tails of logs are not read: {}", report(&error));
             }
-            self.read_some(some).await?;
             rest = later;
         }
-        Ok(())
     }
 
     async fn read_some(&mut self, wanted: &[(&StreamId, (i64, i64))]) -> Result<(), KafkaError> {
