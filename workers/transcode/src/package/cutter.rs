@@ -3,7 +3,9 @@
 //! A segment ends where the timeline crosses a multiple of the segment
 //! duration. Inside it a part ends with the last frame that keeps it within
 //! PART-TARGET: the next frame is expected to last as long as the shortest of
-//! the part, so a part can be sent off without waiting for its successor.
+//! the part, so a part can be sent off without waiting for its successor. One
+//! under 85 % of PART-TARGET waits for it all the same, and ends only if the
+//! successor has no place in it (RFC 8216bis §4.4.4.9).
 
 use millrace_media::id::Msn;
 use millrace_media::time::{TIMESCALE, Ticks};
@@ -116,7 +118,9 @@ impl Cutter {
         let next = self.samples.iter().map(|s| s.duration).min().unwrap_or(0);
         if self.open.is_some_and(|open| self.grid.msn(end) > open.msn) {
             self.end_segment(&mut cuts);
-        } else if self.duration.saturating_add(next) > target {
+        } else if self.duration.saturating_add(next) > target
+            && self.duration.saturating_mul(100) >= target.saturating_mul(85)
+        {
             self.end_part(&mut cuts);
         }
         cuts
@@ -226,6 +230,28 @@ mod tests {
         let cuts: Vec<_> = samples.into_iter().flat_map(|s| cutter.push(s)).collect();
         let durations: Vec<_> = parts(&cuts).into_iter().map(|(_, d, _)| d / 90).collect();
         assert_eq!(durations, [200, 200, 200, 200]);
+    }
+
+    #[test]
+    fn a_part_of_one_long_picture_has_place_for_a_short_one() {
+        // As at a publisher's end, whose last pictures in between never came.
+        let mut samples = frames((25, 1), 10);
+        samples.drain(6..8);
+        samples[5].duration *= 3;
+        let mut cutter = Cutter::new(grid(90_000), None);
+        let mut cuts: Vec<_> = samples.into_iter().flat_map(|s| cutter.push(s)).collect();
+        cuts.extend(cutter.finish());
+        let durations: Vec<_> = parts(&cuts).into_iter().map(|(_, d, _)| d / 90).collect();
+        assert_eq!(durations, [200, 200]);
+    }
+
+    #[test]
+    fn a_part_whose_next_picture_has_no_place_ends_though_it_is_short() {
+        // 8 pictures a second.
+        let mut cutter = Cutter::new(grid(90_000), None);
+        let cuts: Vec<_> = frames((8, 1), 8).into_iter().flat_map(|s| cutter.push(s)).collect();
+        let durations: Vec<_> = parts(&cuts).into_iter().map(|(_, d, _)| d / 90).collect();
+        assert_eq!(durations, [125; 7]);
     }
 
     #[test]
