@@ -14,6 +14,8 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::publisher::TO_THE_END;
+
 /// Bits of the number: nine hours at 30 pictures per second.
 pub const BITS: u32 = 20;
 /// The width of a picture is a multiple of this; a cell is one of them.
@@ -64,7 +66,7 @@ pub fn publisher(fps: u32, first: u32, more: &[&str], url: &str) -> Result<Comma
     command.args(more);
     command.args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]);
     command.args(["-b:v", "1500k", "-g", &(fps * 2).to_string(), "-c:a", "aac", "-ac", "2"]);
-    command.args(["-f", "flv", url]);
+    command.args(["-f", "flv"]).args(TO_THE_END).arg(url);
     Ok(command)
 }
 

@@ -11,6 +11,10 @@ use tokio::time::timeout;
 use crate::counter;
 use crate::process::Child;
 
+/// Without it ffmpeg holds back the words that end a publish, and closes with them unsent where an
+/// answer came that it did not read.
+pub(crate) const TO_THE_END: [&str; 2] = ["-tcp_nodelay", "1"];
+
 /// What is published, at the speed of real time.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -109,7 +113,7 @@ fn command(source: &Source, rtmp_url: &str, key: &str) -> Result<Command> {
         Source::Loop(file) => {
             let mut command = Command::new("ffmpeg");
             command.args(["-nostdin", "-v", "warning", "-re", "-stream_loop", "-1", "-i"]);
-            command.arg(file).args(["-c", "copy", "-f", "flv", &url]);
+            command.arg(file).args(["-c", "copy", "-f", "flv"]).args(TO_THE_END).arg(url);
             Ok(command)
         }
         Source::Numbered { fps, first } => counter::publisher(*fps, *first, &[], &url),

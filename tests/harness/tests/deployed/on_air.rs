@@ -83,10 +83,12 @@ impl OnAir {
         Ok((connections, report))
     }
 
-    /// Ends it where there is no stream any more that could end.
-    pub(crate) async fn abandon(self) -> Result<()> {
+    /// Ends it where its LiveStream was deleted: the next one of the name takes up the broadcast,
+    /// and nobody comes back to it.
+    pub(crate) async fn end_of_deleted(self) -> Result<Report> {
         self.broadcaster.stop().await?;
-        println!("{}", self.recorder.stop().await?);
-        Ok(())
+        livestream::apply_example().await?;
+        KEYNOTE.patch(r#"{"ingest":{"reconnectWindow":"1s"}}"#).await?;
+        self.recorder.until_ended(Duration::from_mins(2)).await
     }
 }

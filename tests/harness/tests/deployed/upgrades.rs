@@ -83,7 +83,9 @@ async fn a_live_stream_that_is_deleted_leaves_nothing_in_kubernetes() {
         .await
         .unwrap();
     }
-    on_air.abandon().await.unwrap();
+    let report = on_air.end_of_deleted().await.unwrap();
+    watching::assert_sound(&report, RUNGS);
+    KEYNOTE.kubectl(&["delete", "ls", KEYNOTE.name, "--timeout=60s"]).await.unwrap();
 }
 
 #[tokio::test]
@@ -106,7 +108,8 @@ async fn live_streams_stay_after_an_uninstall_and_are_taken_up_or_go_with_their_
     KEYNOTE.ready().await.unwrap();
     assert_eq!(KEYNOTE.get().await.unwrap()["metadata"]["uid"], uid);
     assert_eq!(KEYNOTE.key().await.unwrap(), key);
-    let on_air = OnAir::publish(&place, Mode::LowLatency).await.unwrap();
+    let mut on_air = OnAir::publish(&place, Mode::LowLatency).await.unwrap();
+    on_air.goes_on().await.unwrap();
     let (_, report) = on_air.end().await.unwrap();
     watching::assert_sound(&report, RUNGS);
 

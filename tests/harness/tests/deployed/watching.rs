@@ -64,7 +64,7 @@ pub(crate) fn assert_sound(report: &Report, rungs: usize) {
         assert!(rendition.holes.is_empty(), "{name}: {:?}", rendition.holes);
         assert!(rendition.gaps.is_empty(), "{name}: gaps {:?}", rendition.gaps);
         let numbers: Vec<u64> = rendition.segments.iter().map(|segment| segment.msn).collect();
-        assert!(numbers.len() >= 5, "{name}: segments {numbers:?}");
+        assert!(numbers.len() >= 3, "{name}: segments {numbers:?}");
         let contiguous: Vec<u64> = (numbers[0]..).take(numbers.len()).collect();
         assert_eq!(numbers, contiguous, "segments of {name}");
     }

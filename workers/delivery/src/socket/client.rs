@@ -107,15 +107,17 @@ where
             self.tell(text).await?;
         }
         loop {
+            // What was heard comes before the time for it is up.
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return Err(Closed::shutdown),
+                heard = self.socket.next() => self.hear(heard.as_ref())?,
+                () = sleep_until(self.due) => self.ping().await?,
                 message = self.messages.recv() => match message {
                     Ok(text) => self.tell(text).await?,
                     Err(RecvError::Lagged(_)) => return Err(Closed::slow),
                     Err(RecvError::Closed) => return Err(Closed::shutdown),
                 },
-                heard = self.socket.next() => self.hear(heard.as_ref())?,
-                () = sleep_until(self.due) => self.ping().await?,
             }
         }
     }
@@ -160,10 +162,12 @@ where
         if self.pinged.is_some() {
             return Err(Closed::silent);
         }
+        self.heard = 0;
+        self.send(Message::Ping(Bytes::new())).await?;
+        // Not before it was taken: that has a time of its own.
         let now = Instant::now();
-        (self.pinged, self.heard) = (Some(now), 0);
-        self.due = now + self.pace.pong;
-        self.send(Message::Ping(Bytes::new())).await
+        (self.pinged, self.due) = (Some(now), now + self.pace.pong);
+        Ok(())
     }
 
     /// Says why, and lets the other end close: what was sent before gets there.

@@ -3,6 +3,7 @@
 use crate::support::publisher::{Answer, Publisher};
 use crate::support::{World, tell};
 use millrace_media::record::{Body, Record};
+use tokio::net::TcpStream;
 
 fn ends(records: &[Record]) -> bool {
     matches!(records.last(), Some(Record { body: Body::End(_), .. }))
@@ -99,6 +100,35 @@ async fn a_publisher_back_within_the_window_goes_on_in_the_same_broadcast() {
     assert_eq!(opens[0].started_ms, opens[1].started_ms);
     assert!(tell(&records).contains(&"2 open".to_owned()), "{:?}", tell(&records));
     assert!(!ends(&records));
+}
+
+#[tokio::test]
+async fn an_end_that_came_in_counts_though_no_answer_gets_out_any_more() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let socket = TcpStream::connect(&ingest.rtmp).await.unwrap();
+    // Closing it resets the connection, as it does where an answer lies unread.
+    socket.set_zero_linger().unwrap();
+    // What was sent is on its way by then.
+    socket.set_nodelay(true).unwrap();
+    let answer = Publisher::ask_over(socket, "live", &world.key.reveal()).await;
+    let Answer::Accepted(mut publisher) = answer else { panic!("{answer:?}") };
+    publisher.wants_acknowledgements().await;
+    publisher.configs().await;
+    publisher.gops(0, 1).await;
+    world.records_when(|records| records.len() == 13).await;
+
+    // More than is read in one go, so that an answer comes in between.
+    ingest.signal("-STOP");
+    for picture in 5..13 {
+        let body = [&[0x27, 1, 0, 0, 0], [0; 5_000].as_slice()].concat();
+        publisher.video(picture * 40, body).await;
+    }
+    publisher.unpublish().await;
+    ingest.signal("-CONT");
+    let records = world.records_when(ends).await;
+    assert_eq!(tell(&records).last().unwrap(), "1 end Unpublished");
+    assert_eq!(records.len(), 13 + 8 + 1);
 }
 
 #[tokio::test]

@@ -155,6 +155,12 @@ impl Publisher {
         }
     }
 
+    /// Asks for an acknowledgement of each thing read (RTMP 1.0 §5.4.4).
+    pub(crate) async fn wants_acknowledgements(&mut self) {
+        let window = [[2, 0, 0, 0], [0, 0, 4, 5], [0, 0, 0, 0], 1_u32.to_be_bytes()].concat();
+        self.socket.write_all(&window).await.unwrap();
+    }
+
     /// Sends a video tag body.
     pub(crate) async fn video(&mut self, time_ms: u32, body: impl Into<Bytes>) {
         let stamp = RtmpTimestamp::new(time_ms);
