@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx values chart bench bench-operator dev cluster cluster-down cluster-lean cluster-lean-down images reload kind kind-down e2e
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx values chart bench bench-operator nightly dev cluster cluster-down cluster-lean cluster-lean-down images reload kind kind-down e2e
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ sqlx: install ## write the metadata of the compile-time checked queries
 
 bench: install web ## the measured figures, beside peers (docs/benchmarks.md)
 	@tests/bench.sh
+
+nightly: install web ## what is longer: images twice, e2e of the release build, all benches (docs/nightly)
+	@tests/nightly.sh $(STAGES)
 
 bench-operator: install web ## 500 and 10,000 LiveStreams against an API server (docs/benchmarks.md)
 	@KAFKA_HEAP=1g KAFKA_NODES=3 KAFKA_REPLICAS=1 tests/run.sh --release --workspace --test controller -- --ignored --nocapture --test-threads 1

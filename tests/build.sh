@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the release programs and copies them into a folder:   build.sh FOLDER
+# Builds the programs and copies them into a folder:   build.sh FOLDER
+# PROFILE: another than cargo's release; dev is what the tests have
 # A running demo uses copies, so that a later build cannot replace its programs under it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,9 +8,10 @@ if [ "${1:-}" != inside ]; then exec tests/with-target.sh "$0" inside "$(mkdir -
 
 folder=$2
 echo "Building (the first time takes several minutes)"
-cargo build --release --locked -p millrace-operator -p millrace-ingest -p millrace-transcode -p millrace-delivery -p millrace-harness --bins
+profile=${PROFILE:-release}
+cargo build --profile "$profile" --locked --workspace --bins
 for program in millrace-operator millrace-ingest millrace-transcode millrace-delivery millrace-demo millrace-bench; do
-  from=$CARGO_TARGET_DIR/release/$program
+  from=$CARGO_TARGET_DIR/${profile/#dev/debug}/$program
   cmp -s "$from" "$folder/$program" && continue
   # Renamed into place: a running program cannot be written over, but its name can be taken.
   cp "$from" "$folder/.$program.new" && mv "$folder/.$program.new" "$folder/$program"

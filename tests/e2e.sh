@@ -8,6 +8,7 @@
 #   E2E_PROXIES  networks of the Ingress controller
 #   E2E_NODE_PROGRAMS  unless it is left out: a script that kills and starts containerd, kubelet,
 #                kube-apiserver (`SCRIPT kill kubelet`)
+# PROGRAMS: a folder with other programs than those of the tests' build
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
 if [ -n "${E2E_KUBECONFIG:-}" ]; then
@@ -21,8 +22,23 @@ else
   if [ "${KEEP:-0}" = 0 ] && ! alive "$work/node.pid"; then trap 'tests/cluster/node.sh down' EXIT; fi
   variables=$(tests/cluster/node.sh up); eval "$variables"
 fi
-images=$(TAG=content tests/images.sh)
-echo "$images"
-E2E_TAG=${images%% *}; export E2E_TAG=${E2E_TAG##*:}
-for target in operator transcode quickstart; do $LOAD target/images/$target.tar; done
+if [ -z "${PROGRAMS:-}" ]; then
+  say "Building the programs as the tests have them"
+  # What the tests themselves need as well, else half of it would be built twice.
+  tests/with-target.sh cargo build --quiet --locked --workspace --bins
+  export PROGRAMS=${CARGO_TARGET_DIR:-$HOME/.cache/millrace/target}/debug
+fi
+# Makes images, brings them to the nodes; leaves their tag in the variable VARIABLE.
+bring() { # VARIABLE TARGET...
+  local variable=$1 images target; shift
+  images=$(TAG=content tests/images.sh "$@")
+  echo "$images"
+  for target in "$@"; do $LOAD "target/images/$target.tar"; done
+  images=${images%% *}; export "$variable=${images##*:}"
+}
+bring E2E_TAG operator transcode quickstart
+say "The programs of the next version, to upgrade to"
+tests/next.sh "$PROGRAMS" target/next/bin
+PROGRAMS=target/next/bin bring E2E_NEXT_TAG operator transcode
+say "Images are there after $SECONDS s"
 tests/with-target.sh cargo test --locked --workspace --test deployed -- --ignored --nocapture --test-threads 1 "$@"

@@ -50,6 +50,12 @@ pub(crate) async fn one(component: &str) -> Result<Container> {
     all.pop().context("no pod")
 }
 
+/// What a shell says in the only pod of a component.
+pub(crate) async fn exec(component: &str, script: &str) -> Result<String> {
+    let pod = one(component).await?.pod;
+    kubectl(&["-n", NAMESPACE, "exec", &pod, "--", "sh", "-c", script]).await
+}
+
 fn container(pod: &Value) -> Result<Container> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let status = &pod["status"]["containerStatuses"][0];

@@ -21,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) node: String,
     /// Of the images, which the nodes have (`E2E_TAG`).
     pub(crate) tag: String,
+    /// Of those of the next version, which has one more migration (`E2E_NEXT_TAG`).
+    pub(crate) next_tag: String,
     /// Networks of the Ingress controller's pods and of the nodes (`E2E_PROXIES`).
     pub(crate) proxies: String,
     /// A script that ends and starts the node's programs, if there is one (`E2E_NODE_PROGRAMS`).
@@ -34,6 +36,7 @@ impl Place {
             ingress: read("E2E_INGRESS")?.parse().context("E2E_INGRESS is no address with port")?,
             node: read("E2E_NODE")?,
             tag: read("E2E_TAG")?,
+            next_tag: read("E2E_NEXT_TAG")?,
             proxies: read("E2E_PROXIES")?,
             node_programs: env::var("E2E_NODE_PROGRAMS").ok(),
         })

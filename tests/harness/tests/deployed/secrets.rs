@@ -25,12 +25,6 @@ const WRONG: &str = "nobody_c2VjcmV0LW9mLW5vYm9keS1hdC1hbGwtMDEyMzQ1Njc4OTA";
 /// What is written where: texts by their place.
 type Written = BTreeMap<String, String>;
 
-/// Runs in the only pod of a component.
-async fn exec(component: &str, script: &str) -> Result<String> {
-    let pod = containers::one(component).await?.pod;
-    kubectl(&["-n", NAMESPACE, "exec", &pod, "--", "sh", "-c", script]).await
-}
-
 async fn logs(written: &mut Written) -> Result<()> {
     let list = kubectl(&["-n", NAMESPACE, "get", "pods", "-o", "json"]).await?;
     let list: Value = serde_json::from_str(&list)?;
@@ -59,7 +53,11 @@ async fn metrics(written: &mut Written) -> Result<()> {
 
 /// Files of Kafka's topics that hold a text. Records are not compressed.
 async fn topics(text: &str) -> Result<String> {
-    exec("quickstart-kafka", &format!("grep -rlaF -e '{text}' /data/kafka/log || [ $? = 1 ]")).await
+    containers::exec(
+        "quickstart-kafka",
+        &format!("grep -rlaF -e '{text}' /data/kafka/log || [ $? = 1 ]"),
+    )
+    .await
 }
 
 /// Everything else that a key could have been written to.
@@ -72,7 +70,7 @@ async fn everything() -> Result<Written> {
     let statuses = kubectl(&["get", "livestreams", "--all-namespaces", "-o", "json"]).await?;
     written.insert("LiveStreams".to_owned(), statuses);
     let dump = "PGPASSWORD=$POSTGRES_PASSWORD pg_dump -h 127.0.0.1 -U postgres millrace";
-    written.insert("Postgres".to_owned(), exec("quickstart-postgres", dump).await?);
+    written.insert("Postgres".to_owned(), containers::exec("quickstart-postgres", dump).await?);
     Ok(written)
 }
 
@@ -137,7 +135,7 @@ async fn ffmpeg_reads_no_secret() {
         let find = "for process in /proc/[0-9]*; do
             [ \"$(cat $process/comm)\" = ffmpeg ] && break; done
           parent=/proc/$(sed -n 's/^PPid:\t//p' $process/status)";
-        exec("transcode", &format!("{find}; {what} 2>&1; true")).await.unwrap()
+        containers::exec("transcode", &format!("{find}; {what} 2>&1; true")).await.unwrap()
     };
     let user = read("id -u; sed -n 's/^Uid:\t\\([0-9]*\\).*/\\1/p' $process/status").await;
     let own = read("cat $process/environ").await;

@@ -28,6 +28,17 @@ async fn pods(components: &[&str]) -> Result<BTreeSet<String>> {
     Ok(all)
 }
 
+/// A number that the release's database says.
+async fn query(sql: &str) -> Result<u32> {
+    let psql = "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres millrace -At";
+    let said = containers::exec("quickstart-postgres", &format!("{psql} -c \"{sql}\"")).await?;
+    Ok(said.trim().parse()?)
+}
+
+async fn migrations() -> Result<u32> {
+    query("SELECT count(*) FROM _sqlx_migrations WHERE success").await
+}
+
 const WORKERS: [&str; 2] = ["ingest", "transcode"];
 const RELEASED: [&str; 2] = ["operator", "delivery"];
 
@@ -38,13 +49,13 @@ async fn an_upgrade_and_a_rollback_cost_viewers_of_a_live_stream_nothing() {
     let mut on_air = OnAir::start(&place).await.unwrap();
     let (workers, old) = (pods(&WORKERS).await.unwrap(), pods(&RELEASED).await.unwrap());
 
-    // Every template changes: of the workers by a variable, of the others by an annotation.
-    let changed = "workers.logFormat=text";
-    let annotation = "podAnnotations.changed=yes";
-    let values = [changed, &format!("operator.{annotation}"), &format!("delivery.{annotation}")];
-    release::upgrade(&values).await.unwrap();
+    // Every template changes: images, and the workers' settings.
+    let migrated = migrations().await.unwrap();
+    let images = ["operator", "transcode"].map(|of| format!("image.{of}.tag={}", place.next_tag));
+    release::upgrade(&[&images[0], &images[1], "workers.logFormat=text"]).await.unwrap();
     KEYNOTE.has("UpdatePending", "True", SOON).await.unwrap();
     on_air.goes_on().await.unwrap();
+    assert_eq!(migrations().await.unwrap(), migrated + 1);
     let new = pods(&RELEASED).await.unwrap();
     assert!(new.is_disjoint(&old), "{new:?} were {old:?}");
     assert_eq!(pods(&WORKERS).await.unwrap(), workers);
@@ -52,6 +63,12 @@ async fn an_upgrade_and_a_rollback_cost_viewers_of_a_live_stream_nothing() {
     release::rollback().await.unwrap();
     on_air.goes_on().await.unwrap();
     assert!(pods(&RELEASED).await.unwrap().is_disjoint(&new));
+    // This version works with the next one's tables: another key is made and registered.
+    assert_eq!(migrations().await.unwrap(), migrated + 1);
+    KEYNOTE.patch(r#"{"keys":[{"name":"main"},{"name":"second"}]}"#).await.unwrap();
+    KEYNOTE.ready().await.unwrap();
+    let registered = query("SELECT count(DISTINCT name) FROM stream_keys WHERE name = 'second'");
+    assert_eq!(registered.await.unwrap(), 1);
     let (connections, report) = on_air.end().await.unwrap();
     // What waited does so until the end, and is then what the pods have already.
     KEYNOTE.has("UpdatePending", "False", SOON).await.unwrap();

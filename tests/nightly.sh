@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# What takes longer than a change can wait for, with the release build. What each stage found goes into
+# docs/nightly/STAGE.txt, to be committed.
+#   nightly.sh [STAGE...]     images, e2e, bench, operator; all by default
+. "$(dirname "$0")/services/lib.sh"
+cd "$HERE/../.." || exit 1
+[[ ${1:-} != -* ]] || { sed -n '2,4s/^# \?//p' "$0"; exit 2; }
+
+# The images twice, from nothing: their digests are the same.
+images() {
+  local first second
+  first=$(images_from_nothing) && second=$(images_from_nothing) || return
+  echo "$first"
+  if [ "$first" = "$second" ]; then echo "Another build from nothing: the same."; else
+    echo "Another build from nothing: NOT the same."; echo "$second"; return 1
+  fi
+}
+images_from_nothing() (
+  MILLRACE_IMAGES_HOME=$(mktemp -d); export MILLRACE_IMAGES_HOME
+  trap 'rm -rf "$MILLRACE_IMAGES_HOME"' EXIT
+  tests/images.sh
+)
+e2e() { tests/build.sh target/nightly/bin && PROGRAMS=$PWD/target/nightly/bin tests/e2e.sh; }
+bench() { tests/bench.sh; }
+operator() { make --no-print-directory bench-operator; }
+
+# Of what a stage printed, what is to be kept.
+found() { # STAGE
+  case $1 in
+    e2e) grep -a '^test \|^ok$\|goes on\|frames from\|panicked' | sed -E 's/ \.\.\. .*/ .../' ;;
+    operator) grep -a '^test \|stream\|RSS' ;;
+    *) cat ;;
+  esac
+}
+
+stages=("$@"); [ $# -gt 0 ] || stages=(images e2e bench operator)
+mkdir -p target/nightly docs/nightly
+failed=()
+for stage in "${stages[@]}"; do
+  say "=== $stage"
+  begun=$SECONDS outcome=passed
+  "$stage" > >(tee target/nightly/"$stage".log) 2>&1 </dev/null || { outcome=FAILED; failed+=("$stage"); }
+  {
+    echo "$stage: $outcome in $(((SECONDS - begun + 59) / 60)) minutes, $(date -u +%F), commit $(git rev-parse --short HEAD)$(git diff --quiet HEAD -- ':!docs/nightly' || echo ' and changes'), $(nproc) cores"
+    echo
+    found "$stage" <target/nightly/"$stage".log
+  } >docs/nightly/"$stage".txt
+done
+[ ${#failed[@]} = 0 ] || die "failed: ${failed[*]} (target/nightly/STAGE.log)"
