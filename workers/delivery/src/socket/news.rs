@@ -24,8 +24,10 @@ impl Told {
             self.status = Some(status.clone());
             news.push(Message::StreamStatus(status));
         }
-        // The same second again: whoever sums them is late.
+        // No figures of what was not told of yet. The same second again: whoever
+        // sums them is late.
         if let Some(snapshot) = snapshot
+            && self.status.is_some()
             && self.second != Some(snapshot.second)
         {
             self.second = Some(snapshot.second);
@@ -106,6 +108,13 @@ mod tests {
         news.iter().map(kind).collect()
     }
 
+    /// With a status told.
+    fn told() -> Told {
+        let mut told = Told::default();
+        told.news(Some(status(StreamState::Live)), None);
+        told
+    }
+
     /// What is told of a second.
     fn figures(
         told: &mut Told,
@@ -136,8 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn a_second_is_told_once() {
+    fn no_figures_come_before_a_status() {
         let mut told = Told::default();
+        assert!(figures(&mut told, 10, 0, None).is_empty());
+        assert_eq!(kinds(&told.news(Some(status(StreamState::Live)), None)), ["Live"]);
+        assert_eq!(figures(&mut told, 10, 0, None), ["metrics"]);
+    }
+
+    #[test]
+    fn a_second_is_told_once() {
+        let mut told = told();
         assert_eq!(figures(&mut told, 10, 0, None), ["metrics"]);
         assert!(figures(&mut told, 10, 0, None).is_empty());
         assert_eq!(figures(&mut told, 11, 0, None), ["metrics"]);
@@ -147,7 +164,7 @@ mod tests {
 
     #[test]
     fn viewers_are_told_by_the_difference_between_two_looks_however_far_apart() {
-        let mut told = Told::default();
+        let mut told = told();
         assert_eq!(figures(&mut told, 10, 5, turnover(7, 8, 3, 1)), ["metrics"]);
         assert_eq!(
             figures(&mut told, 15, 6, turnover(7, 10, 4, 3)),
@@ -158,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_first_viewer_is_told_and_nothing_after_counts_were_lost() {
-        let mut told = Told::default();
+        let mut told = told();
         figures(&mut told, 10, 0, Turnover::default());
         let first = figures(&mut told, 11, 1, turnover(7, 1, 0, 0));
         assert_eq!(first, ["joined 1 of 1", "metrics"]);
