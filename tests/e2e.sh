@@ -19,14 +19,16 @@ else
   . tests/cluster/node/place.sh
   LOAD=tests/cluster/load.sh
   export E2E_INGRESS=$node_ip:80 E2E_NODE=$node_ip E2E_PROXIES=$pod_cidr,$node_net E2E_NODE_PROGRAMS=$PWD/tests/cluster/node.sh
+  # One run at a time: there is one node.
+  exec 8>/var/tmp/millrace-e2e.lock
+  flock -n 8 || { say "Another run has the node; waiting for its end."; flock 8; }
   if [ "${KEEP:-0}" = 0 ] && ! alive "$work/node.pid"; then trap 'tests/cluster/node.sh down' EXIT; fi
-  variables=$(tests/cluster/node.sh up); eval "$variables"
+  variables=$(tests/cluster/node.sh up 8>&-); eval "$variables"
 fi
 if [ -z "${PROGRAMS:-}" ]; then
   say "Building the programs as the tests have them"
-  # What the tests themselves need as well, else half of it would be built twice.
-  tests/with-target.sh cargo build --quiet --locked --workspace --bins
-  export PROGRAMS=${CARGO_TARGET_DIR:-$HOME/.cache/millrace/target}/debug
+  PROFILE=dev tests/build.sh target/e2e/bin >&2
+  export PROGRAMS=$PWD/target/e2e/bin
 fi
 # Makes images, brings them to the nodes; leaves their tag in the variable VARIABLE.
 bring() { # VARIABLE TARGET...

@@ -246,8 +246,7 @@ async fn a_leader_whose_lists_are_refused_is_not_ready_and_ends_when_it_is_told_
         asked.verb == "list" && WATCHED.contains(&asked.object.resource.as_str())
     });
     let operator = world.start(&[]);
-    let refused = || async { operator.metric("operator_leader").await == 1 };
-    world.eventually("led", refused).await;
+    operator.wait_leads().await;
     for check in ["livestreams", "pods", "services"] {
         let said = || async { operator.check(check).await["detail"].to_string().contains("503") };
         world.eventually("said to be refused", said).await;

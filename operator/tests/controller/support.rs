@@ -338,17 +338,30 @@ impl Operator {
     /// Wait until it leads and says that it is ready: one that waits for the
     /// Lease says so too.
     pub(crate) async fn wait_ready(&self) {
+        // In this order: one that waits for the Lease says that it is ready.
+        self.wait_leads().await;
+        self.wait("ready", async || self.is_ready().await == Some(true)).await;
+    }
+
+    /// Wait until it leads, whether it is ready or not.
+    pub(crate) async fn wait_leads(&self) {
+        self.wait("up", async || self.is_ready().await.is_some()).await;
+        self.wait("the leader", async || self.metric("operator_leader").await == 1).await;
+    }
+
+    async fn wait(&self, what: &str, so: impl AsyncFn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        let http = millrace_harness::http::Http::new().unwrap();
-        loop {
-            let ready = http.get(&format!("{}/health/ready", self.health)).await;
-            let ready = ready.is_ok_and(|(status, _)| status.is_success());
-            if ready && self.metric("operator_leader").await == 1 {
-                return;
-            }
-            assert!(Instant::now() < deadline, "the operator is not ready\n{}", self.log_tail());
+        while !so().await {
+            assert!(Instant::now() < deadline, "it is not {what}\n{}", self.log_tail());
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether it says that it is ready; none before it says anything.
+    async fn is_ready(&self) -> Option<bool> {
+        let http = millrace_harness::http::Http::new().unwrap();
+        let answer = http.get(&format!("{}/health/ready", self.health)).await;
+        answer.ok().map(|(status, _)| status.is_success())
     }
 
     /// One of its metrics, summed over its labels, rounded.

@@ -158,6 +158,7 @@ impl Looking {
             self.tried = Some((*last).clone());
             if let Err(error) = self.read_some(some).await {
                 debug!("tails of logs are not read: {}", report(&error));
+                break;
             }
             rest = later;
         }
