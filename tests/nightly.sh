@@ -27,6 +27,7 @@ operator() { make --no-print-directory bench-operator; }
 # Of what a stage printed, what is to be kept.
 found() { # STAGE
   case $1 in
+    images) grep -a '^docker.io\|^Built again' ;;
     e2e) sed -E '/ \.\.\. (ok|FAILED|ignored)/!s/ \.\.\. .*/ .../' |
       grep -a '^test \|^ok$\|^FAILED$\|goes on\|frames from\|panicked' ;;
     operator) grep -a '^test \|stream\|RSS' ;;
