@@ -132,7 +132,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let synced = watches.spawn(&mut supervisor, &health);
     let queue = Queue::new(context, metrics, settings.concurrency);
     let queues = streams.into_iter().zip(triggered).collect();
-    queue.spawn(&mut supervisor, queues, (synced, is_synced));
+    queue.spawn(&mut supervisor, queues, synced, is_synced);
     tokio::select! {
         done = supervisor.run(FAREWELL) => {
             // Not before the last reconcile has ended: another replica begins.

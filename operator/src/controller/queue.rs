@@ -66,13 +66,14 @@ impl Queue {
     }
 
     /// Start a queue for each watch of LiveStreams, with the streams that other
-    /// watches have news of. Reconciles begin when all is known that they go
-    /// by: what is not known yet would be taken for a change.
+    /// watches have news of. Reconciles begin, and `check` is good, when all is
+    /// known that they go by: what is not known yet would be taken for a change.
     pub fn spawn(
         mut self,
         supervisor: &mut Supervisor,
         watches: Vec<(StreamWatch, mpsc::Receiver<ObjectRef<LiveStream>>)>,
-        (synced, check): (Synced, Check),
+        synced: Synced,
+        check: Check,
     ) {
         let (ready, is_ready) = watch::channel(false);
         self.ready = is_ready;

@@ -335,10 +335,9 @@ pub(crate) fn condition<'a>(status: &'a LiveStreamStatus, type_: &str) -> &'a Co
 }
 
 impl Operator {
-    /// Wait until it leads and says that it is ready: one that waits for the
-    /// Lease says so too.
+    /// Wait until it leads, and then until it says that it is ready: one that
+    /// waits for the Lease says so too.
     pub(crate) async fn wait_ready(&self) {
-        // In this order: one that waits for the Lease says that it is ready.
         self.wait_leads().await;
         self.wait("ready", async || self.is_ready().await == Some(true)).await;
     }

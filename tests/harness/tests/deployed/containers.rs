@@ -50,6 +50,9 @@ pub(crate) async fn one(component: &str) -> Result<Container> {
     all.pop().context("no pod")
 }
 
+/// psql as the superuser, in the pod of Postgres.
+pub(crate) const PSQL: &str = "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres";
+
 /// What a shell says in the only pod of a component.
 pub(crate) async fn exec(component: &str, script: &str) -> Result<String> {
     let pod = one(component).await?.pod;

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::broadcaster::Broadcaster;
 use crate::command::{helm, kubectl, kubectl_with};
+use crate::containers::PSQL;
 use crate::livestream::{self, KEYNOTE, LiveStream};
 use crate::place::{Place, SECOND_HOST, SHARED_HOST};
 use crate::release::{self, chart};
@@ -43,8 +44,8 @@ async fn make_database() -> Result<()> {
         roles.concat()
     );
     let pod = containers::one("quickstart-postgres").await?.pod;
-    let psql = "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres -v ON_ERROR_STOP=1 -q";
-    let exec = ["-n", release::NAMESPACE, "exec", "-i", &pod, "--", "sh", "-c", psql];
+    let psql = format!("{PSQL} -v ON_ERROR_STOP=1 -q");
+    let exec = ["-n", release::NAMESPACE, "exec", "-i", &pod, "--", "sh", "-c", &psql];
     kubectl_with(&exec, sql.as_bytes()).await?;
     Ok(())
 }

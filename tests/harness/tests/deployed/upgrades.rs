@@ -8,6 +8,7 @@ use millrace_harness::http::eventually;
 use millrace_harness::recorder::Mode;
 
 use crate::command::kubectl;
+use crate::containers::PSQL;
 use crate::livestream::{self, KEYNOTE};
 use crate::on_air::{OnAir, RUNGS};
 use crate::place::Place;
@@ -30,9 +31,8 @@ async fn pods(components: &[&str]) -> Result<BTreeSet<String>> {
 
 /// A number that the release's database says.
 async fn query(sql: &str) -> Result<u32> {
-    let psql = "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres millrace -At";
-    let said = containers::exec("quickstart-postgres", &format!("{psql} -c \"{sql}\"")).await?;
-    Ok(said.trim().parse()?)
+    let ask = format!("{PSQL} millrace -At -c \"{sql}\"");
+    Ok(containers::exec("quickstart-postgres", &ask).await?.trim().parse()?)
 }
 
 /// Whether the tables are those of the next version (tests/next.sh).
