@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 WEB := workers/delivery/web
 
 .DEFAULT_GOAL := help
-.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events sqlx values chart bench bench-operator nightly dev cluster cluster-down cluster-lean cluster-lean-down images reload kind kind-down e2e
+.PHONY: help install web build demo demo-up demo-down test unit lint fmt crd events openapi sqlx values chart bench bench-operator faults fuzz nightly dev cluster cluster-down cluster-lean cluster-lean-down images reload kind kind-down e2e
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ chart: install web ## the chart: lint, its tests against a real helm and API ser
 	@for values in tests/chart/values/*.yaml; do "$$(tests/cluster/build.sh helm)/helm" lint --quiet --strict --kube-version 1.35.0 --values "$$values" charts/millrace || exit 1; done
 	@tests/run.sh --workspace --test chart
 
+openapi: install web ## write docs/openapi.json from the handlers of the API
+	@tests/with-target.sh cargo run -q --locked -p millrace-delivery --example openapi >docs/.new && mv docs/.new docs/openapi.json
+
 events: ## write docs/events/*.json from the Rust types
 	@tests/with-target.sh cargo run -q --locked -p millrace-operator -- event-schemas docs/events
 
@@ -94,7 +97,13 @@ sqlx: install ## write the metadata of the compile-time checked queries
 bench: install web ## the measured figures, beside peers (docs/benchmarks.md)
 	@tests/bench.sh
 
-nightly: install web ## what is longer: images twice, e2e of the release build, all benches (docs/nightly)
+faults: install web ## kill what a live stream needs, and count what viewers lose (docs/faults.md)
+	@tests/faults.sh
+
+fuzz: install ## strange bytes for everything that reads them, a minute each (FUZZ_SECONDS, FUZZ_TARGETS)
+	@tests/fuzz.sh $${FUZZ_SECONDS:-60} $$FUZZ_TARGETS
+
+nightly: install web ## what is longer: images twice, e2e and faults of the release build, all benches (docs/nightly)
 	@tests/nightly.sh $(STAGES)
 
 bench-operator: install web ## 500 and 10,000 LiveStreams against an API server (docs/benchmarks.md)

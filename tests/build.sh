@@ -10,7 +10,7 @@ folder=$2
 echo "Building (the first time takes several minutes)"
 profile=${PROFILE:-release}
 cargo build --profile "$profile" --locked --workspace --bins
-for program in millrace-operator millrace-ingest millrace-transcode millrace-delivery millrace-demo millrace-bench; do
+for program in millrace-operator millrace-ingest millrace-transcode millrace-delivery millrace-demo millrace-bench millrace-faults; do
   from=$CARGO_TARGET_DIR/${profile/#dev/debug}/$program
   cmp -s "$from" "$folder/$program" && continue
   # Renamed into place: a running program cannot be written over, but its name can be taken.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a Debian 12 with git, make and Rust still lacks, as root or through sudo.
 #   install.sh          everything that build, demo and tests need
-#   install.sh bench    nginx with its RTMP module too, which the benchmarks measure beside us
+#   install.sh bench    says so where nginx lacks the RTMP module that the benchmarks measure beside us
 #   install.sh cluster  what a node of tests/cluster and the images are made with
 # Says nothing and does nothing when all is there. Starts no server and touches none: the packages'
 # own services are kept from starting, and PostgreSQL from making a cluster.
@@ -26,6 +26,7 @@ compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || need postgresql
 have psql || need postgresql-client
 have redis-server || need redis-server
 have openssl || need openssl
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || need libfaketime
 have java || need openjdk-17-jre-headless
 have mvn || need maven
 have chromium || need chromium
@@ -33,15 +34,15 @@ have chromium || need chromium
 node_at_least_18 || need nodejs
 have npm || need npm
 have pip3 || need python3-pip
+# With the module for the benchmarks: once there is an nginx, it would be switched on in it.
+{ have nginx || [ -x /usr/sbin/nginx ]; } || need nginx libnginx-mod-rtmp
 
 case ${1:-} in
 '') ;;
 bench)
-  if [ ! -f /usr/lib/nginx/modules/ngx_rtmp_module.so ]; then
-    # Its package would switch the module on in an nginx that is there already.
-    if have nginx || [ -x /usr/sbin/nginx ]; then
-      echo "The nginx of this machine has no RTMP module, and is left as it is."
-    else need nginx libnginx-mod-rtmp; fi
+  if [ ! -f /usr/lib/nginx/modules/ngx_rtmp_module.so ] && [[ " ${packages[*]} " != *" nginx "* ]]; then
+    # Its package would switch the module on in the nginx that is there.
+    echo "The nginx of this machine has no RTMP module, and is left as it is."
   fi ;;
 cluster)
   # Some are in folders that are only in root's path.

@@ -9,6 +9,7 @@ cargo clippy --version >/dev/null 2>&1 || rustup component add clippy || { echo 
 
 echo "fmt"
 cargo fmt --all -- --check
+(cd tests/fuzz && cargo fmt -- --check)
 echo "shell"
 for script in .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/cluster/node/*.sh tests/services/*.sh images/quickstart/*; do bash -n "$script"; done
 if command -v shellcheck >/dev/null; then shellcheck -S warning -s bash .ci/run tests/*.sh tests/bench/*.sh tests/cluster/*.sh tests/cluster/node/*.sh tests/services/*.sh images/quickstart/*; fi

@@ -22,16 +22,6 @@ CREATE INDEX livestreams_next ON livestreams (next);
 SQL
 touch -d @0 "$sources/migrations/9000_next.sql"
 
-# Dependencies as they were built. Libraries are never written twice; the rest is, in place.
-dependencies() { # FIND'S TESTS : paths, each ended by a zero
-  find .fingerprint build deps -name '*millrace*' -prune -o -type f "$@" -print0
-}
-(
-  cd "$shared/debug" 2>/dev/null || exit 0
-  exec 8>"$shared/.millrace-lock"; flock 8
-  libraries=(-path 'deps/*' '(' -name '*.rlib' -o -name '*.rmeta' -o -name '*.so' -o -name '*.a' ')')
-  dependencies "${libraries[@]}" | xargs -0r cp -ln --parents -t "$next"
-  dependencies '(' ! -path 'deps/*' -o -name '*.d' ')' | xargs -0r cp -n --preserve=timestamps,mode --parents -t "$next"
-)
+tests/dependencies.sh "$shared" "$CARGO_TARGET_DIR"
 (cd "$sources" && cargo build --quiet --locked --workspace --bin millrace-operator)
 cp "$from"/millrace-{ingest,transcode,delivery} "$next/millrace-operator" "$to/"

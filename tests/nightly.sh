@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What takes longer than a change can wait for, with the release build. What each stage found goes into
 # docs/nightly/STAGE.txt, to be committed.
-#   nightly.sh [STAGE...]     images, e2e, bench, operator; all by default
+#   nightly.sh [STAGE...]     images, e2e, faults, random, versions, fuzz, bench, operator, crd; all by default
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
 [[ ${1:-} != -* ]] || { sed -n '2,4s/^# \?//p' "$0"; exit 2; }
@@ -21,8 +21,30 @@ images_from_nothing() (
   tests/images.sh
 )
 e2e() { tests/build.sh target/nightly/bin && PROGRAMS=$PWD/target/nightly/bin tests/e2e.sh; }
+faults() { tests/faults.sh && tests/faults.sh --plant reset drop byte; }
+# Another seed each day; what it was stands in the report.
+random() {
+  tests/faults.sh --random 900 --seed "$(date -u +%Y%m%d)" --out target/faults/random &&
+    tests/faults.sh --kills 20 --seed "$(date -u +%Y%m%d)" --out target/faults/kills
+}
+# Each worker replaced by the version before and back.
+versions() { tests/previous.sh target/faults/previous && tests/faults.sh --versions target/faults/previous; }
+fuzz() { tests/fuzz.sh 600; }
 bench() { tests/bench.sh; }
 operator() { make --no-print-directory bench-operator; }
+# On the oldest API server that the chart allows: CI has the one of the module.
+OLDEST=v1.30.14
+crd() {
+  local dir variables status=1
+  dir=$(mktemp -d)
+  if variables=$(tests/cluster/lean.sh up "$dir" "$OLDEST"); then
+    eval "$variables"
+    echo "Kubernetes $OLDEST"
+    cargo test --locked --workspace --test crd; status=$?
+  fi
+  tests/cluster/lean.sh down "$dir" drop
+  return $status
+}
 
 # Of what a stage printed, what is to be kept.
 found() { # STAGE
@@ -31,11 +53,12 @@ found() { # STAGE
     e2e) sed -E '/ \.\.\. (ok|FAILED|ignored)/!s/ \.\.\. .*/ .../' |
       grep -a '^test \|^ok$\|^FAILED$\|goes on\|frames from\|panicked' ;;
     operator) grep -a '^test \|stream\|RSS' ;;
+    crd) grep -a '^test \|^Kubernetes' ;;
     *) cat ;;
   esac
 }
 
-stages=("$@"); [ $# -gt 0 ] || stages=(images e2e bench operator)
+stages=("$@"); [ $# -gt 0 ] || stages=(images e2e faults random versions fuzz bench operator crd)
 mkdir -p target/nightly docs/nightly
 failed=()
 for stage in "${stages[@]}"; do

@@ -16,8 +16,10 @@ use crate::check::{self, CheckArgs};
 use crate::controller;
 use crate::crd;
 use crate::local::{self, args::LocalArgs};
+use crate::playback::{self, PlaybackKeyArgs, PlaybackTokenArgs};
 use crate::reconcile::status::table;
 use crate::release::{self, ReleaseArgs};
+use crate::token::{self, TokenArgs};
 
 /// Millrace: live video on Kubernetes.
 #[derive(Debug, Parser)]
@@ -50,8 +52,11 @@ enum Command {
     /// For before it is uninstalled: takes its finalizer off those that
     /// WATCH_NAMESPACES says, when no operator works any more.
     Release(ReleaseArgs),
+    PlaybackKey(PlaybackKeyArgs),
+    PlaybackToken(PlaybackTokenArgs),
     /// Ask whether addresses answer
     Check(CheckArgs),
+    Token(TokenArgs),
     /// Look after the LiveStreams of a cluster
     ///
     /// The API server is that of the Pod it runs in or of KUBECONFIG. Replicas
@@ -122,7 +127,10 @@ impl Cli {
                 std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
             }
             Command::Release(args) => release::run(args, stop).await,
+            Command::PlaybackKey(args) => playback::key(&args),
+            Command::PlaybackToken(args) => playback::token(&args),
             Command::Check(args) => check::run(args).await,
+            Command::Token(args) => token::run(args).await,
             Command::Run => controller::run(stop).await,
             Command::Local(args) => Ok(local::run(args, stop).await?),
         }

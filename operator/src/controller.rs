@@ -14,6 +14,7 @@ pub mod outside;
 pub mod place;
 pub mod queue;
 pub mod settings;
+mod states;
 pub mod watches;
 
 use std::convert::Infallible;
@@ -37,9 +38,11 @@ use crate::reconcile::drains::Drains;
 use crate::reconcile::external::External;
 use crate::reconcile::external::{live, sweep};
 use crate::reconcile::keys_known::KeysKnown;
+use crate::reconcile::suspended::Suspended;
 use metrics::ControllerMetrics;
 use queue::Queue;
 use settings::Settings;
+use states::States;
 use watches::{Triggers, Watches};
 
 /// A request that is not a watch is answered within this.
@@ -61,7 +64,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
 
     let listener = health::bind(settings.health).await?;
     info!(address = %listener.local_addr()?, "health and metrics");
-    let served = health::serve(listener, health.clone(), process_metrics, stop.clone());
+    let served = health::serve(listener, health.clone(), process_metrics.clone(), stop.clone());
     supervisor.spawn("health", served);
 
     let mut lease = leader::Lease::new(client::once(leader::TIMEOUT).await?, &settings.place);
@@ -98,6 +101,8 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let (logs, changed, looking) = live::start(&external, stop.clone())?;
     supervisor.spawn("logs", looking.map(Ok::<_, Infallible>));
     let (stores, streams): (Vec<_>, Vec<_>) = watches.streams(&health).into_iter().unzip();
+    let states = States(stores.clone());
+    process_metrics.with(|registry| registry.register_collector(Box::new(states)));
     let context = Arc::new(Context {
         applier: Applier::new(client.clone()),
         recorder: Recorder::new(client.clone(), reporter),
@@ -109,6 +114,7 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
         drain_timeout: settings.drain_timeout,
         behind: Behind::default(),
         keys_known: KeysKnown::default(),
+        suspended: Suspended::default(),
         live: Live::new(logs),
         namespaces: settings.place.namespaces.clone(),
         external,

@@ -8,5 +8,7 @@ pub mod controller;
 pub mod crd;
 mod fingerprint;
 pub mod local;
+mod playback;
 pub mod reconcile;
 mod release;
+mod token;

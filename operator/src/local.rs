@@ -9,6 +9,7 @@
 //! rendered containers what a cluster would give them: connection settings
 //! from the operator's environment, ports, restarts, and an end.
 
+mod api_token;
 pub mod args;
 mod backoff;
 mod certificates;
@@ -31,6 +32,7 @@ mod volumes;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
+use millrace_platform::tokens::ApiToken;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -93,8 +95,9 @@ pub async fn run(args: LocalArgs, stop: CancellationToken) -> Result<(), LocalEr
             children.clone(),
         ));
     }
+    let published = (plan.streams.as_slice(), plan.api_token.as_ref());
     let result = tokio::select! {
-        result = serve(&args, &plan.streams, &plan.made, &mut running) => result,
+        result = serve(&args, published, &plan.made, &mut running) => result,
         () = stop.cancelled() => Ok(()),
     };
     info!("stopping");
@@ -111,12 +114,12 @@ pub async fn run(args: LocalArgs, stop: CancellationToken) -> Result<(), LocalEr
 /// an error.
 async fn serve(
     args: &LocalArgs,
-    streams: &[Published],
+    published: (&[Published], Option<&ApiToken>),
     made: &Made,
     running: &mut [Running],
 ) -> Result<(), LocalError> {
     ready::wait(running, args.ready_timeout.get()).await?;
-    let lines = current(streams, running);
+    let lines = current(published, running);
     write(args, &lines)?;
     let mut stdout = std::io::stdout();
     let announcement = endpoints::announcement(&lines, stdout.is_terminal());
@@ -126,11 +129,14 @@ async fn serve(
     made.tell().await;
     loop {
         changed(running).await;
-        write(args, &current(streams, running))?;
+        write(args, &current(published, running))?;
     }
 }
 
-fn current(streams: &[Published], running: &mut [Running]) -> endpoints::Lines {
+fn current(
+    (streams, token): (&[Published], Option<&ApiToken>),
+    running: &mut [Running],
+) -> endpoints::Lines {
     let plans: Vec<_> = running
         .iter_mut()
         .map(|process| {
@@ -140,7 +146,7 @@ fn current(streams: &[Published], running: &mut [Running]) -> endpoints::Lines {
             (&process.plan, process.pid)
         })
         .collect();
-    endpoints::lines(streams, &plans)
+    endpoints::lines(streams, token, &plans)
 }
 
 /// Until some process starts or ends.

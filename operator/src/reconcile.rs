@@ -21,7 +21,8 @@
 //! [`endpoints`] which addresses a stream has, [`publish_keys`] which keys,
 //! [`freeze`] which templates wait. What is remembered from one reconcile to the
 //! next: [`keys_known`], whose keys need no look, [`behind`], whose watch is
-//! late, [`drains`], which nodes are being emptied.
+//! late, [`drains`], which nodes are being emptied, [`suspended`], which broadcasts
+//! are to end.
 
 pub mod apply;
 pub mod behind;
@@ -45,5 +46,6 @@ pub mod retry_after;
 pub mod run;
 pub mod seen;
 pub mod status;
+pub mod suspended;
 pub mod validate;
 pub mod validated;

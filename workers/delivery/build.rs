@@ -13,7 +13,8 @@ use std::time::SystemTime;
 use std::{env, fs, io};
 
 /// What `dist` is made from.
-const SOURCES: [&str; 5] = ["src", "pages", "build.mjs", "package.json", "package-lock.json"];
+const SOURCES: [&str; 6] =
+    ["src", "pages", "parts", "build.mjs", "package.json", "package-lock.json"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("web");

@@ -9,6 +9,11 @@
 {{- default (printf "%s-operator-connections" (include "millrace.fullname" .)) .Values.connections.existingOperatorSecret -}}
 {{- end -}}
 
+{{/* What only the API of delivery has. */}}
+{{- define "millrace.apiConnectionsSecret" -}}
+{{- default (ternary .Values.connections.existingSecret (printf "%s-api-connections" (include "millrace.fullname" .)) (not (empty .Values.connections.existingSecret))) .Values.connections.existingApiSecret -}}
+{{- end -}}
+
 {{/* The ConfigMap with certificates; empty where there are none. */}}
 {{- define "millrace.caConfigMap" -}}
 {{- if .Values.certificateAuthority.existingConfigMap -}}

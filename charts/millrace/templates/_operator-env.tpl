@@ -75,6 +75,10 @@
 - name: PLAYBACK_RULES
   value: {{ toJson . | quote }}
 {{- end }}
+{{- if .Values.playback.keys.existingSecret }}
+- name: PLAYBACK_KEYS
+  value: "true"
+{{- end }}
 {{ include "millrace.fromSecret" (list "DATABASE_URL" $secret "DATABASE_URL" false) }}
 {{ include "millrace.poolEnv" . }}
 {{- include "millrace.sharedEnv" (list . $secret) }}

@@ -94,3 +94,22 @@ livenessProbe:
   mountPath: {{ trimPrefix "file://" .Values.objectStore.url }}
 {{- end }}
 {{- end -}}
+
+{{/* The keys that sign viewers' tokens, for delivery. The whole folder, so that a change of the Secret
+     comes to the pod; a Secret that is not there yet keeps no public stream from its viewers. */}}
+{{- define "millrace.playbackKeysVolume" -}}
+{{- with .Values.playback.keys.existingSecret }}
+- name: playback-keys
+  secret:
+    secretName: {{ . }}
+    optional: true
+{{- end }}
+{{- end -}}
+
+{{- define "millrace.playbackKeysMount" -}}
+{{- if .Values.playback.keys.existingSecret }}
+- name: playback-keys
+  mountPath: /etc/millrace/playback
+  readOnly: true
+{{- end }}
+{{- end -}}

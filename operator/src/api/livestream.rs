@@ -80,8 +80,8 @@ pub struct LiveStreamSpec {
     /// How viewers reach the stream.
     #[serde(default)]
     pub playback: Playback,
-    /// Take the stream off: no publisher is accepted, nothing runs. Keys and
-    /// addresses stay.
+    /// Take the stream off: a broadcast that is on ends, no publisher is
+    /// accepted, nothing runs. Keys and addresses stay.
     #[serde(default)]
     pub suspend: bool,
     /// What becomes of recorded media and rows when the stream is deleted: they

@@ -31,11 +31,9 @@ pub struct Playback {
     /// The certificate for `hostname`. With a Gateway it is the listener's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSecret>,
-    /// Who may watch: everybody, or who has a signed token, which this version
-    /// refuses.
-    #[schemars(extend("x-kubernetes-validations" = rules(&[
-        ("self != 'Token'", "access Token is not supported by this version"),
-    ])))]
+    /// Who may watch: everybody, or who has a signed token. A change is for
+    /// the broadcasts that begin once the transcoder has a new pod: at once when
+    /// idle; while live UpdatePending says that it waits.
     pub access: Access,
 }
 

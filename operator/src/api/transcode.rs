@@ -29,8 +29,10 @@ pub struct Transcode {
     /// What runs while nobody publishes: a transcoder that waits, or nothing,
     /// and a publisher is shown when a pod has started.
     pub idle: Idle,
-    /// Transcoders that follow the log at once; with 2 a lost one is replaced
-    /// within a second.
+    /// Transcoders at once. With 2 one writes and the other, on another node
+    /// where there is one, holds the last pictures undecoded and takes over when
+    /// the writer stands still: within about a second and a half, with nothing
+    /// lost.
     #[schemars(range(min = 1, max = 2), extend("format" = "int32"))]
     pub redundancy: u32,
 }

@@ -27,7 +27,12 @@ type Answer = Response<Box<DynBody>>;
 /// requests are answered within `timeout` and made once: whoever asks has a
 /// loop of his own.
 pub async fn once(timeout: Duration) -> anyhow::Result<Client> {
-    let mut config = config(timeout).await?;
+    once_by(Config::infer().await?, timeout)
+}
+
+/// The same, of the API server that a configuration names.
+pub fn once_by(config: Config, timeout: Duration) -> anyhow::Result<Client> {
+    let mut config = patient(config, timeout)?;
     config.default_retry = false;
     let told = MapFutureLayer::new(|answered| as_status(answered).boxed());
     Ok(ClientBuilder::try_from(config)?.with_layer(&told).build())
@@ -36,11 +41,10 @@ pub async fn once(timeout: Duration) -> anyhow::Result<Client> {
 /// One that asks again for minutes when the server has too much to do: for who
 /// has nothing else to do meanwhile.
 pub async fn persistent(timeout: Duration) -> anyhow::Result<Client> {
-    Ok(Client::try_from(config(timeout).await?)?)
+    Ok(Client::try_from(patient(Config::infer().await?, timeout)?)?)
 }
 
-async fn config(timeout: Duration) -> anyhow::Result<Config> {
-    let mut config = Config::infer().await?;
+fn patient(mut config: Config, timeout: Duration) -> anyhow::Result<Config> {
     config.connect_timeout = Some(CONNECT_TIMEOUT.min(timeout));
     // Watches bring a bookmark a minute: longer silence is a dead one.
     config.read_timeout = Some(timeout);

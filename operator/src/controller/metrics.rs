@@ -32,6 +32,8 @@ pub struct ControllerMetrics {
     reconciles: Counter,
     errors: Family<Stage, Counter>,
     running: Gauge,
+    /// Streams that something happened to and that wait for their reconcile.
+    pub(super) waiting: Gauge,
     failing: Gauge,
     duration: Histogram,
     last_event: Family<Watch, Gauge<f64, AtomicU64>>,
@@ -62,6 +64,11 @@ impl ControllerMetrics {
             running: metrics.register(
                 "operator_reconciles_running",
                 "Reconciles that run now",
+                Gauge::default(),
+            ),
+            waiting: metrics.register(
+                "operator_streams_waiting",
+                "Streams that something happened to and that wait for their reconcile",
                 Gauge::default(),
             ),
             failing: metrics.register(

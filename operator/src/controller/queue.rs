@@ -5,6 +5,7 @@
 
 mod changes;
 mod failing;
+mod waiting;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ use crate::reconcile::external::sweep::Presence;
 use crate::reconcile::run::{ReconcileError, reconcile};
 use changes::Changes;
 use failing::Failing;
+use waiting::Waiting;
 
 /// Changes that come within this are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -40,7 +42,7 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// is bounded by less, but there are many.
 const LONGEST: Duration = Duration::from_mins(2);
 
-/// The first look at the logs is waited for so long.
+/// The first looks at the logs are waited for so long while they bring nothing.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// Whether all streams are listed is looked at this often.
@@ -54,6 +56,7 @@ pub struct Queue {
     places: Arc<Semaphore>,
     concurrency: u16,
     failing: Arc<Mutex<HashMap<String, Failing>>>,
+    waiting: Waiting,
     ready: watch::Receiver<bool>,
 }
 
@@ -62,7 +65,8 @@ impl Queue {
     pub fn new(context: Arc<Context>, metrics: ControllerMetrics, concurrency: u16) -> Self {
         let places = Arc::new(Semaphore::new(usize::from(concurrency)));
         let (_, ready) = watch::channel(false);
-        Self { context, metrics, places, concurrency, failing: Arc::default(), ready }
+        let waiting = Waiting::new(metrics.waiting.clone());
+        Self { context, metrics, places, concurrency, failing: Arc::default(), waiting, ready }
     }
 
     /// Start a queue for each watch of LiveStreams, with the streams that other
@@ -107,7 +111,14 @@ impl Queue {
         stop: CancellationToken,
     ) {
         let changed = self.clone().changed(watch, store.clone());
+        let (waiting, there) = (self.waiting.clone(), store.clone());
         let wanted = stream::select(changed, ReceiverStream::new(triggered))
+            .inspect(move |stream: &ObjectRef<LiveStream>| {
+                // One that is gone gets no turn.
+                if there.get(stream).is_some() {
+                    waiting.begin(stream);
+                }
+            })
             .map(|stream| Ok::<_, Infallible>(ReconcileRequest::from(stream)))
             .take_until(stop.cancelled_owned())
             // Lets go of the watch: who waits for its list need not wait.
@@ -154,21 +165,20 @@ impl Queue {
             return Ok(Action::await_change());
         }
         let uid = stream.uid().unwrap_or_default();
-        if let Some(wait) = self.failing().get(&uid).and_then(Failing::sent_away) {
+        let put_off = self.put_off(&stream, &uid);
+        if let Some(wait) = put_off {
+            self.waiting.end(&ObjectRef::from_obj(&*stream));
             return Ok(Action::requeue(wait));
-        }
-        let goes = stream.metadata.deletion_timestamp.is_some();
-        if !goes && context.behind.is(&stream.metadata) {
-            return Ok(Action::requeue(DEBOUNCE));
         }
         // Stays open as long as the process works.
         let _place = self.places.acquire().await;
+        self.waiting.end(&ObjectRef::from_obj(&*stream));
         let begun = Instant::now();
         self.metrics.begun();
         let work = tokio::time::timeout(LONGEST, Box::pin(reconcile(stream.clone(), context)));
         let result = work.await.unwrap_or_else(|_| {
             let why = format!("took longer than {} s", LONGEST.as_secs());
-            Err(ReconcileError::Incomplete { why, retry_after: None })
+            Err(ReconcileError::Incomplete { stage: "deadline", why, retry_after: None })
         });
         self.metrics.ended(begun.elapsed(), result.as_ref().err().map(ReconcileError::stage));
         if result.is_ok() {
@@ -177,6 +187,15 @@ impl Queue {
             self.metrics.failing(failing.len());
         }
         result
+    }
+
+    /// After how long it is looked at, if not now.
+    fn put_off(&self, stream: &LiveStream, uid: &str) -> Option<Duration> {
+        if let Some(wait) = self.failing().get(uid).and_then(Failing::sent_away) {
+            return Some(wait);
+        }
+        let goes = stream.metadata.deletion_timestamp.is_some();
+        (!goes && self.context.behind.is(&stream.metadata)).then_some(DEBOUNCE)
     }
 
     fn failing(&self) -> MutexGuard<'_, HashMap<String, Failing>> {
@@ -190,8 +209,10 @@ impl Queue {
             failing.remove(uid);
             self.metrics.failing(failing.len());
         }
+        self.waiting.end(stream);
         self.context.keys_known.forget(uid);
         self.context.behind.forget(uid);
+        self.context.suspended.forget(uid);
         // Another may have the name.
         let id = StreamId::new(stream.namespace.as_deref().unwrap_or_default(), &stream.name);
         if let Ok(id) = id
@@ -226,8 +247,8 @@ impl Queue {
     }
 }
 
-/// Wait until all streams are listed, and their logs were looked at; for those
-/// only a moment, for Kafka may be away.
+/// Wait until all streams are listed, and their logs were looked at; those only
+/// as long as that gets on, for Kafka may be away.
 async fn all_known(context: &Context) {
     while !context.are_listed() {
         tokio::time::sleep(LISTED).await;
@@ -240,5 +261,5 @@ async fn all_known(context: &Context) {
             }
         }
     }
-    let _ = tokio::time::timeout(FIRST_LOOK, context.live.logs.all_known()).await;
+    context.live.logs.all_known(FIRST_LOOK).await;
 }

@@ -80,6 +80,7 @@ fn installation(env: &Env) -> Result<Installation, ConfigError> {
         default_ingress_class: env.optional("DEFAULT_INGRESS_CLASS")?,
         external_host: env.optional("EXTERNAL_HOST")?,
         playback_rules: env.or("PLAYBACK_RULES", usual.playback_rules)?,
+        playback_keys: env.or("PLAYBACK_KEYS", usual.playback_keys)?,
         log_filter: env.or("WORKER_LOG", usual.log_filter)?,
         log_format: env.or("WORKER_LOG_FORMAT", usual.log_format)?,
         mock_ffmpeg: env.or("MOCK_FFMPEG", usual.mock_ffmpeg)?,

@@ -16,7 +16,8 @@ use crate::api::duration::Duration;
 /// DATABASE_URL (and DATABASE_WORKER_URL and DATABASE_VIEWER_URL where ingest
 /// and delivery have roles of their own), REDIS_URL, KAFKA_BROKERS,
 /// OBJECT_STORE_URL (default: a directory under the state directory),
-/// MILLRACE_INSTALLATION, RUST_LOG, LOG_FORMAT, FFMPEG_PATH and MOCK_FFMPEG.
+/// MILLRACE_INSTALLATION, PLAYBACK_KEYS_FILE (for streams whose viewers need
+/// tokens), RUST_LOG, LOG_FORMAT, FFMPEG_PATH and MOCK_FFMPEG.
 #[derive(Debug, Clone, Args)]
 pub struct LocalArgs {
     /// A manifest of LiveStreams and the Secrets with their certificates; may

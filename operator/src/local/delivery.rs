@@ -8,16 +8,19 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::settings::PLAYBACK_KEYS;
 use crate::reconcile::build::Installation;
 use crate::reconcile::build::environment::{
-    DatabaseRole, common, database, kafka, literal, object_store, redis,
+    DatabaseRole, common, database, kafka, literal, object_store, optional, redis,
 };
 
 const HTTP_PORT: i32 = 8080;
 const ADMIN_PORT: i32 = 8081;
+/// What the API connects with to touch keys and tokens.
+pub(super) const API_DATABASE: &str = "DATABASE_API_URL";
 
-/// Build it.
-pub(super) fn deployment(installation: &Installation) -> Deployment {
+/// Build it; `keys` is the file of the keys that tokens are checked with.
+pub(super) fn deployment(installation: &Installation, keys: Option<&str>) -> Deployment {
     let port = |name: &str, number| ContainerPort {
         name: Some(name.to_owned()),
         container_port: number,
@@ -25,10 +28,12 @@ pub(super) fn deployment(installation: &Installation) -> Deployment {
     };
     let mut env = vec![literal("HTTP_PORT", HTTP_PORT), literal("ADMIN_PORT", ADMIN_PORT)];
     env.extend(database(installation, DatabaseRole::Viewer));
+    env.push(optional(installation, API_DATABASE));
     env.extend(kafka(installation));
     env.extend(redis(installation, &["KEYS", "MEDIA", "METRICS", "VIEWERS"]));
     env.extend(object_store(installation));
     env.extend(common(installation));
+    env.extend(keys.map(|file| literal(PLAYBACK_KEYS, file)));
     let container = Container {
         name: "delivery".to_owned(),
         command: Some(vec!["/usr/local/bin/millrace-delivery".to_owned()]),

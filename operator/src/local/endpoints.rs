@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use millrace_media::id::{PublishKey, StreamId};
+use millrace_platform::tokens::ApiToken;
 
 use super::pods::ProcessPlan;
 
@@ -22,18 +23,21 @@ pub(super) type Lines = Vec<(String, String)>;
 
 /// All addresses. The first stream's names are plain; a second stream's end
 /// in `_2`, and so on.
-pub(super) fn lines(streams: &[Published], plans: &[(&ProcessPlan, Option<u32>)]) -> Lines {
+pub(super) fn lines(
+    streams: &[Published],
+    token: Option<&ApiToken>,
+    plans: &[(&ProcessPlan, Option<u32>)],
+) -> Lines {
     let delivery = plans.iter().find(|(plan, _)| plan.component == "delivery");
     let mut lines = Lines::new();
     for (i, stream) in streams.iter().enumerate() {
         let suffix = if i == 0 { String::new() } else { format!("_{}", i + 1) };
         let mut line = |name: &str, value: String| lines.push((format!("{name}{suffix}"), value));
         line("STREAM_ID", stream.id.to_string());
-        let of = |component: &str| {
-            plans
-                .iter()
-                .find(|(p, _)| p.stream.as_ref() == Some(&stream.id) && p.component == component)
+        let is = |plan: &ProcessPlan, component: &str| {
+            plan.stream.as_ref() == Some(&stream.id) && plan.component == component
         };
+        let of = |component: &str| plans.iter().find(|(plan, _)| is(plan, component));
         if let Some((ingest, _)) = of("ingest") {
             // It has one of them.
             for scheme in ["rtmp", "rtmps"] {
@@ -59,7 +63,16 @@ pub(super) fn lines(streams: &[Published], plans: &[(&ProcessPlan, Option<u32>)]
             if let Some((_, Some(pid))) = of(component) {
                 line(&format!("{}_PID", component.to_uppercase()), pid.to_string());
             }
+            // One that is being started again has none.
+            let all = plans.iter().filter(|(plan, _)| is(plan, component));
+            if all.clone().count() > 1 {
+                let pids: Vec<_> = all.filter_map(|(_, pid)| Some((*pid)?.to_string())).collect();
+                line(&format!("{}_PIDS", component.to_uppercase()), pids.join(","));
+            }
         }
+    }
+    if let Some(token) = token {
+        lines.push(("API_TOKEN".to_owned(), token.reveal().to_owned()));
     }
     if let Some((_, Some(pid))) = delivery {
         lines.push(("DELIVERY_PID".to_owned(), pid.to_string()));
@@ -78,7 +91,7 @@ fn address(plan: &ProcessPlan, port: &str) -> Option<String> {
     Some(address.to_string())
 }
 
-/// For people. A key is for eyes only: what is not a terminal is a log.
+/// For people. A key or token is for eyes only: what is not a terminal is a log.
 pub(super) fn announcement(lines: &Lines, to_terminal: bool) -> String {
     let titles = [
         ("STREAM_ID", "\nstream  "),
@@ -87,12 +100,13 @@ pub(super) fn announcement(lines: &Lines, to_terminal: bool) -> String {
         ("PLAYER_URL", "watch   "),
         ("HLS_URL", "HLS     "),
         ("API_URL", "API     "),
+        ("API_TOKEN", "token   "),
     ];
     let mut text = String::new();
     for (name, value) in lines {
         let plain = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
         if let Some((_, title)) = titles.iter().find(|(name, _)| *name == plain) {
-            let secret = plain == "STREAM_KEY" && !to_terminal;
+            let secret = ["STREAM_KEY", "API_TOKEN"].contains(&plain) && !to_terminal;
             let value = if secret { "(in the state directory and the env file)" } else { value };
             // Writing to a String can't fail.
             let _ = writeln!(text, "{title}  {value}");
@@ -130,6 +144,7 @@ mod tests {
             ("STREAM_ID".to_owned(), "events.keynote".to_owned()),
             ("STREAM_KEY".to_owned(), "abc_secret".to_owned()),
             ("STREAM_KEY_2".to_owned(), "def_secret".to_owned()),
+            ("API_TOKEN".to_owned(), "millrace_secret".to_owned()),
         ];
         assert!(announcement(&lines, true).contains("abc_secret"));
         assert!(!announcement(&lines, false).contains("secret\n"));

@@ -6,7 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use millrace_media::id::InvalidId;
 use millrace_platform::config::{ConfigError, Env};
+use millrace_platform::keys::InvalidKeyName;
+use millrace_platform::tokens::ApiToken;
 
+use super::api_token;
 use super::args::LocalArgs;
 use super::certificates::Certificates;
 use super::delivery;
@@ -62,6 +65,9 @@ pub enum PlanError {
     /// A key can't be made.
     #[error("can't make a publish key")]
     Key(#[from] InvalidId),
+    /// A token of the API can't be made.
+    #[error("can't make a token of the API")]
+    Token(#[from] InvalidKeyName),
     /// Postgres, Redis or Kafka can't be opened.
     #[error(transparent)]
     External(#[from] ExternalError),
@@ -82,6 +88,8 @@ pub(super) struct Plan {
     pub(super) processes: Vec<ProcessPlan>,
     /// Streams with their keys, in the manifests' order.
     pub(super) streams: Vec<Published>,
+    /// For the API, if there is one.
+    pub(super) api_token: Option<ApiToken>,
     /// What they have outside.
     pub(super) made: Made,
 }
@@ -106,6 +114,8 @@ pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
     let processes = processes(args, &settings, &state, seen)?;
     // Last, so that nothing is made for a plan that can't run.
     let made = outside::apply(&env, streams.clone(), &keys, args.ready_timeout.get()).await?;
+    let api_token =
+        if args.no_delivery { None } else { Some(api_token::make(&env, &state).await?) };
     let published = streams.into_iter().zip(&keys).map(|(stream, keys)| Published {
         key: stream
             .keys
@@ -114,7 +124,7 @@ pub(super) async fn make(args: &LocalArgs) -> Result<Plan, PlanError> {
             .map(|named| named.current.clone()),
         id: stream.id,
     });
-    Ok(Plan { processes, streams: published.collect(), made })
+    Ok(Plan { processes, streams: published.collect(), api_token, made })
 }
 
 fn state_dir(args: &LocalArgs) -> Result<PathBuf, PlanError> {
@@ -206,7 +216,8 @@ fn processes<'a>(
         }
     }
     if !args.no_delivery {
-        let deployment = delivery::deployment(&settings.installation);
+        let deployment =
+            delivery::deployment(&settings.installation, settings.playback_keys.as_deref());
         plans.extend(pods::processes(&deployment, None, &host, &mut ports)?);
     }
     Ok(plans)

@@ -18,6 +18,7 @@ use super::ports::{NoFreePort, Ports};
 use super::probe::Probe;
 use super::state::{StateDir, StateError};
 use super::volumes::{Files, Mounts};
+use crate::reconcile::build::transcode_deployment::SUPERVISE;
 
 /// One process: what a container of a pod becomes.
 #[derive(Clone)]
@@ -208,6 +209,8 @@ fn process(
     let mut command = container.command.iter().flatten();
     let unsupported =
         |field: &str| Unrunnable::Unsupported { name: name.clone(), field: field.to_owned() };
+    // `local` starts workers again itself.
+    let arguments = container.args.iter().flatten().filter(|word| *word != SUPERVISE);
     let program = command.next().ok_or_else(|| unsupported("a container without command"))?;
     let program = Path::new(program)
         .file_name()
@@ -222,7 +225,7 @@ fn process(
         component: container.name.clone(),
         stream: stream.cloned(),
         program,
-        arguments: command.chain(container.args.iter().flatten()).cloned().collect(),
+        arguments: command.chain(arguments).cloned().collect(),
         environment,
         ports: named,
         ready,

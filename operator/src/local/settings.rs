@@ -6,13 +6,15 @@ use millrace_platform::config::{
     ConfigError, Env, LogFormat, RedisConfig, StoreConfig, TelemetryConfig,
 };
 
+use super::delivery::API_DATABASE;
 use super::environment::Entries;
 use crate::reconcile::build::Installation;
 use crate::reconcile::build::environment::DatabaseRole;
 
 /// Variables that, with these names, are entries of the Secret
 /// of connections.
-const CONNECTIONS: [&str; 21] = [
+const CONNECTIONS: [&str; 22] = [
+    API_DATABASE,
     DatabaseRole::Worker.entry(),
     DatabaseRole::Viewer.entry(),
     "REDIS_URL",
@@ -36,6 +38,8 @@ const CONNECTIONS: [&str; 21] = [
     "S3_CA_FILE",
 ];
 const STORE: &str = "OBJECT_STORE_URL";
+/// Of delivery.
+pub(super) const PLAYBACK_KEYS: &str = "PLAYBACK_KEYS_FILE";
 
 /// What a process needs of its host rather than of its manifest.
 const ESSENTIALS: [&str; 7] =
@@ -45,6 +49,8 @@ const ESSENTIALS: [&str; 7] =
 pub(super) struct Settings {
     /// The entries of the Secret of connections.
     pub(super) connections: Entries,
+    /// The file of the keys that viewers' tokens are checked with.
+    pub(super) playback_keys: Option<String>,
     /// What every child gets besides its rendered environment.
     pub(super) essentials: Entries,
     /// The installation as the builders see it.
@@ -69,6 +75,8 @@ impl Settings {
         for role in [DatabaseRole::Worker, DatabaseRole::Viewer] {
             connections.entry(role.entry().to_owned()).or_insert_with(|| database.to_owned());
         }
+        let as_operator = || database.to_owned();
+        connections.entry(API_DATABASE.to_owned()).or_insert_with(as_operator);
         if env.text(STORE).is_some() {
             drop(StoreConfig::read(env));
         }
@@ -81,6 +89,7 @@ impl Settings {
         let logs = logs?;
         Ok(Self {
             connections,
+            playback_keys: env.text(PLAYBACK_KEYS).map(str::to_owned),
             essentials: pick(&ESSENTIALS),
             installation: Installation {
                 id: id?.to_string(),
@@ -92,6 +101,7 @@ impl Settings {
                 .to_owned(),
                 mock_ffmpeg: mock_ffmpeg?,
                 ffmpeg_path: ffmpeg_path?,
+                playback_keys: env.text(PLAYBACK_KEYS).is_some(),
                 ..Installation::default()
             },
         })

@@ -1,9 +1,10 @@
 //! What must outlive a run of `local`: each stream's UID and its publish-key
-//! Secret, as plain files.
+//! Secret, and a token of the API, as plain files.
 //!
 //! ```text
 //! <state>/streams/<namespace>.<name>/uid
 //! <state>/streams/<namespace>.<name>/publish-keys.yaml   (mode 0600)
+//! <state>/api-token                                      (mode 0600)
 //! <state>/volumes/<process>/<volume>/…                   (mode 0600, of the last run)
 //! <state>/media/                                          (without OBJECT_STORE_URL)
 //! ```
@@ -15,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Secret;
+use millrace_platform::tokens::ApiToken;
 
 /// A file of the state that can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +70,22 @@ impl StateDir {
             Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(error("can't read", &path, source)),
         }
+    }
+
+    /// The token of the API, made up the first time.
+    pub(super) fn api_token(&self) -> Result<ApiToken, StateError> {
+        let path = self.0.join("api-token");
+        let kept = match fs::read_to_string(&path) {
+            Ok(text) => ApiToken::parse(text.trim()),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(error("can't read", &path, source)),
+        };
+        if let Some(token) = kept {
+            return Ok(token);
+        }
+        let token = ApiToken::generate(&mut rand::rng());
+        write_private(&path, token.reveal().as_bytes())?;
+        Ok(token)
     }
 
     /// Keep the stream's Secret.

@@ -8,6 +8,7 @@
 
 mod covers;
 mod mark;
+mod put_back;
 mod right;
 
 use std::time::Duration;
@@ -201,11 +202,15 @@ impl Applier {
         let parameters = PatchParams::apply(FIELD_MANAGER);
         let parameters = if whose == Ownership::Ours { parameters.force() } else { parameters };
         let patch = Patch::Apply(&child.manifest);
-        let written = self
-            .api(&child.id)
-            .patch(&child.id.name, &parameters, &patch)
-            .await
-            .map_err(|error| ApplyError::new("apply", &child.id, error))?;
+        let applied = self.api(&child.id).patch(&child.id.name, &parameters, &patch).await;
+        let written = match applied {
+            Err(error) if whose == Ownership::Ours && is_invalid(&error) => {
+                // What is refused for another reason is so again.
+                self.put_back(child).await.map_err(|_| error)
+            }
+            applied => applied,
+        };
+        let written = written.map_err(|error| ApplyError::new("apply", &child.id, error))?;
         info!(child = %child.id, "applied");
         self.right.note(child, Mark::of(&written.metadata));
         Ok(Outcome::Written)
@@ -225,6 +230,10 @@ impl Applier {
     pub(super) fn forget_all(&self, children: &[ChildRef]) {
         self.right.forget(children);
     }
+}
+
+fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
 }
 
 fn is_as_applied<K: Resource + Serialize>(live: &K, child: &Prepared) -> bool {

@@ -96,7 +96,8 @@ impl fmt::Debug for Children {
 }
 
 /// Build all that a stream has. A suspended one has nothing that runs; its
-/// addresses and certificates stay.
+/// addresses and certificates stay, and its transcoders until they have written
+/// the end of its broadcast.
 pub fn children(
     stream: &ValidatedStream,
     installation: &Installation,
@@ -114,7 +115,8 @@ pub fn children(
         ingest: runs.then(|| ingest_deployment::build(stream, installation)),
         ingest_service: ingest_service::build(stream, installation),
         ingest_budget: runs.then(|| ingest_disruption_budget::build(stream, installation, seen)),
-        transcode: runs.then(|| transcode_deployment::build(stream, installation, seen)),
+        transcode: (runs || seen.finishing)
+            .then(|| transcode_deployment::build(stream, installation, seen)),
         local_name: local_name_service::build(stream, installation),
         rtmps_certificate: copy(rtmps, Purpose::Rtmps, &seen.rtmps_certificate),
         playback_certificate: copy(https, Purpose::Playback, &seen.playback_certificate),

@@ -21,6 +21,7 @@ use super::external::rungs::Rungs;
 use super::hosts::HostClaim;
 use super::keys_known::KeysKnown;
 use super::seen::Seen;
+use super::suspended::Suspended;
 use crate::api::LiveStream;
 
 /// What every reconcile shares.
@@ -44,6 +45,8 @@ pub struct Context {
     pub behind: Behind,
     /// Publish keys that were right a moment ago.
     pub keys_known: KeysKnown,
+    /// Suspended streams whose broadcast is to end.
+    pub suspended: Suspended,
     /// Postgres, Kafka, Redis.
     pub external: External,
     /// What the installation decides.

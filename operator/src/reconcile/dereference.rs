@@ -2,6 +2,8 @@
 //! hold, and the Secrets, which are read one by one because nobody may list or
 //! watch them.
 
+mod certificate;
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -80,20 +82,12 @@ pub async fn dereference(
     let log = context.live.logs.get(&stream.id);
     let mut missing = None;
     let mut certificates = [None, None];
-    let host = stream.playback.host.as_ref();
-    let wanted = [
-        ("spec.ingest.tls.secretName", stream.ingest.tls_secret.as_deref()),
-        ("spec.playback.tls.secretName", host.and_then(|host| host.tls_secret.as_deref())),
-    ];
-    for ((field, name), certificate) in wanted.into_iter().zip(&mut certificates) {
+    for ((field, name), certificate) in secrets(stream).into_iter().zip(&mut certificates) {
         let Some(name) = name else { continue };
         let found = secret(&context.client, namespace, name).await?;
-        match found.as_ref().map(as_certificate) {
-            Some(Some(found)) => *certificate = Some(found),
-            Some(None) => {
-                missing =
-                    Some(format!("{field}: Secret {namespace}/{name} lacks tls.crt or tls.key"));
-            }
+        match found.as_ref().map(certificate::certificate) {
+            Some(Ok(found)) => *certificate = Some(found),
+            Some(Err(why)) => missing = Some(format!("{field}: Secret {namespace}/{name} {why}")),
             None => missing = Some(format!("{field}: there is no Secret {namespace}/{name}")),
         }
     }
@@ -114,16 +108,20 @@ pub async fn dereference(
     })
 }
 
+/// The Secrets that a spec names for certificates, by field: of ingest, of
+/// playback.
+pub fn secrets(stream: &ValidatedStream) -> [(&'static str, Option<&str>); 2] {
+    let host = stream.playback.host.as_ref();
+    [
+        ("spec.ingest.tls.secretName", stream.ingest.tls_secret.as_deref()),
+        ("spec.playback.tls.secretName", host.and_then(|host| host.tls_secret.as_deref())),
+    ]
+}
+
 /// Of several, the one that has waited longest.
 fn drain(context: &Context, seen: &Seen) -> Option<(String, Emptying)> {
     let emptied = |node: &str| Some((node.to_owned(), context.drains.get(node)?));
     seen.ingest_nodes().filter_map(emptied).min_by_key(|(_, emptying)| emptying.since)
-}
-
-fn as_certificate(secret: &Secret) -> Option<Certificate> {
-    let data = secret.data.as_ref()?;
-    let entry = |name: &str| data.get(name).map(|bytes| bytes.0.clone()).filter(|b| !b.is_empty());
-    Some(Certificate { chain: entry("tls.crt")?, key: entry("tls.key")? })
 }
 
 async fn secret(

@@ -6,13 +6,14 @@
 //! nothing. [`make`] is all of them.
 //!
 //! [`sweep`] cleans up after LiveStreams that are gone, [`live`] sees in the
-//! logs who publishes, [`figures`] reads who watches, [`rungs`] what there is to
-//! watch.
+//! logs who publishes, [`ending`] ends what a suspended stream has open,
+//! [`figures`] reads who watches, [`rungs`] what there is to watch.
 //!
 //! A step takes at most [`BOUND`], and no time at all while its service is
 //! known to be away.
 
 pub mod cache;
+pub mod ending;
 pub mod events;
 pub mod figures;
 mod guard;

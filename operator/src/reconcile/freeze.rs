@@ -3,7 +3,8 @@
 //!
 //! A paused Deployment gives back a killed pod from the template it had, and
 //! still scales. It is paused in the very write that brings the new template,
-//! so that no pod is ever replaced by accident.
+//! so that no pod is ever replaced by accident. It gets no more pods until then
+//! either: a second transcoder of a template that knows of one would fight it.
 
 use k8s_openapi::api::apps::v1::Deployment;
 
@@ -30,6 +31,8 @@ pub fn freeze(deployment: &mut Deployment, seen: Option<&DeploymentFacts>, rolli
     let digest = digest(&text);
     let waits = seen.is_some_and(|seen| seen.paused || seen.template != digest);
     spec.paused = if waits && rolling == Rolling::Waits {
+        let most = seen.map_or(1, |seen| seen.wanted.max(1));
+        spec.replicas = spec.replicas.map(|replicas| replicas.min(most));
         Some(true)
     } else {
         // Said where somebody else may have paused it; else left out, as it is
@@ -57,6 +60,21 @@ mod tests {
 
     fn seen(template: &str, paused: bool) -> DeploymentFacts {
         DeploymentFacts { template: template.to_owned(), paused, ..DeploymentFacts::default() }
+    }
+
+    #[test]
+    fn a_template_that_waits_brings_no_more_pods() {
+        for (wanted, replicas, expected) in [(1, 2, 1), (2, 2, 2), (2, 1, 1), (0, 2, 1), (1, 0, 0)]
+        {
+            let mut next = deployment();
+            next.spec.as_mut().unwrap().replicas = Some(replicas);
+            let seen = DeploymentFacts { wanted, ..seen("older", false) };
+            freeze(&mut next, Some(&seen), Rolling::Waits);
+            assert_eq!(next.spec.as_ref().unwrap().replicas, Some(expected));
+            next.spec.as_mut().unwrap().replicas = Some(replicas);
+            freeze(&mut next, Some(&seen), Rolling::Allowed);
+            assert_eq!(next.spec.unwrap().replicas, Some(replicas));
+        }
     }
 
     #[test]

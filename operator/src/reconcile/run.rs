@@ -30,7 +30,7 @@ use super::status::findings::{Findings, LogView};
 use super::status::{self, StatusError, Verdict, table};
 use super::validate::validate;
 use super::validated::ValidatedStream;
-use judged::{LINGER, circumstances, is_told_to_roll, lingers, rolling};
+use judged::{Judged, LINGER, circumstances, is_told_to_roll, lingers, rolling};
 use pass::Pass;
 
 use crate::api::LiveStream;
@@ -108,10 +108,11 @@ pub async fn reconcile(
     let prepared = children::prepare(&built)?;
     let refused = pass.apply(&prepared).await?;
     pass.prune(&prepared, circumstances.lacks_secret).await?;
+    pass.end_broadcast().await;
 
     let mut findings = pass.findings(&prepared, &built, &refused, &circumstances.facts);
-    findings.accepted = circumstances.accepted;
-    findings.note_drain(circumstances.drain);
+    findings.accepted = circumstances.accepted.clone();
+    findings.note_drain(circumstances.drain.clone());
     findings.keys = keys.map_or_else(|failed| failed, |_| outside.keys);
     findings.topics = outside.topics;
     findings.cache = outside.cache;
@@ -120,12 +121,7 @@ pub async fn reconcile(
     if failures.is_empty() {
         rolled(&context, &stream).await?;
         let until = keys_end.map(|ends| until_after(ends, now_s));
-        return Ok(Action::requeue(next_look(
-            &valid,
-            &findings,
-            circumstances.lacks_secret,
-            until,
-        )));
+        return Ok(Action::requeue(next_look(&valid, &findings, &circumstances, until)));
     }
     if failures.iter().any(|failure| failure.is_transient) {
         return Err(ReconcileError::incomplete(&failures));
@@ -223,7 +219,7 @@ async fn write_status(
 fn next_look(
     valid: &ValidatedStream,
     findings: &Findings,
-    lacks_secret: bool,
+    circumstances: &Judged,
     keys_change: Option<Duration>,
 ) -> Duration {
     let usual = if valid.ingest.tls_secret.is_some() || valid.playback.host.is_some() {
@@ -231,14 +227,14 @@ fn next_look(
     } else {
         LOOK_AGAIN
     };
-    let soon = lacks_secret.then_some(Duration::from_secs(30));
+    let soon = circumstances.lacks_secret.then_some(Duration::from_secs(30));
     let linger = match findings.log {
         LogView::Ended { ended_ms, .. }
             if valid.transcode.idle == Idle::ScaleToZero && lingers(ended_ms) =>
         {
             Some(LINGER)
         }
-        _ => None,
+        _ => circumstances.facts.finishing.then_some(LINGER),
     };
     let wait = [soon, linger, keys_change].into_iter().flatten().fold(usual, Duration::min);
     // So that streams that were made at once are not looked at at once for ever.

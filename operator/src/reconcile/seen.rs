@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::jiff::Timestamp;
 use millrace_media::id::StreamId;
 
 use super::apply::Mark;
@@ -71,6 +72,8 @@ pub struct SeenPod {
     /// The node it runs on; none while it has none, and when it is going or
     /// has ended.
     pub node: Option<String>,
+    /// Since when all its containers run; none while it is ready, or one does not.
+    pub unready_since: Option<Timestamp>,
     /// Why it doesn't run, in Kubernetes' words.
     pub trouble: Option<String>,
 }
@@ -147,6 +150,12 @@ impl Seen {
         ingest.filter_map(|pod| pod.node.as_deref())
     }
 
+    /// Since when a pod of a component runs that is not ready.
+    pub fn unready_since(&self, component: &str) -> Option<Timestamp> {
+        let its = self.pods.values().filter(|pod| pod.component == component);
+        its.filter_map(|pod| pod.unready_since).min()
+    }
+
     /// Why pods of a component don't run, if one doesn't.
     pub fn trouble(&self, component: &str) -> Option<String> {
         self.pods
@@ -209,7 +218,9 @@ impl From<&Pod> for SeenPod {
             let reason = c.reason.as_deref().unwrap_or("Pending");
             format!("{reason}: {}", c.message.as_deref().unwrap_or_default())
         });
+        let ready = is("Ready").is_some_and(|condition| condition.status == "True");
         let containers = status.and_then(|status| status.container_statuses.as_ref());
+        let unready_since = containers.filter(|_| !ready).and_then(|all| running_since(all));
         let trouble = containers.into_iter().flatten().find_map(container_trouble).or(unscheduled);
         let phase = status.and_then(|status| status.phase.as_deref());
         let goes = pod.metadata.deletion_timestamp.is_some()
@@ -219,9 +230,20 @@ impl From<&Pod> for SeenPod {
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             component: component.cloned().unwrap_or_default(),
             node: node.filter(|_| !goes),
+            unready_since: unready_since.filter(|_| !goes),
             trouble: trouble.map(|text| text.chars().take(300).collect()),
         }
     }
+}
+
+/// Since when all of them run.
+fn running_since(containers: &[ContainerStatus]) -> Option<Timestamp> {
+    let started = |status: &ContainerStatus| {
+        let running = status.state.as_ref()?.running.as_ref()?;
+        Some(running.started_at.as_ref()?.0)
+    };
+    let all: Option<Vec<_>> = containers.iter().map(started).collect();
+    all?.into_iter().max()
 }
 
 /// What keeps a container from running, but for starting.

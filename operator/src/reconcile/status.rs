@@ -18,7 +18,7 @@ use super::context::Context;
 use super::retry_after;
 use crate::api::LiveStream;
 use crate::api::status::{Condition, ConditionStatus, LiveStreamStatus, Phase};
-use findings::Findings;
+use findings::{Findings, LogView};
 use table::Row;
 
 /// Longest message of a condition, in characters; the schema's limit.
@@ -72,7 +72,7 @@ pub fn status(
     now: &Time,
 ) -> LiveStreamStatus {
     let mut verdicts = findings.verdicts();
-    verdicts.extend(summary(findings, &verdicts));
+    verdicts.extend(summary(findings, &verdicts, before));
     let held: BTreeMap<&str, &Condition> = before
         .map(|status| status.conditions.iter().map(|c| (c.type_.as_ref(), c)).collect())
         .unwrap_or_default();
@@ -82,7 +82,7 @@ pub fn status(
             condition(verdict, held.get(verdict.row.condition).copied(), generation, now)
         })
         .collect();
-    let phase = phase(findings, &verdicts);
+    let phase = phase(findings, &verdicts, before);
     let figures = findings.figures(before);
     LiveStreamStatus {
         phase: Some(phase),
@@ -114,21 +114,27 @@ fn condition(
     }
 }
 
-/// Degraded and Ready, which follow from the others.
-fn summary(findings: &Findings, verdicts: &[Verdict]) -> [Verdict; 2] {
+/// Degraded and Ready, which follow from the others. A log that can't be looked
+/// at takes no publisher either.
+fn summary(
+    findings: &Findings,
+    verdicts: &[Verdict],
+    before: Option<&LiveStreamStatus>,
+) -> [Verdict; 2] {
+    let is_missing = |row: &Row| {
+        let is_needed = NEEDED.contains(&row.condition) && row.status != ConditionStatus::True;
+        is_needed || *row == table::LIVE_UNKNOWN
+    };
     let missing: Vec<String> = verdicts
         .iter()
-        .filter(|verdict| {
-            NEEDED.contains(&verdict.row.condition) && verdict.row.status != ConditionStatus::True
-        })
+        .filter(|verdict| is_missing(verdict.row))
         .map(|verdict| format!("{} ({})", verdict.row.condition, verdict.row.reason))
         .collect();
     let list = missing.join(", ");
-    let live = verdicts.iter().any(|verdict| {
-        verdict.row.condition == "Live" && verdict.row.status == ConditionStatus::True
-    });
-    let degraded = if live && !missing.is_empty() {
+    let degraded = if findings.is_on_air(before) && !missing.is_empty() {
         Verdict::of(&table::DEGRADED, format!("Missing: {list}."))
+    } else if let Some(amiss) = findings.amiss().filter(|_| findings.is_on_air(before)) {
+        Verdict::plain(amiss)
     } else {
         Verdict::plain(&table::NOT_DEGRADED)
     };
@@ -138,27 +144,28 @@ fn summary(findings: &Findings, verdicts: &[Verdict]) -> [Verdict; 2] {
         Verdict::plain(&table::READY_SUSPENDED)
     } else if missing.is_empty() {
         Verdict::plain(&table::READY)
+    } else if findings.log == LogView::Unknown {
+        Verdict::of(&table::READY_LOG_UNKNOWN, format!("Missing: {list}."))
     } else {
         Verdict::of(&table::NOT_READY, format!("Missing: {list}."))
     };
     [degraded, ready]
 }
 
-fn phase(findings: &Findings, verdicts: &[Verdict]) -> Phase {
+/// What is on air comes first, whatever may be wrong with its spec by now.
+fn phase(findings: &Findings, verdicts: &[Verdict], before: Option<&LiveStreamStatus>) -> Phase {
     let value = |condition: &str| {
         verdicts.iter().find(|v| v.row.condition == condition).map(|v| v.row.status)
     };
     let is = |condition: &str| value(condition) == Some(ConditionStatus::True);
     if findings.terminating {
         Phase::Terminating
+    } else if findings.is_on_air(before) {
+        if is("Degraded") { Phase::Degraded } else { Phase::Live }
     } else if value("Accepted") == Some(ConditionStatus::False) {
         Phase::Failed
     } else if findings.suspended {
         Phase::Suspended
-    } else if is("Live") && is("Degraded") {
-        Phase::Degraded
-    } else if is("Live") {
-        Phase::Live
     } else if is("Ready") {
         Phase::Ready
     } else {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millrace_media::id::StreamId;
 use millrace_media::ladder::Rung;
+use millrace_media::published::Access;
 
 use crate::api::deletion::DeletionPolicy;
 use crate::api::ingest::{Protocol, ServiceType, Takeover};
@@ -138,6 +139,8 @@ pub struct ValidatedPackaging {
 pub struct ValidatedPlayback {
     /// A host of its own, and what routes it.
     pub host: Option<OwnHost>,
+    /// Who may watch.
+    pub access: Access,
 }
 
 /// A host name of the stream's own.

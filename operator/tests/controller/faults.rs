@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::support::World;
 
@@ -35,6 +38,13 @@ async fn an_api_server_that_restarts_is_waited_for_without_haste() {
     operator.stop().await;
 }
 
+/// Who has the Lease, and how often it has changed hands.
+pub(crate) async fn holder(world: &World) -> (String, i32) {
+    let leases: Api<Lease> = Api::namespaced(world.client(), world.workers.name());
+    let spec = leases.get("millrace-operator").await.unwrap().spec.unwrap();
+    (spec.holder_identity.unwrap_or_default(), spec.lease_transitions.unwrap_or_default())
+}
+
 #[tokio::test]
 async fn a_second_replica_takes_over_from_one_that_was_killed() {
     let Some(world) = World::shared().await else { return };
@@ -43,9 +53,15 @@ async fn a_second_replica_takes_over_from_one_that_was_killed() {
     world.create("before", json!({ "broadcaster": "acme" })).await;
     world.ready("before").await;
     assert_eq!(second.metric("operator_leader").await, 0);
+    let held = holder(&world).await;
     first.kill();
+    let killed = Instant::now();
     let leads = || async { second.metric("operator_leader").await == 1 };
     world.eventually("led by the second", leads).await;
+    println!("handed over within {:.1} s", killed.elapsed().as_secs_f64());
+    // From the one to the other, and to nobody between.
+    let now = holder(&world).await;
+    assert_eq!((now.0.as_str(), now.1), ("second", held.1 + 1), "{held:?}");
     world.create("after", json!({ "broadcaster": "acme" })).await;
     world.ready("after").await;
     second.stop().await;

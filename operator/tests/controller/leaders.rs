@@ -57,6 +57,21 @@ async fn of_many_that_want_a_lease_that_was_left_one_at_a_time_has_it() {
 }
 
 #[tokio::test]
+async fn a_leader_whose_lease_is_taken_by_another_ends_with_a_failure_and_leaves_it() {
+    let Some(world) = World::shared().await else { return };
+    let mut operator = world.operator().await;
+    let api: Api<Object> = Api::namespaced(world.client(), world.workers.name());
+    let taken = Patch::Merge(json!({ "spec": { "holderIdentity": "somebody" } }));
+    api.patch(NAME, &PatchParams::default(), &taken).await.unwrap();
+    let status = operator.wait_ended().await;
+    assert_eq!(status.code(), Some(1), "{}", world.log_tail());
+    let told = std::fs::read_to_string(world.log()).unwrap();
+    assert!(told.contains("was lost to another replica"), "{}", world.log_tail());
+    let spec = api.get(NAME).await.unwrap().spec.unwrap();
+    assert_eq!(spec.holder_identity.as_deref(), Some("somebody"));
+}
+
+#[tokio::test]
 async fn a_lease_that_is_renewed_is_left_alone_however_old_it_says_it_is() {
     let Some(world) = World::shared().await else { return };
     let api = held(&world, "2000-01-01T00:00:00.000000Z", 15).await;

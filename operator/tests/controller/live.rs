@@ -68,6 +68,20 @@ async fn a_new_template_waits_for_the_end_of_a_broadcast() {
     assert!(is_paused(&waits) && preset(&waits) == "slow");
     assert!(!is_paused(&deployment(&world, "ingest").await), "its template is the same");
 
+    // Somebody will not wait.
+    let roll = json!({ "metadata": { "annotations": { "millrace.dev/roll": "now" } } });
+    world.patch("keynote", roll).await;
+    let rolled = |status: &_| condition(status, "UpdatePending").reason == "UpToDate";
+    let status = world.until("keynote", "rolled", rolled).await;
+    assert_eq!(status.phase, Some(Phase::Live), "it is live all the same");
+    let now = deployment(&world, "transcode").await;
+    assert!(!is_paused(&now) && preset(&now) == "slow");
+    let annotations =
+        || async { world.livestreams().get("keynote").await.unwrap().metadata.annotations };
+    let asks_no_more =
+        || async { annotations().await.is_none_or(|all| !all.contains_key("millrace.dev/roll")) };
+    world.eventually("asked no more", asks_no_more).await;
+
     // The operator away, and back: it is still live.
     operator.stop().await;
     let operator = world.operator().await;

@@ -21,6 +21,8 @@ mod workers;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod children;
+#[cfg(test)]
 mod conflicts;
 #[cfg(test)]
 mod drains;
@@ -35,6 +37,8 @@ mod live;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod reasons;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod release;
@@ -42,5 +46,9 @@ mod release;
 mod rungs;
 #[cfg(test)]
 mod scale;
+#[cfg(test)]
+mod silence;
+#[cfg(test)]
+mod suspended;
 #[cfg(test)]
 mod sweep;

@@ -9,6 +9,7 @@ use kube::api::{Api, ListParams};
 use millrace_harness::server::{Kind, Server};
 use millrace_operator::api::status::{LiveStreamStatus, Phase};
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::outside::Outside;
 use super::servers::migrate;
@@ -46,11 +47,12 @@ const POSTGRES: Expected = Expected {
 
 const KAFKA: Expected = Expected {
     new: "KeysReady=KeysReady TopicsReady=KafkaUnavailable CacheReady=CacheReady",
-    starting: "KeysReady=KeysReady TopicsReady=TopicsReady Ready=Ready",
+    // Where no record can be written, no publisher is accepted.
+    starting: "TopicsReady=TopicsReady IngestReady=PodReady Ready=KafkaUnavailable",
     // Nobody knows whether it is live.
     changed: "TopicsReady=TopicsReady Live=KafkaUnavailable UpdatePending=WaitsForBroadcast",
-    rotated: "KeysReady=KeysReady TopicsReady=TopicsReady Ready=Ready",
-    longer: "KeysReady=KeysReady TopicsReady=KafkaUnavailable",
+    rotated: "KeysReady=KeysReady TopicsReady=TopicsReady Ready=KafkaUnavailable",
+    longer: "KeysReady=KeysReady TopicsReady=KafkaUnavailable Ready=KafkaUnavailable",
     restarted: "KeysReady=KeysReady TopicsReady=KafkaUnavailable CacheReady=CacheReady",
 };
 
@@ -109,6 +111,8 @@ async fn look_at(world: &World, stream: &str) -> bool {
     let note =
         json!({ "metadata": { "annotations": { "note": rand::random::<u32>().to_string() } } });
     world.patch(stream, note).await;
+    // A stream that changes again within 200 ms is looked at later.
+    sleep(Duration::from_millis(500)).await;
     says("CacheReady=RedisUnavailable")(&world.status(stream).await)
 }
 

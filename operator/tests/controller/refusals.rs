@@ -10,6 +10,7 @@ use millrace_harness::cluster::door::{Asked, Door, Refusal};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::faults::holder;
 use super::support::{Operator, World};
 
 /// An operator that goes through a door.
@@ -223,9 +224,14 @@ async fn a_leader_whose_lease_is_refused_ends_before_another_leads() {
     world.create("before", json!({ "broadcaster": "acme" })).await;
     world.ready("before").await;
     door.forget();
+    let held = holder(&world).await;
+    let refused = Instant::now();
     door.refuse(Refusal::after(1), |asked| asked.object.resource == "leases");
     let leads = || async { second.metric("operator_leader").await == 1 };
     world.eventually("led by the second", leads).await;
+    println!("handed over within {:.1} s", refused.elapsed().as_secs_f64());
+    let now = holder(&world).await;
+    assert_eq!((now.0.as_str(), now.1), ("second", held.1 + 1), "{held:?}");
     let before = door.asked();
     let refused = before.iter().filter(|asked| asked.refused.is_some()).count();
     // One a second at most, for as long as it may lead.

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
+use millrace_harness::certificate::Certificate;
 use millrace_harness::cluster::{Account, Cluster, Namespace};
 use millrace_harness::ports;
 use millrace_harness::process::Child;
 use millrace_operator::api::LiveStream;
 use millrace_operator::api::status::{Condition, LiveStreamStatus, Phase};
+use millrace_operator::reconcile::kind::Kind;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use tempfile::TempDir;
@@ -198,6 +202,11 @@ impl World {
         millrace_harness::process::tail(&self.log(), 40)
     }
 
+    /// Objects of a kind of child.
+    pub(crate) fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client(), namespace, &kind.resource())
+    }
+
     /// Everything the operator has made for streams, by kind and name.
     pub(crate) async fn children(&self) -> Vec<String> {
         let mut all = Vec::new();
@@ -207,7 +216,19 @@ impl World {
             all.extend(names::<Deployment>(client.clone(), namespace, &ours, "Deployment").await);
             all.extend(names::<Service>(client.clone(), namespace, &ours, "Service").await);
             all.extend(names::<Secret>(client.clone(), namespace, &ours, "Secret").await);
-            all.extend(names::<PodDisruptionBudget>(client, namespace, &ours, "PDB").await);
+            all.extend(names::<PodDisruptionBudget>(client.clone(), namespace, &ours, "PDB").await);
+            all.extend(names::<Ingress>(client.clone(), namespace, &ours, "Ingress").await);
+            let routes = self.api(Kind::HttpRoute, namespace).list(&ours).await;
+            match routes {
+                Ok(found) => {
+                    all.extend(
+                        found.items.iter().map(|one| format!("HTTPRoute {}", one.name_any())),
+                    );
+                }
+                // The Gateway API is not there.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => panic!("{error}"),
+            }
         }
         all.sort();
         all
@@ -276,16 +297,30 @@ impl World {
         self.eventually("without children", || async { self.children().await.is_empty() }).await;
     }
 
-    /// Make a Secret that has the form of a certificate.
+    /// Make a Secret with a certificate, or put another into it.
     pub(crate) async fn certificate(&self, name: &str) {
-        let secret: Secret = serde_json::from_value(json!({
+        let made = Certificate::new(1).unwrap();
+        self.pair(name, &made.certificate, &made.key).await;
+    }
+
+    /// The same with any two texts.
+    pub(crate) async fn pair(&self, name: &str, certificate: &str, key: &str) {
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
             "metadata": { "name": name },
             "type": "kubernetes.io/tls",
-            "stringData": { "tls.crt": "a certificate", "tls.key": "a key" },
-        }))
-        .unwrap();
+            "stringData": { "tls.crt": certificate, "tls.key": key },
+        });
         let secrets: Api<Secret> = Api::namespaced(self.client(), self.streams.name());
-        secrets.create(&PostParams::default(), &secret).await.unwrap();
+        let parameters = PatchParams::apply("somebody").force();
+        secrets.patch(name, &parameters, &Patch::Apply(&secret)).await.unwrap();
+    }
+
+    /// Have a stream looked at again: Secrets are not watched.
+    pub(crate) async fn touch(&self, name: &str) {
+        let note = rand::random::<u32>().to_string();
+        self.patch(name, json!({ "metadata": { "annotations": { "note": note } } })).await;
     }
 
     /// How many LiveStreams have something outside Kubernetes, as the register
@@ -387,10 +422,7 @@ impl Operator {
 
     /// Its resident memory.
     pub(crate) fn rss_bytes(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+        millrace_harness::process::resident(self.process.pid()).unwrap()
     }
 
     /// End it as Kubernetes does.
@@ -411,9 +443,12 @@ impl Operator {
 
     /// Wait until it has ended by itself: its clients of other servers may take
     /// a moment.
-    pub(crate) async fn wait_ended(&mut self) {
+    pub(crate) async fn wait_ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
-        while !self.has_ended() {
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
             assert!(Instant::now() < deadline, "it goes on");
             sleep(Duration::from_millis(50)).await;
         }

@@ -2,6 +2,7 @@
 //! give them: what a kubelet would start.
 
 use std::path::Path;
+use std::time::Duration;
 
 use millrace_harness::ports;
 use millrace_harness::process::Child;
@@ -16,7 +17,8 @@ use super::support::World;
 pub(crate) struct Workers {
     rtmp: String,
     folder: TempDir,
-    _processes: [Child; 2],
+    ingest: Child,
+    _transcode: Child,
 }
 
 impl Workers {
@@ -27,7 +29,12 @@ impl Workers {
         let ingest = start(world, name, "ingest", port, folder.path()).await;
         let transcode = start(world, name, "transcode", port, folder.path()).await;
         let rtmp = format!("rtmp://127.0.0.1:{port}/live");
-        Self { rtmp, folder, _processes: [ingest, transcode] }
+        Self { rtmp, folder, ingest, _transcode: transcode }
+    }
+
+    /// End ingest, as a kubelet does whose pod is deleted.
+    pub(crate) async fn end_ingest(&mut self) {
+        self.ingest.stop(Duration::from_secs(30)).await;
     }
 
     /// Publish a picture of this size with a tone.

@@ -147,7 +147,7 @@ fn good_specs() -> Vec<Value> {
         ),
         ("transcode", "tune", &["zerolatency", "film", "animation"]),
         ("transcode", "idle", &["AlwaysOn", "ScaleToZero"]),
-        ("playback", "access", &["Public"]),
+        ("playback", "access", &["Public", "Token"]),
     ] {
         specs.extend(values.iter().map(|value| json!({ section: { field: value } })));
     }

@@ -7,7 +7,7 @@ use millrace_media::id::{KeyId, PublishKey};
 use millrace_operator::reconcile::build::publish_keys_secret::{
     NamedKey, PreviousKey, StreamKeys, build, read,
 };
-use millrace_operator::reconcile::external::{Reason, keys};
+use millrace_operator::reconcile::external::{Reason, keys, registry};
 use millrace_operator::reconcile::publish_keys::desired;
 use millrace_platform::keys::{Announcements, Hasher, Heard};
 use millrace_platform::postgres::keys::{KeySource, NewKey};
@@ -136,6 +136,28 @@ async fn a_secret_that_somebody_edited_is_followed_where_it_holds_keys_and_mende
     let refused = keys::follow(outside, &stream, &back).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::KeyConflict);
     assert!(!refused.is_transient());
+}
+
+#[tokio::test]
+async fn the_rows_of_a_stream_follow_its_broadcaster() {
+    let world = World::new();
+    let main = key();
+    let mut hashes = Vec::new();
+    for broadcaster in ["acme", "other"] {
+        let stream = stream(&format!("{{ broadcaster: {broadcaster} }}"));
+        registry::register(&world.outside, &stream).await.unwrap();
+        keys::follow(&world.outside, &stream, &one(&main)).await.unwrap();
+        let rows = world.rows().await;
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].key.broadcaster.as_str(), rows[0].active), (broadcaster, true));
+        hashes.push(rows[0].key.hash.clone());
+        let registered = format!(
+            "SELECT broadcaster_id FROM livestreams WHERE installation = '{}'",
+            world.installation
+        );
+        assert_eq!(world.texts(&registered).await, [broadcaster]);
+    }
+    assert!(Hasher::default().verify(&main.current, &hashes[1]).await.unwrap(), "the key stays");
 }
 
 #[tokio::test]

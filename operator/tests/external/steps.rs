@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use millrace_media::id::{BroadcastId, Run, StreamId};
-use millrace_media::published::{BroadcastInfo, FrameRate, RenditionInfo, RenditionKind};
+use millrace_media::published::{Access, BroadcastInfo, FrameRate, RenditionInfo, RenditionKind};
 use millrace_media::time::Ticks;
 use millrace_operator::reconcile::build::publish_keys_secret::StreamKeys;
 use millrace_operator::reconcile::external::figures::{Figures, figures};
@@ -194,11 +194,13 @@ async fn figures_are_those_of_the_streams_that_are_live() {
         dropped_frames: 0,
         buffering_events: 0,
     };
-    let snapshot = Snapshot { second: 1, broadcast: None, data, turnover: None };
+    let amiss = millrace_platform::redis::metrics::Amiss { store_away: true, gop_too_long: false };
+    let snapshot =
+        Snapshot { second: 1, broadcast: None, data, turnover: None, log_lag_ms: None, amiss };
     store.put_snapshots(&[snapshot]).await.unwrap();
     let found = figures(&world.outside, &[live.clone(), idle]).await.unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!(found[&live], Figures { viewers: 42, ingress_kbps: 2_501 });
+    assert_eq!(found[&live], Figures { viewers: 42, ingress_kbps: 2_501, amiss });
 }
 
 #[tokio::test]
@@ -233,6 +235,7 @@ async fn rungs_are_the_pictures_of_the_broadcast_that_redis_describes() {
             rendition("audio", RenditionKind::Audio { sample_rate: 48_000, channels: 2 }),
         ],
         ended: false,
+        access: Access::default(),
     };
     writer.put_broadcast(&info).await.unwrap();
     let found = rungs(&world.outside, &[never, on.clone()]).await.unwrap();

@@ -8,7 +8,9 @@ use millrace_operator::reconcile::build::publish_keys_secret::StreamKeys;
 use millrace_operator::reconcile::build::{
     Certificate, Circumstances, Installation, Transcoders, children,
 };
+use millrace_operator::reconcile::dereference::secrets;
 use millrace_operator::reconcile::endpoints::{ObservedService, endpoints};
+use millrace_operator::reconcile::external::registry::registration;
 use millrace_operator::reconcile::publish_keys::desired;
 use millrace_operator::reconcile::validate::{InvalidSpec, validate};
 use millrace_operator::reconcile::validated::ValidatedStream;
@@ -52,7 +54,6 @@ pub(crate) fn results(spec: &Value) -> Result<BTreeMap<&'static str, Value>, Inv
         stream.ingest.replay_window,
         -1,
     );
-    let host = stream.playback.host.as_ref();
     Ok(BTreeMap::from([
         ("ingest", json!(built.ingest)),
         ("ingest service", json!(built.ingest_service)),
@@ -65,11 +66,11 @@ pub(crate) fn results(spec: &Value) -> Result<BTreeMap<&'static str, Value>, Inv
         ("http route", json!(built.http_route)),
         ("endpoints", json!(endpoints(&stream, &installation, &seen, &observed))),
         // What is read of the stream's namespace.
-        ("secrets", json!([stream.ingest.tls_secret, host.map(|host| &host.tls_secret)])),
+        ("secrets", json!(secrets(&stream))),
         ("keys", json!(format!("{:?}", keys(&stream)))),
         ("topic", json!(format!("{topic:?}"))),
-        // What goes into the rows of keys and of the registry as it is.
-        ("outside", json!([stream.broadcaster.as_str(), stream.deletion_policy])),
+        // The row that leads to what is outside; tests/external look at those of keys.
+        ("registration", json!(format!("{:?}", registration(&stream)))),
     ]))
 }
 

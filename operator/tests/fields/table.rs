@@ -116,22 +116,15 @@ fn packaging_and_playback() -> Vec<Row> {
             json!("two"),
             &["secrets"],
         ),
-        // Refused: showing everybody what was to be shown to some would be
-        // worse than nothing.
-        row(
-            "playback.access",
-            json!({ "playback": {} }),
-            json!("Token"),
-            &["refused: spec.playback.access"],
-        ),
+        row("playback.access", json!({ "playback": {} }), json!("Token"), &["transcode"]),
     ]
 }
 
 pub(crate) fn table() -> Vec<Row> {
     let mut rows = vec![
-        row("broadcaster", json!({}), json!("other"), &["outside"]),
+        row("broadcaster", json!({}), json!("other"), &["registration"]),
         row("suspend", json!({}), json!(true), &["ingest", "ingest budget", "transcode"]),
-        row("deletionPolicy", json!({}), json!("Delete"), &["outside"]),
+        row("deletionPolicy", json!({}), json!("Delete"), &["registration"]),
     ];
     rows.extend(ingest());
     rows.extend(keys_and_ladder());

@@ -52,6 +52,20 @@ pub fn source(width: u32, height: u32, fps: u32, first: u32) -> Result<String> {
     Ok(graph)
 }
 
+/// Draws the counter into the luma of a picture of this width, a multiple of 40.
+pub fn draw(luma: &mut [u8], width: usize, number: u32) {
+    const CELLS: usize = CELLS_ACROSS as usize;
+    const WHITE: u8 = 235;
+    const BLACK: u8 = 16;
+    let cell = width / CELLS;
+    for (y, line) in luma.chunks_exact_mut(width).take(cell * 2).enumerate() {
+        for (bit, pixels) in (0..BITS).zip(line.chunks_exact_mut(cell.max(1))) {
+            let white = (number >> bit & 1 == 1) == (y < cell);
+            pixels.fill(if white { WHITE } else { BLACK });
+        }
+    }
+}
+
 /// An ffmpeg that publishes 1280x720 with the counter and a tone to `url`, at
 /// the speed of real time, a keyframe every two seconds, no B-frames; `more`
 /// are options for the pictures.
@@ -76,8 +90,26 @@ pub fn publisher(fps: u32, first: u32, more: &[&str], url: &str) -> Result<Comma
 /// # Errors
 /// When ffmpeg can't be run or can't decode all of it.
 pub async fn read(media: Vec<u8>) -> Result<Vec<Option<u32>>> {
+    read_cropped(media, "crop=iw/2:iw/20:0:0").await
+}
+
+/// The same of pictures of this shape, width to height, that have bars at both sides.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_between_bars(
+    media: Vec<u8>,
+    (width, height): (u32, u32),
+) -> Result<Vec<Option<u32>>> {
+    let inside = format!("ih*{width}/{height}");
+    read_cropped(media, &format!("crop={inside}/2:{inside}/20:(iw-{inside})/2:0")).await
+}
+
+async fn read_cropped(media: Vec<u8>, crop: &str) -> Result<Vec<Option<u32>>> {
     let (width, height) = (SAMPLE * usize::try_from(BITS)?, SAMPLE * 2);
-    let filter = format!("crop=iw/2:iw/20:0:0,scale={width}:{height}:flags=area,format=gray");
+    // Times are nobody's business here, and pictures a millisecond apart would be refused.
+    let times = "settb=1/1000,setpts=1000*N";
+    let filter = format!("{crop},scale={width}:{height}:flags=area,format=gray,{times}");
     let mut child = Command::new("ffmpeg")
         .args(["-v", "error", "-i", "pipe:0", "-map", "0:v", "-vf", &filter])
         .args(["-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"])
@@ -130,8 +162,22 @@ fn brightness(picture: &[u8], bit: u32, row: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    async fn encode(first: u32, filter: &str) -> Vec<u8> {
-        let graph = source(1_280, 720, 30, first).unwrap();
+    #[test]
+    fn a_drawn_number_is_read_back() {
+        let (width, cell) = (SAMPLE * CELLS_ACROSS as usize, SAMPLE);
+        for drawn in [0, 0x5_5555, 0xa_aaaa, 0xf_ffff, 123_456] {
+            let mut luma = vec![128; width * 4 * cell];
+            draw(&mut luma, width, drawn);
+            let half = width / 2;
+            let rows = luma.chunks_exact(width).take(2 * cell);
+            let crop: Vec<u8> = rows.flat_map(|line| &line[..half]).copied().collect();
+            assert_eq!(number(&crop), Some(drawn));
+            assert!(luma[width * 2 * cell..].iter().all(|pixel| *pixel == 128));
+        }
+    }
+
+    async fn encode(width: u32, first: u32, filter: &str) -> Vec<u8> {
+        let graph = source(width, 720, 30, first).unwrap();
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-f", "lavfi", "-i", &graph, "-frames:v", "90", "-vf", filter])
             .args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"])
@@ -148,9 +194,19 @@ mod tests {
     #[tokio::test]
     async fn every_number_survives_scaling_and_encoding_twice() {
         for first in [0, 0x5_5555] {
-            let source = encode(first, "scale=-2:480").await;
+            let source = encode(1_280, first, "scale=-2:480").await;
             let expected: Vec<_> = (first..first + 90).map(Some).collect();
             assert_eq!(read(source).await.unwrap(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_picture_between_bars_is_read_as_such_and_not_as_a_whole_one() {
+        for first in [0, 0x5_5555] {
+            let media = encode(960, first, "scale=-2:480,pad=852:480:106:0").await;
+            let expected: Vec<_> = (first..first + 90).map(Some).collect();
+            assert_eq!(read_between_bars(media.clone(), (4, 3)).await.unwrap(), expected);
+            assert_eq!(read(media).await.unwrap(), vec![None; 90]);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A small HTTP client for tests and the demo: loopback only, every request bounded.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,9 +11,16 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 /// The client. Cloning it shares its connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
+    token: Option<Arc<str>>,
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
 }
 
 impl Http {
@@ -37,7 +45,13 @@ impl Http {
             client = client.resolve(name, address);
         }
         let client = client.build().context("building the HTTP client")?;
-        Ok(Self { client })
+        Ok(Self { client, token: None })
+    }
+
+    /// The same one, with a token in every request.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { client: self.client.clone(), token: Some(token.into()) }
     }
 
     /// Status and body of a GET.
@@ -45,7 +59,11 @@ impl Http {
     /// # Errors
     /// When there is no answer in time.
     pub async fn get(&self, url: &str) -> Result<(StatusCode, Bytes)> {
-        let response = self.client.get(url).send().await.with_context(|| format!("GET {url}"))?;
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.with_context(|| format!("GET {url}"))?;
         let status = response.status();
         let body = response.bytes().await.with_context(|| format!("body of {url}"))?;
         Ok((status, body))

@@ -15,6 +15,12 @@ pub struct Manifest {
     pub ladder: Vec<(&'static str, u32, u32)>,
     /// `spec.ingest.reconnectWindow` in seconds.
     pub reconnect_window: u32,
+    /// Viewers need a token.
+    pub token: bool,
+    /// How long parts and segments are, where not by default: `100ms`, `1s`.
+    pub pieces: Option<(&'static str, &'static str)>,
+    /// Transcoders at once.
+    pub redundancy: u32,
     /// With one, publishers speak RTMPS.
     pub certificate: Option<Certificate>,
 }
@@ -27,6 +33,9 @@ impl Manifest {
             name: name.to_owned(),
             ladder: vec![("480p", 480, 1_000), ("720p", 720, 2_000)],
             reconnect_window: 60,
+            token: false,
+            pieces: None,
+            redundancy: 1,
             certificate: None,
         }
     }
@@ -52,7 +61,14 @@ impl fmt::Display for Manifest {
             writeln!(f, "    protocol: RTMPS")?;
             writeln!(f, "    tls: {{ secretName: rtmps }}")?;
         }
-        writeln!(f, "  transcode: {{ preset: ultrafast, threads: 1 }}")?;
+        let redundancy = self.redundancy;
+        writeln!(f, "  transcode: {{ preset: ultrafast, threads: 1, redundancy: {redundancy} }}")?;
+        if self.token {
+            writeln!(f, "  playback: {{ access: Token }}")?;
+        }
+        if let Some((part, segment)) = self.pieces {
+            writeln!(f, "  packaging: {{ partDuration: {part}, segmentDuration: {segment} }}")?;
+        }
         writeln!(f, "  ladder:")?;
         for (name, height, kbps) in &self.ladder {
             writeln!(f, "    - {{ name: {name}, height: {height}, bitrateKbps: {kbps} }}")?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
@@ -194,6 +194,15 @@ impl ProcessId {
         fs::write(path, format!("{} {}\n", self.pid, self.started))
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is gone or is somebody else's.
+    pub fn signal(self, signal: Signal) -> Result<()> {
+        ensure!(self.is_alive(), "process {} is gone", self.pid);
+        kill(self.pid, signal).with_context(|| format!("{signal} to process {}", self.pid))
+    }
+
     /// Kills it at once.
     pub fn kill(self) {
         if self.is_alive() {
@@ -267,6 +276,18 @@ pub fn running_from(folder: &Path) -> Vec<ProcessId> {
         .filter(|pid| program(*pid).is_some_and(|program| program.starts_with(folder)))
         .filter_map(ProcessId::of)
         .collect()
+}
+
+/// A process's memory in use, in bytes: VmRSS of proc(5).
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident(pid: Pid) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))
+        .with_context(|| format!("the memory of process {pid}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmRSS")?;
+    Ok(kb.parse::<u64>()? * 1_024)
 }
 
 /// The program that a process runs. One that hides (the transcoder) shows other users than root

@@ -16,9 +16,11 @@ mod report;
 mod rules;
 mod snapshot;
 
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -26,8 +28,10 @@ use tokio::time::timeout;
 use crate::http::Http;
 use crate::playlist::{Multivariant, resolve};
 
+use self::judge::Judge;
+
 pub use fragment::{Frame, Init, sha};
-pub use report::{RenditionReport, Report, SeenSegment};
+pub use report::{Arrival, RenditionReport, Report, SeenSegment};
 
 /// How the playlist is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,16 @@ pub enum Mode {
     LowLatency,
     /// Polling, whole segments only.
     Classic,
+}
+
+/// Whose broadcast it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Ours: what we promise beyond RFC 8216bis holds too, to the microsecond.
+    Ours,
+    /// Any server's. Tags that are not known here are passed over, as §6.3.1 has it, times may be
+    /// rounded to the millisecond, and media that cannot be read is kept and compared, no more.
+    Any,
 }
 
 /// A running recording of one broadcast.
@@ -54,19 +68,52 @@ impl Recorder {
     /// When there is no multivariant playlist.
     pub async fn start(http: &Http, index: &str, mode: Mode, keep_media: bool) -> Result<Self> {
         let playlist = Multivariant::parse(&http.text(index).await?)?;
-        let (stop, stopped) = watch::channel(false);
-        let mut renditions = JoinSet::new();
+        let mut urls = Vec::new();
         let variants = playlist.variants.iter().map(|variant| &variant.uri);
         for uri in variants.chain(&playlist.audio) {
-            let follower = follow::Follower {
-                http: http.clone(),
-                url: resolve(index, uri)?,
-                mode,
-                stopped: stopped.clone(),
-            };
-            renditions.spawn(follower.run(rendition(uri), keep_media));
+            urls.push((rendition(uri), resolve(index, uri)?));
         }
-        Ok(Self { stop, renditions })
+        Ok(Self::follow(http, urls, mode, |name| Judge::new(name, mode, Origin::Ours, keep_media)))
+    }
+
+    /// Starts recording what any server offers at `url`, a multivariant playlist or the playlist of
+    /// one rendition; by blocking reload where the server can.
+    ///
+    /// # Errors
+    /// When there is no playlist.
+    pub async fn start_any(http: &Http, url: &str) -> Result<Self> {
+        let text = http.text(url).await?;
+        let mut urls = Vec::new();
+        if text.contains("#EXT-X-STREAM-INF") {
+            let playlist = Multivariant::parse(&text)?;
+            let variants = playlist.variants.iter().map(|variant| &variant.uri);
+            let all: BTreeSet<&String> = variants.chain(&playlist.audio).collect();
+            for uri in all {
+                urls.push((uri.clone(), resolve(url, uri)?));
+            }
+        } else {
+            urls.push((url.rsplit('/').next().unwrap_or(url).to_owned(), url.to_owned()));
+        }
+        let first = urls.first().map_or(url, |(_, url)| url.as_str());
+        let blocks = http.text(first).await?.contains("CAN-BLOCK-RELOAD=YES");
+        let mode = if blocks { Mode::LowLatency } else { Mode::Classic };
+        Ok(Self::follow(http, urls, mode, |name| Judge::new(name, mode, Origin::Any, true)))
+    }
+
+    fn follow(
+        http: &Http,
+        urls: Vec<(String, String)>,
+        mode: Mode,
+        judge: impl Fn(String) -> Judge,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut renditions = JoinSet::new();
+        for (name, url) in urls {
+            let (http, stopped) = (http.clone(), stopped.clone());
+            let follower = follow::Follower { http, url, mode, stopped };
+            renditions.spawn(follower.run(judge(name)));
+        }
+        Self { stop, renditions }
     }
 
     /// Stops now and reports.
@@ -82,24 +129,24 @@ impl Recorder {
     ///
     /// # Errors
     /// When it hasn't ended within `limit`; the error tells what was seen.
-    pub async fn until_ended(mut self, limit: Duration) -> Result<Report> {
-        let mut reports = Vec::new();
-        let all = async {
-            while let Some(report) = self.renditions.join_next().await {
-                reports.push(report.context("following a rendition")?);
-            }
-            anyhow::Ok(())
-        };
-        let in_time = timeout(limit, all).await;
-        if let Ok(result) = in_time {
-            result?;
-            return Ok(Report::new(reports));
+    pub async fn until_ended(self, limit: Duration) -> Result<Report> {
+        let report = self.at_most(limit).await?;
+        ensure!(report.ended(), "not ended within {} s:\n{report}", limit.as_secs());
+        Ok(report)
+    }
+
+    /// The same, but reports what was seen even if it hasn't ended within `limit`.
+    ///
+    /// # Errors
+    /// When following a rendition panicked.
+    pub async fn at_most(self, limit: Duration) -> Result<Report> {
+        let stop = self.stop.clone();
+        let mut all = pin!(self.collect());
+        if let Ok(report) = timeout(limit, &mut all).await {
+            return report;
         }
-        self.stop.send_replace(true);
-        while let Some(report) = self.renditions.join_next().await {
-            reports.push(report.context("following a rendition")?);
-        }
-        bail!("not ended within {} s:\n{}", limit.as_secs(), Report::new(reports))
+        stop.send_replace(true);
+        all.await
     }
 
     async fn collect(mut self) -> Result<Report> {

@@ -22,12 +22,22 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn script(self) -> &'static str {
+    pub(crate) fn script(self) -> &'static str {
         match self {
             Self::Redis => "redis.sh",
             Self::Postgres => "postgres.sh",
             Self::Kafka => "kafka.sh",
         }
+    }
+
+    /// What its folder is called beside those of the others.
+    pub(crate) fn name(self) -> &'static str {
+        self.script().trim_end_matches(".sh")
+    }
+
+    /// What its script calls starting it where it was.
+    pub(crate) fn verb_again(self) -> &'static str {
+        if self == Self::Kafka { "start-node" } else { "start" }
     }
 }
 
@@ -82,7 +92,7 @@ impl Server {
     /// When it does not start.
     pub fn start(&self) -> Result<()> {
         match self.kind {
-            Kind::Kafka => self.script("start-node", &["1"]),
+            Kind::Kafka => self.script(self.kind.verb_again(), &["1"]),
             Kind::Redis | Kind::Postgres => self.launch(),
         }
     }

@@ -1,13 +1,16 @@
 //! Private Postgres, Redis and Kafka, through the scripts of tests/services.
 
 use std::collections::HashMap;
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::process::Command;
 
 use crate::repo;
+use crate::server::Kind;
 
 /// Where the servers are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,34 @@ pub struct Addresses {
     pub redis: String,
     /// `host:port,…`
     pub kafka: String,
+}
+
+/// An S3 server; there is one where Go is, which it is built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3 {
+    /// `host:port`; it speaks no TLS.
+    pub address: String,
+}
+
+impl S3 {
+    /// Whether this machine can have one.
+    pub fn is_possible() -> bool {
+        let go = std::process::Command::new("go").arg("version").output();
+        go.is_ok_and(|output| output.status.success())
+    }
+
+    /// What a Millrace is told that stores there, reached at another address.
+    pub fn environment(&self, address: &str, prefix: &str) -> Vec<(String, String)> {
+        [
+            ("OBJECT_STORE_URL", format!("s3://millrace/{prefix}")),
+            ("S3_ENDPOINT", format!("http://{address}")),
+            ("S3_REGION", "us-east-1".to_owned()),
+            ("S3_ACCESS_KEY_ID", "millrace".to_owned()),
+            ("S3_SECRET_ACCESS_KEY", "millrace-secret".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
 }
 
 impl Addresses {
@@ -41,7 +72,19 @@ impl Addresses {
 #[derive(Debug)]
 pub struct Servers {
     folder: PathBuf,
+    durability: Durability,
     addresses: Addresses,
+    brokers: u8,
+    s3: Option<S3>,
+}
+
+/// What there is beside one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct More {
+    /// An S3 server.
+    pub s3: bool,
+    /// Brokers of Kafka: one, or three with every record on each of them.
+    pub brokers: u8,
 }
 
 /// Whether data survives a restart and a crash.
@@ -59,8 +102,19 @@ impl Servers {
     /// # Errors
     /// When one does not start; the scripts have said why on stderr.
     pub async fn start(folder: &Path, durability: Durability) -> Result<Self> {
+        Self::start_with(folder, durability, &More { s3: false, brokers: 1 }).await
+    }
+
+    /// The same, with more of them.
+    ///
+    /// # Errors
+    /// When one does not start; the scripts have said why on stderr.
+    pub async fn start_with(folder: &Path, durability: Durability, more: &More) -> Result<Self> {
+        let More { s3, brokers } = *more;
         let output = script("up.sh")
             .arg(folder)
+            .env("S3", if s3 { "1" } else { "0" })
+            .env("KAFKA_NODES", brokers.to_string())
             .env("DURABLE", if durability == Durability::Durable { "1" } else { "0" })
             .stderr(std::process::Stdio::inherit())
             .output()
@@ -80,8 +134,17 @@ impl Servers {
                 .map(str::to_owned)
                 .with_context(|| format!("up.sh did not print {name}"))
         };
+        let s3 = if s3 {
+            let url = take("TEST_S3_ENDPOINT")?;
+            Some(S3 { address: url.trim_start_matches("http://").to_owned() })
+        } else {
+            None
+        };
         Ok(Self {
             folder: folder.to_owned(),
+            durability,
+            brokers,
+            s3,
             addresses: Addresses {
                 database: take("TEST_DATABASE_URL")?,
                 redis: take("TEST_REDIS_URL")?,
@@ -95,6 +158,84 @@ impl Servers {
         &self.addresses
     }
 
+    /// The S3 server, if it was asked for.
+    pub fn s3(&self) -> Option<&S3> {
+        self.s3.as_ref()
+    }
+
+    /// Sends a server's process a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, server: Kind, signal: Signal) -> Result<()> {
+        let folder = self.folder.join(server.name());
+        let files = match server {
+            Kind::Kafka => self.nodes().map(|node| folder.join(format!("{node}/pid"))).collect(),
+            Kind::Redis | Kind::Postgres => vec![folder.join("pid")],
+        };
+        files.iter().try_for_each(|file| send(server, file, signal))
+    }
+
+    fn nodes(&self) -> std::ops::RangeInclusive<u8> {
+        1..=self.brokers
+    }
+
+    /// Kills one broker, the one with this number from 1 on.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill_broker(&self, node: u8) -> Result<()> {
+        self.tell(Kind::Kafka, "kill-node", &[&node.to_string()]).await
+    }
+
+    /// Starts the broker again.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_broker(&self, node: u8) -> Result<()> {
+        self.tell(Kind::Kafka, "start-node", &[&node.to_string()]).await
+    }
+
+    /// Kills one, as a crash would. What it wrote to disk stays.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&self, server: Kind) -> Result<()> {
+        self.tell(server, "stop", &["fast"]).await
+    }
+
+    /// Starts one that was killed where it was, with what it has on disk.
+    ///
+    /// # Errors
+    /// When it does not start; the script has said why on stderr.
+    pub async fn start_again(&self, server: Kind) -> Result<()> {
+        let port = self.folder.join(format!("{}.port", server.name()));
+        let port = fs::read_to_string(&port).with_context(|| port.display().to_string())?;
+        let arguments = match (server, self.durability) {
+            // They know where they were, and need each other to come up.
+            (Kind::Kafka, _) => {
+                let nodes = self.nodes().map(|node| self.start_broker(node));
+                return futures::future::try_join_all(nodes).await.map(drop);
+            }
+            (_, Durability::Durable) => vec![port.trim(), "durable"],
+            (_, Durability::Throwaway) => vec![port.trim()],
+        };
+        self.tell(server, "start", &arguments).await
+    }
+
+    async fn tell(&self, server: Kind, verb: &str, arguments: &[&str]) -> Result<()> {
+        let status = script(server.script())
+            .arg(verb)
+            .arg(self.folder.join(server.name()))
+            .args(arguments)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .await
+            .with_context(|| format!("running {}", server.script()))?;
+        ensure!(status.success(), "{server:?}: {verb} failed");
+        Ok(())
+    }
+
     /// Ends them; their data stays.
     ///
     /// # Errors
@@ -102,6 +243,14 @@ impl Servers {
     pub async fn stop(self) -> Result<()> {
         stop(&self.folder).await
     }
+}
+
+/// Signals the process of a pid file.
+fn send(server: Kind, file: &Path, signal: Signal) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let pid = text.split_whitespace().next().unwrap_or_default();
+    let pid = Pid::from_raw(pid.parse().with_context(|| format!("{}: {text}", file.display()))?);
+    kill(pid, signal).with_context(|| format!("{signal} to {server:?} {pid}"))
 }
 
 /// Ends whatever servers run in `folder`; their data stays.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::process::{Child, descendants};
+use crate::ports;
+use crate::process::{Child, ProcessId, descendants};
 use crate::services::{self, Addresses};
 
 /// What a stack is made of.
@@ -53,6 +55,8 @@ pub struct Endpoints {
     pub player: String,
     /// The administrators' API.
     pub api: String,
+    /// A token for it.
+    pub token: String,
     /// The WebSocket.
     pub ws: String,
     /// Metrics pages, separated by commas.
@@ -72,6 +76,7 @@ impl Endpoints {
             hls: get("HLS_URL")?,
             player: get("PLAYER_URL")?,
             api: get("API_URL")?,
+            token: get("API_TOKEN")?,
             ws: get("WS_URL")?,
             metrics: get("METRICS_URLS")?,
         })
@@ -199,13 +204,65 @@ impl Stack {
         Ok(Pid::from_raw(text.parse().with_context(|| format!("{name}={text}"))?))
     }
 
+    /// The processes of the transcoders, where there are two; one that is being started again is
+    /// left out.
+    ///
+    /// # Errors
+    /// When the env file does not name them.
+    pub fn transcoders(&self) -> Result<Vec<Pid>> {
+        let path = self.folder.join("operator.env");
+        let values = variables(&path)?;
+        let text = values
+            .get("TRANSCODE_PIDS")
+            .with_context(|| format!("no TRANSCODE_PIDS in {}", path.display()))?;
+        text.split(',')
+            .filter(|pid| !pid.is_empty())
+            .map(|pid| Ok(Pid::from_raw(pid.parse().with_context(|| text.clone())?)))
+            .collect()
+    }
+
+    /// The transcoder that writes, of two, and the one that stands by: only a writer has an
+    /// encoder.
+    ///
+    /// # Errors
+    /// When not both run, or not one of them encodes.
+    pub fn writer_and_standby(&self) -> Result<(Pid, Pid)> {
+        let encodes = |pid: &Pid| !descendants(*pid).is_empty();
+        match self.transcoders()?.as_slice() {
+            [one, other] if encodes(one) && !encodes(other) => Ok((*one, *other)),
+            [one, other] if encodes(other) && !encodes(one) => Ok((*other, *one)),
+            pids => bail!("{pids:?}: not one writer and one standby"),
+        }
+    }
+
+    /// Sends a worker a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, worker: Worker, signal: Signal) -> Result<()> {
+        let pid = self.pid(worker)?;
+        kill(pid, signal).with_context(|| format!("{signal} to {worker:?} {pid}"))
+    }
+
+    /// The ffmpeg of the transcoder.
+    ///
+    /// # Errors
+    /// When it has none now, or several.
+    pub fn encoder(&self) -> Result<ProcessId> {
+        let transcoder = self.pid(Worker::Transcode)?;
+        match descendants(transcoder).as_slice() {
+            [encoder] => Ok(*encoder),
+            others => bail!("{} encoders of {transcoder}", others.len()),
+        }
+    }
+
     /// Kills a worker as a crash would, and waits until another runs in its place.
     ///
     /// # Errors
     /// When it cannot be killed or none comes back in 30 s.
     pub async fn crash(&self, worker: Worker) -> Result<()> {
         let old = self.pid(worker)?;
-        kill(old, Signal::SIGKILL).with_context(|| format!("killing {worker:?} {old}"))?;
+        self.signal(worker, Signal::SIGKILL)?;
         let deadline = Instant::now() + Duration::from_secs(30);
         // None is named while none runs.
         while self.pid(worker).map_or(true, |new| new == old) {
@@ -215,6 +272,47 @@ impl Stack {
             sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// The operator's own process.
+    pub fn operator(&self) -> Pid {
+        self.operator.pid()
+    }
+
+    /// Starts another process of a worker, as one on a node that cannot be reached would go on.
+    ///
+    /// # Errors
+    /// When the environment of the one that runs cannot be read, which takes root.
+    pub fn start_beside(&self, worker: Worker) -> Result<Child> {
+        self.start_beside_with(worker, &[("HEALTH_PORT", "0")])
+    }
+
+    /// Starts a second delivery, as another replica; says where viewers reach it.
+    ///
+    /// # Errors
+    /// As [`Stack::start_beside`], or when there are no free ports.
+    pub fn start_replica(&self) -> Result<(Child, SocketAddr)> {
+        let (http, admin) = (ports::free()?, ports::free()?);
+        let variables = [("HTTP_PORT", http.to_string()), ("ADMIN_PORT", admin.to_string())];
+        let variables = variables.each_ref().map(|(name, port)| (*name, port.as_str()));
+        let child = self.start_beside_with(Worker::Delivery, &variables)?;
+        Ok((child, SocketAddr::from(([127, 0, 0, 1], http))))
+    }
+
+    fn start_beside_with(&self, worker: Worker, other: &[(&str, &str)]) -> Result<Child> {
+        let place = format!("/proc/{}", self.pid(worker)?);
+        let environ = fs::read(format!("{place}/environ"))
+            .with_context(|| format!("reading the environment of {worker:?} (as root?)"))?;
+        let variables = environ.split(|byte| *byte == 0).filter_map(|variable| {
+            let (name, value) = std::str::from_utf8(variable).ok()?.split_once('=')?;
+            // It has no parent to end with.
+            (name != "EXIT_WITH_PARENT").then_some((name, value))
+        });
+        let program = fs::read_link(format!("{place}/exe"))?;
+        let mut command = Command::new(program);
+        command.env_clear().envs(variables).envs(other.iter().copied());
+        let name = format!("another {worker:?}");
+        Child::spawn(&name, &mut command, &self.folder.join("logs/another.log"))
     }
 
     /// Ends the operator, which ends its workers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::http::Http;
+use crate::http::{Http, eventually};
 use crate::playlist::{Media, Multivariant, resolve};
 use crate::probe::{self, Depth};
 
@@ -66,6 +66,21 @@ impl Viewer {
         }
         self.known = parts(&self.last).map(|(uri, _)| uri.to_owned()).collect();
         Ok(())
+    }
+
+    /// Follows the edge until `wanted` more video has appeared; waits out errors.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub async fn watch(&mut self, wanted: Duration, limit: Duration) -> Result<()> {
+        let until = self.seen + wanted;
+        eventually(&format!("{wanted:?} of new video"), limit, async || {
+            while self.seen < until {
+                self.next().await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The URL of the media playlist it watches.

@@ -8,7 +8,7 @@ static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs")
 /// One embedded file.
 #[derive(Debug, Clone, Copy)]
 pub struct Asset {
-    /// Path under `dist`, for example `assets/watch-ABCD1234.js`.
+    /// Path under `dist`, for example `assets/player-ABCD1234.js`.
     pub name: &'static str,
     /// Its content.
     pub bytes: &'static [u8],
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_pages_and_what_they_name_are_in_the_binary() {
-        for page in ["watch.html", "index.html"] {
+        for page in ["watch.html", "embed.html", "index.html", "dashboard.html"] {
             let html = std::str::from_utf8(Asset::find(page).unwrap().bytes).unwrap();
             let named: Vec<_> = html
                 .split('"')

@@ -1,4 +1,5 @@
-//! What a replica does beside answering requests: it reports who watches, and
+//! What a replica does beside answering requests: it reports who watches, looks
+//! after the keys of tokens, and
 //! where there is a Postgres it writes sessions, and takes its turn at the work
 //! that one replica does for all.
 
@@ -41,7 +42,11 @@ pub fn tasks(
     let record = database.as_ref().map(|_| Record::new(shared.metrics.clone()));
     let audience = shared.audience.clone();
     let flush = Flush::new(audience, &shared.origin, record.clone(), shared.metrics.clone());
-    let mut tasks: Vec<Task> = vec![("audience", Box::pin(flush.run(shutdown.clone())))];
+    let keys = shared.access.clone().watch(shutdown.clone());
+    let mut tasks: Vec<Task> = vec![
+        ("audience", Box::pin(flush.run(shutdown.clone()))),
+        ("playback keys", Box::pin(keys)),
+    ];
     if let (Some(config), Some(database), Some(record)) = (&settings.database, database, record) {
         tasks.extend(recording(settings, (config, &database), shared, record, shutdown)?);
     }

@@ -1,10 +1,13 @@
 //! Delivery's two doors: the viewers' and the administrators' listener.
 
-pub mod admin;
+pub mod api;
 pub mod asker;
 pub mod beacon;
+pub mod cdn;
 pub mod count;
 pub mod dash;
+pub mod freshness;
+pub mod growing;
 pub mod media;
 pub mod pages;
 pub mod playlists;
@@ -16,4 +19,7 @@ pub mod socket;
 pub mod stall;
 pub mod state;
 pub mod streams;
+pub mod ticket;
+pub mod timed;
 pub mod viewers;
+pub mod visits;

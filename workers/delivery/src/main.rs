@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_delivery::background;
+use millrace_delivery::http::api;
+use millrace_delivery::http::api::auth::kubernetes;
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::observe::Observer;
 use millrace_delivery::origin::Origin;
@@ -44,6 +46,14 @@ async fn run() -> anyhow::Result<()> {
     tracing::info!(%viewers, %admin, "delivery listens");
 
     let database = settings.database.as_ref().map(Database::open).transpose()?;
+    let kubernetes = kubernetes::in_cluster()?;
+    let state = api::state::Api::open(
+        &settings,
+        server.shared(),
+        database.as_ref(),
+        kubernetes,
+        health.clone(),
+    )?;
     let observer = Observer::new(server.shared().clone(), database.clone(), &health);
     let mut tasks = Supervisor::new(stop.clone());
     if let (Some(database), Some(kafka)) = (&settings.database, &settings.kafka) {
@@ -62,7 +72,7 @@ async fn run() -> anyhow::Result<()> {
             anyhow::Ok(())
         });
     }
-    let routes = health::router(health, registry);
+    let routes = api::router(state).merge(health::router(health, registry));
     tasks.spawn("listeners", async move {
         let _: () = server.run(routes).await;
         anyhow::Ok(())

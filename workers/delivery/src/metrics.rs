@@ -62,6 +62,8 @@ pub enum Closed {
     flooding,
     /// This process ends.
     shutdown,
+    /// Its client may not listen any more.
+    lapsed,
 }
 
 /// Labels of closed WebSockets.
@@ -69,6 +71,13 @@ pub enum Closed {
 pub struct ClosedLabels {
     /// Why.
     pub reason: Closed,
+}
+
+/// Labels of who may not watch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DeniedLabels {
+    /// Why, one of few words.
+    pub reason: &'static str,
 }
 
 /// Labels of a stream's gauges.
@@ -125,6 +134,12 @@ pub struct Metrics {
     pub socket_messages: Counter,
     /// WebSockets that were closed.
     pub sockets_closed: Family<ClosedLabels, Counter>,
+    /// Requests without a token that admits, by reason.
+    pub denied: Family<DeniedLabels, Counter>,
+    /// Keys in use that may sign tokens.
+    pub playback_keys: Gauge,
+    /// 1 while the file of keys, as it is now, is not in use.
+    pub playback_keys_unread: Gauge,
     /// What the circuit breakers do.
     pub breakers: BreakerMetrics,
 }
@@ -153,6 +168,7 @@ impl Metrics {
         );
         registry.register("beacons", "Beacons of players", self.beacons.clone());
         self.register_audience(registry);
+        self.register_access(registry);
         self.register_sockets(registry);
     }
 
@@ -169,6 +185,13 @@ impl Metrics {
         counter("seconds_missed", "Seconds of metrics not summed", &self.seconds_missed);
         counter("metric_rows_written", "Rows of metrics written", &self.rows_written);
         counter("metric_rows_lost", "Rows of metrics lost", &self.rows_lost);
+    }
+
+    fn register_access(&self, registry: &mut Registry) {
+        registry.register("denied", "Requests without a right token", self.denied.clone());
+        registry.register("playback_keys", "Keys that sign tokens", self.playback_keys.clone());
+        let unread = self.playback_keys_unread.clone();
+        registry.register("playback_keys_unread", "1 while the file of keys is wrong", unread);
     }
 
     fn register_sockets(&self, registry: &mut Registry) {

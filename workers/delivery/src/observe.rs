@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::http::state::Shared;
 use crate::http::streams::edge_latency;
 use crate::metrics::StreamLabels;
+use crate::origin::OriginError;
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub struct Observer {
     shared: Shared,
     redis: Check,
     store: Check,
+    keys: Option<Check>,
     postgres: Option<(Database, Check)>,
     shown: BTreeSet<String>,
 }
@@ -39,7 +41,8 @@ impl Observer {
         let postgres = database.map(|database| (database, health.informative("postgres")));
         let redis = health.informative("redis");
         let store = health.informative("objectStore");
-        Self { shared, redis, store, postgres, shown: BTreeSet::new() }
+        let keys = shared.access.has_file().then(|| health.informative("playbackKeys"));
+        Self { shared, redis, store, keys, postgres, shown: BTreeSet::new() }
     }
 
     /// Looks until the shutdown.
@@ -47,16 +50,25 @@ impl Observer {
         let mut tick = tokio::time::interval(PERIOD);
         while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
             self.show_edges();
+            self.show_keys();
             let origin = &self.shared.origin;
             let ((), (), ()) = tokio::join!(
-                tell(&self.redis, origin.ping_redis()),
-                tell(&self.store, origin.ping_store()),
+                tell(&self.redis, said(origin.ping_redis())),
+                tell(&self.store, async { origin.ping_store().await.map_err(brief) }),
                 async {
                     if let Some((database, check)) = &self.postgres {
-                        tell(check, check_schema_min(database, SCHEMA)).await;
+                        Box::pin(tell(check, said(check_schema_min(database, SCHEMA)))).await;
                     }
                 },
             );
+        }
+    }
+
+    fn show_keys(&self) {
+        let Some(check) = &self.keys else { return };
+        match self.shared.access.problem() {
+            None => check.ok(),
+            Some(problem) => check.failing(problem),
         }
     }
 
@@ -77,13 +89,25 @@ impl Observer {
     }
 }
 
-async fn tell<E: std::error::Error + 'static>(
-    check: &Check,
+/// Its error as text.
+async fn said<E: std::error::Error + 'static>(
     answer: impl Future<Output = Result<(), E>>,
-) {
+) -> Result<(), String> {
+    answer.await.map_err(|error| report(&error))
+}
+
+/// The error of a store, whose servers say more than everybody may read.
+fn brief(error: OriginError) -> String {
+    match error {
+        OriginError::Store(error) => error.brief(),
+        error => error.to_string(),
+    }
+}
+
+async fn tell(check: &Check, answer: impl Future<Output = Result<(), String>>) {
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(())) => check.ok(),
-        Ok(Err(error)) => check.failing(report(&error)),
+        Ok(Err(error)) => check.failing(error),
         Err(_) => check.failing("does not answer in time"),
     }
 }

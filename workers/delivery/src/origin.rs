@@ -36,6 +36,13 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 const REDIS_FAILURES: u32 = 3;
 /// How long it is not asked.
 const REDIS_COOL_DOWN: Duration = Duration::from_secs(1);
+/// Objects read at a time: behind a store that is slow requests must not pile up.
+const STORE_READS: usize = 64;
+/// So many failures in a row, and the object store is not asked for a while:
+/// what is live is in Redis.
+const STORE_FAILURES: u32 = 5;
+/// How long it is not asked.
+const STORE_COOL_DOWN: Duration = Duration::from_secs(2);
 
 /// Why published things could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +64,9 @@ pub enum OriginError {
     /// Redis failed several times and is not asked for a moment.
     #[error("Redis is not asked: it failed several times in a row")]
     Resting,
+    /// The object store failed several times and is not asked for a moment.
+    #[error("the object store is not asked: it failed several times in a row")]
+    StoreResting,
     /// The object store takes too long for a viewer.
     #[error("the object store did not answer in time")]
     Late,
@@ -77,7 +87,9 @@ pub struct Origin {
     redis: Redis,
     store: Store,
     lookups: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     breaker: Arc<Breaker>,
+    store_breaker: Arc<Breaker>,
 }
 
 impl Origin {
@@ -88,6 +100,7 @@ impl Origin {
         let viewers = Redis::connect(&settings.redis.viewers, "viewers")?;
         let counters = Redis::connect(&settings.redis.metrics, "metrics")?;
         let breaker = Breaker::new(REDIS_FAILURES, REDIS_COOL_DOWN);
+        let store_breaker = Breaker::new(STORE_FAILURES, STORE_COOL_DOWN);
         Ok(Self {
             media: MediaReader::new(redis.clone(), installation.clone()),
             redis,
@@ -95,7 +108,9 @@ impl Origin {
             metrics: MetricsStore::new(counters, installation.clone()),
             store: Store::open(&settings.store, installation)?,
             lookups: Arc::new(Semaphore::new(STORE_LOOKUPS)),
+            reads: Arc::new(Semaphore::new(STORE_READS)),
             breaker: Arc::new(breaker.observed(&metrics.breakers, "media")),
+            store_breaker: Arc::new(store_breaker.observed(&metrics.breakers, "store")),
         })
     }
 
@@ -171,7 +186,7 @@ impl Origin {
         broadcast: BroadcastId,
     ) -> Result<Option<Stored>, OriginError> {
         let objects = BroadcastObjects::new(stream, broadcast);
-        let index = in_time(self.store.list(&objects.index())).await?;
+        let index = self.ask_store(self.store.list(&objects.index())).await?;
         // Chunks are named otherwise: only heads have a run here.
         let Some(run) = index.iter().filter_map(|path| run_of(path)).max() else {
             return Ok(None);
@@ -188,7 +203,7 @@ impl Origin {
     }
 
     async fn last_stored(&self, stream: &StreamId) -> Result<Option<BroadcastId>, OriginError> {
-        let folders = in_time(self.store.folders(stream.as_str())).await?;
+        let folders = self.ask_store(self.store.folders(stream.as_str())).await?;
         Ok(folders.iter().filter_map(|name| name.parse().ok()).max())
     }
 
@@ -196,7 +211,7 @@ impl Origin {
         &self,
         path: &str,
     ) -> Result<Option<T>, OriginError> {
-        let Some(bytes) = in_time(self.store.get(path)).await? else {
+        let Some(bytes) = self.ask_store(self.store.get(path)).await? else {
             return Ok(None);
         };
         let parsed = serde_json::from_slice(&bytes);
@@ -238,7 +253,24 @@ impl Origin {
             MediaName::Segment { msn, run } => objects.segment(rendition, *msn, *run),
             MediaName::Init(hash) => objects.init(hash),
         };
-        in_time(self.store.get(&path)).await
+        // To wait for a place is to wait for the store.
+        self.ask_store(async {
+            let _place = self.reads.acquire().await;
+            self.store.get(&path).await
+        })
+        .await
+    }
+
+    /// Asks the object store for as long as a viewer waits, unless it failed
+    /// several times just now.
+    async fn ask_store<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, OriginError> {
+        self.store_breaker.call(in_time(work)).await.map_err(|error| match error {
+            BreakerError::Open => OriginError::StoreResting,
+            BreakerError::Failed(error) => error,
+        })
     }
 }
 

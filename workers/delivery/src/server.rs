@@ -9,11 +9,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::archive::Archive;
 use crate::audience::Audience;
 use crate::fetch::Fetch;
-use crate::http::state::Shared;
-use crate::http::{admin, serve, viewers};
+use crate::http::state::{Delivery, Shared};
+use crate::http::{serve, viewers};
 use crate::live::streams::Streams;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -64,7 +65,7 @@ impl Server {
             metrics.clone(),
             shutdown.child_token(),
         );
-        let shared = Shared {
+        let shared = Shared::from(Delivery {
             streams,
             archive: Archive::new(origin.clone()),
             fetch: Fetch::new(origin.clone(), metrics.clone(), limits.cache_bytes),
@@ -72,9 +73,11 @@ impl Server {
             sockets,
             waiters: Arc::new(Semaphore::new(limits.max_waiters)),
             proxies: settings.proxies.clone(),
+            access: Access::open(&settings.playback, metrics.clone()).await,
+            cdn: settings.cdn.clone(),
             origin,
             metrics,
-        };
+        });
         Ok(Self {
             viewers: listen(settings.viewers).await?,
             admin: listen(settings.admin).await?,
@@ -94,9 +97,9 @@ impl Server {
         &self.shared
     }
 
-    /// Serves until the shutdown, then lets requests end. `health` brings the
-    /// routes for health and metrics.
-    pub async fn run(self, health: Router) {
+    /// Serves until the shutdown, then lets requests end. `routes` are those
+    /// of the administrators' listener.
+    pub async fn run(self, routes: Router) {
         let Self { viewers, admin, shared, max_connections, shutdown } = self;
         tokio::join!(
             serve::serve(
@@ -106,13 +109,7 @@ impl Server {
                 shared.metrics.connections.clone(),
                 shutdown.clone()
             ),
-            serve::serve(
-                admin,
-                admin::router(shared.clone(), health),
-                ADMIN_CONNECTIONS,
-                Gauge::default(),
-                shutdown.clone()
-            ),
+            serve::serve(admin, routes, ADMIN_CONNECTIONS, Gauge::default(), shutdown.clone()),
         );
         // Not connections the listener knows, once upgraded.
         shared.sockets.drain().await;

@@ -8,7 +8,9 @@ use millrace_platform::config::{
     TelemetryConfig,
 };
 
+use crate::access::PlaybackSettings;
 use crate::audience::proxies::Proxies;
+use crate::http::cdn::Cdn;
 use crate::socket::client::Pace;
 use crate::socket::seats::Bounds;
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub store: StoreConfig,
     /// Postgres (`DATABASE_URL`); without it nothing is recorded.
     pub database: Option<DatabaseConfig>,
+    /// How the administrators' API lets people in.
+    pub api: ApiSettings,
     /// How long what is recorded is kept.
     pub retention: Retention,
     /// Kafka (`KAFKA_BROKERS`); without it no events are relayed.
@@ -37,6 +41,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Whose X-Forwarded-For is believed (`DELIVERY_TRUSTED_PROXIES`).
     pub proxies: Proxies,
+    /// Who is in front (`ORIGIN_SECRET` and others).
+    pub cdn: Cdn,
+    /// How tokens are checked (`PLAYBACK_KEYS_FILE` and others).
+    pub playback: PlaybackSettings,
     /// How long clients of the WebSocket may take; not from the environment.
     pub pace: Pace,
 }
@@ -49,12 +57,15 @@ impl Settings {
         let redis = RedisConfig::read(env);
         let store = StoreConfig::read(env);
         let database = env.text("DATABASE_URL").map(|_| DatabaseConfig::read(env)).transpose();
+        let api = ApiSettings::read(env);
         let retention = Retention::read(env);
         let kafka = env.text("KAFKA_BROKERS").map(|_| KafkaConfig::read(env)).transpose();
         let installation = Installation::read(env);
         let telemetry = TelemetryConfig::read(env);
         let limits = Limits::read(env);
         let proxies = env.or("DELIVERY_TRUSTED_PROXIES", Proxies::default());
+        let cdn = Cdn::read(env);
+        let playback = PlaybackSettings::read(env);
         env.report()?;
         Ok(Self {
             viewers: viewers?,
@@ -62,14 +73,38 @@ impl Settings {
             redis: redis?,
             store: store?,
             database: database?,
+            api: api?,
             retention: retention?,
             kafka: kafka?,
             installation: installation?,
             telemetry: telemetry?,
             limits: limits?,
             proxies: proxies?,
+            cdn: cdn?,
+            playback: playback?,
             pace: Pace::default(),
         })
+    }
+}
+
+/// How the administrators' API lets people in, and what it may touch.
+#[derive(Debug, Clone, Default)]
+pub struct ApiSettings {
+    /// Postgres as a role that may touch keys and tokens (`DATABASE_API_URL`);
+    /// without it they can't be used.
+    pub database: Option<DatabaseConfig>,
+    /// Whom a Kubernetes token must be for (`API_TOKEN_AUDIENCES`); without any
+    /// the API server.
+    pub audiences: Vec<String>,
+}
+
+impl ApiSettings {
+    fn read(env: &Env) -> Result<Self, ConfigError> {
+        let url = "DATABASE_API_URL";
+        let database = env.text(url).map(|_| DatabaseConfig::read_as(env, url)).transpose();
+        let audiences = env.text("API_TOKEN_AUDIENCES").unwrap_or_default().split(',');
+        let audiences = audiences.map(str::trim).filter(|name| !name.is_empty());
+        Ok(Self { audiences: audiences.map(str::to_owned).collect(), database: database? })
     }
 }
 

@@ -33,6 +33,10 @@ const REFUSE_EVERY: Duration = Duration::from_millis(300);
 /// second.
 const READ_BUFFER: usize = 16 * 1024;
 
+/// Where this process stood still, its clock has gone on before it is told what came meanwhile: who is
+/// late may still be heard for so long.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
 enum Closed {
@@ -81,6 +85,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &mut self,
         shutdown: &CancellationToken,
     ) -> Result<std::convert::Infallible, Closed> {
+        // The deadline that was put off once.
+        let mut put_off = None;
         loop {
             self.handle_events().await?;
             if let Err(broken) = self.flush().await {
@@ -89,22 +95,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let clock = self.stream.clock;
             let deadline = self.session.next_deadline();
             tokio::select! {
-                read = self.socket.read(&mut self.buffer) => match read? {
-                    0 => return Err(Closed::ByPeer),
-                    length => {
-                        self.reached(Stage::Speaking);
-                        let input = self.buffer.get(..length).unwrap_or_default();
-                        self.session.handle_input(input, clock.now())?;
-                    }
-                },
-                () = wait_until(deadline.map(|at| clock.at(at))) => {
-                    self.session.handle_timeout(clock.now())?;
-                }
+                // Where this process stood still, a publisher is late by its
+                // own words only.
+                biased;
+                () = shutdown.cancelled() => return Err(Refusal::Shutdown.into()),
                 refusal = must_go(self.publisher.as_ref()) => return Err(refusal.into()),
                 () = pushed_out(self.stranger.as_ref()) => return Err(Closed::Crowded),
-                () = shutdown.cancelled() => return Err(Refusal::Shutdown.into()),
+                read = self.socket.read(&mut self.buffer) => self.take(read?)?,
+                () = wait_until(deadline.map(|at| clock.at(at))) => {
+                    let heard = if put_off == deadline {
+                        None
+                    } else {
+                        timeout(GRACE, self.socket.read(&mut self.buffer)).await.ok()
+                    };
+                    put_off = deadline;
+                    match heard {
+                        Some(read) => self.take(read?)?,
+                        None => self.session.handle_timeout(clock.now())?,
+                    }
+                }
             }
         }
+    }
+
+    /// Takes so many bytes from the buffer; none are the peer's end.
+    fn take(&mut self, length: usize) -> Result<(), Closed> {
+        if length == 0 {
+            return Err(Closed::ByPeer);
+        }
+        self.reached(Stage::Speaking);
+        let input = self.buffer.get(..length).unwrap_or_default();
+        Ok(self.session.handle_input(input, self.stream.clock.now())?)
     }
 
     async fn handle_events(&mut self) -> Result<(), Closed> {

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use futures::future::{BoxFuture, FutureExt};
 use millrace_media::id::{KeyId, PublishKey, StreamId};
 use millrace_platform::breaker::Breaker;
-use millrace_platform::keys::{Announcements, Answer, Hasher, Heard, Verdict, Verdicts};
+use millrace_platform::keys::{Announcements, Answer, Hasher, Heard, Verdicts};
 use millrace_platform::postgres::keys::Keys as KeyTable;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
@@ -152,28 +152,28 @@ impl Keys {
 
 impl Inner {
     async fn judge(&self, key: &PublishKey, from: IpAddr) -> Result<Known, Refusal> {
-        let verdict = self.cached(key.id()).await;
+        let heard = self.cached(key.id()).await;
+        let unheard = heard.is_err();
+        let verdict = heard.unwrap_or_default();
         let settled = self.settled.load(Ordering::Acquire);
-        let answer = verdict.as_ref().map(|v| v.answer(key, &self.stream, wall::ms()));
-        let by_cache = match &verdict {
-            Some(Verdict::Right { expires_ms, .. }) => {
-                Known { unasked: true, expires_ms: *expires_ms }
-            }
-            _ => Known { unasked: true, expires_ms: None },
-        };
-        match answer {
-            Some(Answer::Accepted) if settled => {
+        let told = verdict.map(|verdict| {
+            (verdict.answer(key, &self.stream, wall::ms()), Known::by_cache(&verdict))
+        });
+        match told {
+            Some((Answer::Accepted, known)) if settled => {
                 self.metrics.key_check("cache");
-                Ok(by_cache)
+                Ok(known)
             }
-            Some(Answer::Accepted) => match timeout(ASK_IN_DOUBT, self.ask(key, from)).await {
-                Ok(Ok(known)) => Ok(known),
-                Ok(Err(refusal)) if refusal != Refusal::Unchecked => Err(refusal),
-                _ => Ok(by_cache),
-            },
-            Some(Answer::OtherStream) => Err(Refusal::OtherStream),
-            Some(Answer::Expired) if settled => Err(Refusal::Expired),
-            Some(Answer::Unknown) => {
+            Some((Answer::Accepted, known)) => {
+                match timeout(ASK_IN_DOUBT, self.ask(key, from)).await {
+                    Ok(Ok(known)) => Ok(known),
+                    Ok(Err(refusal)) if refusal != Refusal::Unchecked => Err(refusal),
+                    _ => Ok(known),
+                }
+            }
+            Some((Answer::OtherStream, _)) => Err(Refusal::OtherStream),
+            Some((Answer::Expired, _)) if settled => Err(Refusal::Expired),
+            Some((Answer::Unknown, _)) => {
                 // The way of a wrong secret, to the same answer.
                 let tired = self.note_wrong(from, None);
                 drop(self.lanes.turn(tired).await);
@@ -181,12 +181,27 @@ impl Inner {
             }
             // A newer secret, a new expiry, or a revoked key of which only its
             // owner may learn that.
-            Some(Answer::WrongSecret | Answer::Expired | Answer::Revoked) | None => {
-                timeout(ASK, self.ask(key, from)).await.unwrap_or_else(|_| {
+            Some((Answer::WrongSecret | Answer::Expired | Answer::Revoked, _)) | None => {
+                let asked = timeout(ASK, self.ask(key, from)).await.unwrap_or_else(|_| {
                     warn!(key = %key.id(), "a key can't be checked within {ASK:?}");
                     Err(Refusal::Unchecked)
-                })
+                });
+                match asked {
+                    Err(Refusal::Unchecked) if unheard => self.judge_late(key).await,
+                    asked => asked,
+                }
             }
+        }
+    }
+
+    /// Neither the cache nor Postgres has answered so far.
+    async fn judge_late(&self, key: &PublishKey) -> Result<Known, Refusal> {
+        match self.cached_late(key.id()).await {
+            Some(verdict) if verdict.answer(key, &self.stream, wall::ms()) == Answer::Accepted => {
+                self.metrics.key_check("cache");
+                Ok(Known::by_cache(&verdict))
+            }
+            _ => Err(Refusal::Unchecked),
         }
     }
 

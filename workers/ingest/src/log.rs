@@ -9,14 +9,15 @@ pub(crate) mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use millrace_media::id::{BroadcastId, Epoch, KeyId, StreamId};
 use millrace_media::record::{Body, End, EndReason, Open, Record, RecordError, split};
 use millrace_platform::kafka::KafkaError;
-use millrace_platform::log::{Control, Tail};
+use millrace_platform::log::{Closed, Control, Tail};
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
 use tracing::{debug, error, info, warn};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::frames::Written;
 use crate::metrics::Metrics;
@@ -100,6 +101,12 @@ impl Log {
         lock(&self.known).control.clone()
     }
 
+    /// That a broadcast is over, if the log said so when it was last read.
+    pub fn closed(&self, broadcast: BroadcastId) -> Option<Closed> {
+        let known = lock(&self.known);
+        known.control.closed().filter(|closed| closed.facts.broadcast == broadcast).cloned()
+    }
+
     /// Reads what others wrote.
     ///
     /// # Errors
@@ -110,10 +117,11 @@ impl Log {
             (known.control.clone(), known.offset)
         };
         let end = self.tail.read(from, &mut control).await?;
+        *lock(&self.known) = Known { control: control.clone(), offset: end };
+        // Last: who is told may look at what is known.
         if let Some(publishing) = lock(&self.publishing).upgrade() {
             publishing.compare(&control);
         }
-        *lock(&self.known) = Known { control, offset: end };
         self.read.store(true, Ordering::Relaxed);
         Ok(end)
     }
@@ -250,13 +258,44 @@ impl Log {
 
 /// The facts of the next epoch.
 fn next_facts(control: &Control, key_id: &KeyId) -> Open {
-    let (broadcast, started_ms, resumed) = match control.open() {
-        Some(open) => (open.broadcast, open.started_ms, true),
-        None => (BroadcastId(Uuid::now_v7()), wall::ms(), false),
+    let (broadcast, started_ms, resumed) = if let Some(open) = control.open() {
+        (open.broadcast, open.started_ms, true)
+    } else {
+        let last = control.closed().map(|closed| closed.facts.broadcast);
+        (next_broadcast(last, Uuid::now_v7()), wall::ms(), false)
     };
     Open { broadcast, nonce: Uuid::new_v4(), key_id: key_id.clone(), started_ms, resumed }
 }
 
+/// A broadcast after the last one, also where the clock says that it is before:
+/// ids grow, and who follows a stream goes by that.
+fn next_broadcast(last: Option<BroadcastId>, now: Uuid) -> BroadcastId {
+    let ahead = last.filter(|last| last.0 >= now).and_then(|last| last.0.get_timestamp());
+    let Some(ahead) = ahead else { return BroadcastId(now) };
+    let (seconds, nanos) = ahead.to_unix();
+    let next = Duration::new(seconds, nanos) + Duration::from_millis(1);
+    let at = Timestamp::from_unix(NoContext, next.as_secs(), next.subsec_nanos());
+    BroadcastId(Uuid::new_v7(at))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasts_grow_whatever_the_clock_says() {
+        let at = |seconds| Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, 0));
+        let (before, after) = (at(1_000), at(4_600));
+        assert_eq!(next_broadcast(None, before).0, before);
+        assert_eq!(next_broadcast(Some(BroadcastId(before)), after).0, after);
+        // Set back by an hour, twice in one go.
+        let next = next_broadcast(Some(BroadcastId(after)), before);
+        let third = next_broadcast(Some(next), before);
+        assert!(BroadcastId(after) < next && next < third);
+        assert_eq!(third.0.get_timestamp().unwrap().to_unix(), (4_600, 2_000_000));
+    }
 }

@@ -90,6 +90,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     );
 
     let redis = Redis::connect(&config.redis.keys, "keys")?;
+    let probed = redis.clone();
     let announcements = Announcements::new(redis.clone(), &config.installation);
     let database = Database::open(&config.database)?;
     let topic = topics::frames_topic(&config.installation, &config.stream.stream);
@@ -114,6 +115,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), RunError
     tasks.spawn("live", done(live::run(Arc::clone(&stream), calls, stop.clone())));
     let check = health.informative("postgres");
     tasks.spawn("postgres probe", done(probe_postgres(database, check, stop.clone())));
+    let check = health.informative("redis");
+    tasks.spawn("redis probe", done(probe_redis(probed, check, stop.clone())));
     let check = health.needed("kafka");
     tasks.spawn("kafka probe", done(probe_log(Arc::clone(&stream), check, stop.clone())));
     let serving = health::serve(health_listener, health, registry, stop.clone());
@@ -197,6 +200,20 @@ async fn probe_log(stream: Arc<Stream>, kafka: Check, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Without Redis Postgres is asked about keys, so it only shows.
+async fn probe_redis(redis: Redis, check: Check, stop: CancellationToken) {
+    loop {
+        match redis.ping().await {
+            Ok(()) => check.ok(),
+            Err(error) => check.failing(report(&error)),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PROBE) => {}
         }
     }
 }

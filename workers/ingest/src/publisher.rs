@@ -98,8 +98,13 @@ impl Publisher {
         self.stream.end(self.epoch, &self.facts, reason);
     }
 
-    /// The publisher is gone without a word; it may come back.
+    /// The publisher is gone without a word; it may come back, unless the log
+    /// says that its broadcast is over.
     pub(crate) fn interrupt(self) {
+        if let Some(closed) = self.stream.log.closed(self.facts.broadcast) {
+            self.span.in_scope(|| info!(reason = ?closed.reason, "ended by another"));
+            return self.stream.rows.closed(&closed);
+        }
         let window = self.stream.settings.reconnect_window.as_secs();
         self.span.in_scope(|| info!(window_seconds = window, "interrupted"));
         self.stream.rows.interrupted(self.epoch, &self.facts);

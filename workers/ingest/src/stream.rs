@@ -97,7 +97,12 @@ impl Stream {
         let (answer, opened) = oneshot::channel();
         let (stream, key_id) = (Arc::clone(self), key_id.clone());
         tokio::spawn(async move {
+            let waited = stream.window.waiting();
             let opened = stream.log.open(&turn, &key_id).await;
+            // It may have been ended by another while it waited.
+            if let Some(closed) = waited.and_then(|broadcast| stream.log.closed(broadcast)) {
+                stream.rows.closed(&closed);
+            }
             if let Ok((epoch, facts)) = &opened {
                 stream.rows.pending(*epoch, facts, stream.log.control().pictured());
             }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_media::id::Epoch;
+use millrace_media::id::{BroadcastId, Epoch};
 use millrace_media::record::{EndReason, Open};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -64,6 +64,11 @@ impl Window {
         self.waiting.send_replace(None);
     }
 
+    /// The broadcast that waits.
+    pub fn waiting(&self) -> Option<BroadcastId> {
+        self.waiting.borrow().as_ref().map(|waiting| waiting.facts.broadcast)
+    }
+
     /// How long the log must be still before something is done about it.
     fn needed(&self, waiting: &Waiting) -> Duration {
         if waiting.told { self.length } else { STILL.min(self.length) }
@@ -101,9 +106,16 @@ async fn still(stream: &Stream, waiting: Option<Waiting>) -> (Waiting, i64) {
     let mut end = None;
     loop {
         let now = stream.log.end_offset().await.ok();
-        if now.is_none() || (end.is_some() && end != now) {
+        if now.is_none() || end != now {
             // Of a log that can't be asked nobody knows.
             waiting.since = Instant::now();
+            // What was written may be its end.
+            let _opening = stream.log.opening().await;
+            if let Ok(at) = stream.log.catch_up().await
+                && stream.log.control().open().is_none()
+            {
+                return (waiting, at);
+            }
         }
         match now {
             Some(at) if end == now && waiting.since.elapsed() >= needed => return (waiting, at),
@@ -141,6 +153,12 @@ async fn act(stream: &Stream, waiting: Waiting, end: i64) {
             window.arm_untold(epoch, open);
         }
         (_, Some(_)) => {}
-        (_, None) => window.change(&waiting, None),
+        (_, None) => {
+            if let Some(closed) = stream.log.closed(waiting.facts.broadcast) {
+                info!(broadcast = %closed.facts.broadcast, reason = ?closed.reason, "ended by another");
+                stream.rows.closed(&closed);
+            }
+            window.change(&waiting, None);
+        }
     }
 }

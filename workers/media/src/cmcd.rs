@@ -78,7 +78,8 @@ pub enum StreamingFormat {
 pub enum StreamType {
     /// `v`
     OnDemand,
-    /// `l`
+    /// `l`; `ll` too, which is version 2's for low latency and what hls.js
+    /// sends in version 1.
     Live,
 }
 
@@ -212,7 +213,7 @@ fn format(token: &str) -> Result<StreamingFormat, InvalidCmcd> {
 fn kind(token: &str) -> Result<StreamType, InvalidCmcd> {
     match token {
         "v" => Ok(StreamType::OnDemand),
-        "l" => Ok(StreamType::Live),
+        "l" | "ll" => Ok(StreamType::Live),
         _ => Err(InvalidCmcd::Value("st")),
     }
 }

@@ -11,6 +11,7 @@ mod video;
 
 pub use audio::{AudioPacket, AudioTag};
 pub use file::{FileReader, FileWriter, MAX_BODY, Tag};
+pub(crate) use video::COMPOSITION_MS;
 pub use video::{FrameType, VideoPacket, VideoTag};
 
 /// Why bytes are not FLV that this code can use.

@@ -7,12 +7,14 @@
 //! replica's name. Who waits for what, and how long, is delivery's business.
 
 mod media;
+mod moment;
 mod multivariant;
 mod query;
 pub(crate) mod text;
 mod window;
 
 pub use media::{Report, media_playlist};
+pub use moment::Moment;
 pub use multivariant::multivariant;
 pub use query::{InvalidQuery, Query};
 pub use window::{Position, Reach, Window};

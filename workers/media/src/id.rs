@@ -105,6 +105,14 @@ impl fmt::Display for StreamId {
 #[serde(transparent)]
 pub struct BroadcastId(pub Uuid);
 
+impl BroadcastId {
+    /// When it was made, ms since 1970, as its first 48 bits say (RFC 9562
+    /// §5.7).
+    pub fn made_ms(self) -> u128 {
+        self.0.as_u128() >> 80
+    }
+}
+
 impl fmt::Display for BroadcastId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.hyphenated().fmt(f)

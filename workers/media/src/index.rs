@@ -69,6 +69,19 @@ impl Head {
         }
     }
 
+    /// This index, and after it what `later` has that is not in it; the rest as
+    /// `later` says.
+    #[must_use]
+    pub fn followed_by(self, later: &Self) -> Self {
+        let mut joined = Self { info: later.info.clone(), run: later.run, ..self };
+        for (rendition, segments) in &later.segments {
+            for segment in segments {
+                joined.push(rendition, segment.clone());
+            }
+        }
+        joined
+    }
+
     /// The last segment that every rendition has.
     pub fn complete(&self) -> Option<Msn> {
         let behind = self.chunks.last().map(|c| c.last);
@@ -108,7 +121,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::published::{FrameRate, InitHash, RenditionInfo, RenditionKind};
+    use crate::published::{Access, FrameRate, InitHash, RenditionInfo, RenditionKind};
     use crate::time::Ticks;
 
     fn head() -> Head {
@@ -130,6 +143,7 @@ mod tests {
             frame_rate: FrameRate { num: 30, den: 1 },
             renditions: vec![rendition("480p"), rendition("720p")],
             ended: false,
+            access: Access::default(),
         };
         Head::new(info, Run(3))
     }
@@ -170,5 +184,24 @@ mod tests {
         assert_eq!(head.complete(), Some(Msn(150)));
         head.push(&high, segment(149));
         assert_eq!(head.segments[&high].len(), 1, "what is in a chunk is not listed twice");
+    }
+
+    #[test]
+    fn an_index_is_followed_by_what_it_does_not_have() {
+        let name: RenditionName = "480p".parse().unwrap();
+        let with = |run: u64, segments: std::ops::Range<u64>| {
+            let mut head = Head { run: Run(run), ..head() };
+            for msn in segments {
+                head.push(&name, SegmentInfo { run: Run(run), ..segment(msn) });
+            }
+            head
+        };
+        let mut early = with(3, 0..3);
+        let chunk = ChunkRef { first: Msn(0), last: Msn(0), run: Run(3) };
+        early.chunks.push(chunk.clone());
+        let joined = early.followed_by(&with(9, 1..5));
+        let runs: Vec<_> = joined.segments[&name].iter().map(|s| (s.msn.0, s.run.0)).collect();
+        assert_eq!(runs, [(0, 3), (1, 3), (2, 3), (3, 9), (4, 9)]);
+        assert_eq!((joined.run, joined.chunks), (Run(9), vec![chunk]));
     }
 }

@@ -104,6 +104,17 @@ pub struct RenditionInfo {
     pub average_bandwidth: u64,
 }
 
+/// Who may watch a broadcast.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Who shows a signed token.
+    Token,
+}
+
 /// One broadcast as viewers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -126,6 +137,10 @@ pub struct BroadcastInfo {
     pub renditions: Vec<RenditionInfo>,
     /// No more media will come.
     pub ended: bool,
+    /// Who may watch. A word that is not known here makes the whole unreadable:
+    /// nobody watches rather than everybody.
+    #[serde(default)]
+    pub access: Access,
 }
 
 impl BroadcastInfo {
@@ -159,6 +174,9 @@ pub struct PartInfo {
     pub date_ms: i64,
     /// The init segment it needs.
     pub init: InitHash,
+    /// Where its stretch begins, as [`SegmentInfo::base`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Ticks>,
 }
 
 /// A complete segment.
@@ -184,9 +202,11 @@ pub struct SegmentInfo {
     /// There is no media here (EXT-X-GAP): the source had none, or it is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
-    /// Where on the timeline the stretch begins that follows its last
-    /// discontinuity. DASH's periods begin there, and a window that has moved
-    /// on must still say so. Unknown for gaps and from older writers.
+    /// Where on the timeline the stretch begins that it is in: media without a
+    /// discontinuity that one init segment serves. It is a line of the grid, or
+    /// zero. DASH's periods begin there, and a window that has moved on must
+    /// still say so. A gap is in the stretch before it. Unknown from older
+    /// writers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Ticks>,
 }
@@ -305,5 +325,20 @@ mod tests {
         for bad in ["07-1.m4s", "7-1.mp4", "7.+1-1.m4s", "init-xyz.mp4", "../7-1.m4s", "-1.m4s"] {
             assert!(bad.parse::<MediaName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_description_without_a_word_of_access_is_public_and_one_with_an_unknown_is_unreadable() {
+        let text = |access: &str| {
+            format!(
+                r#"{{"stream":"a.b","broadcast":"0192f0c1-2345-7abc-8def-0123456789ab",
+                "startedMs":0,"segmentDuration":180000,"partTarget":19350,"dvrWindow":0,
+                "frameRate":{{"num":30,"den":1}},"renditions":[],"ended":false{access}}}"#
+            )
+        };
+        let read = |access: &str| serde_json::from_str::<BroadcastInfo>(&text(access));
+        assert_eq!(read("").unwrap().access, Access::Public);
+        assert_eq!(read(r#","access":"token""#).unwrap().access, Access::Token);
+        assert!(read(r#","access":"invited""#).is_err());
     }
 }

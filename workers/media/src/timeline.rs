@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::flv::COMPOSITION_MS;
 use crate::id::{BroadcastId, Epoch};
 use crate::record::{Body, End, EndReason, Frame, Open, Record, Track};
 use crate::time::Ticks;
@@ -250,6 +251,11 @@ impl Timeline {
         };
         if frame.config {
             broadcast.configure(frame, &mut self.counters, out);
+            return;
+        }
+        // Ingest lets none in. Sound would be filled up to there.
+        if !COMPOSITION_MS.contains(&frame.composition_ms) {
+            self.counters.stray += 1;
             return;
         }
         if broadcast.base.is_none() {

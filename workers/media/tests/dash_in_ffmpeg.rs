@@ -11,12 +11,13 @@ use bytes::Bytes;
 use millrace_media::aac::AacConfig;
 use millrace_media::avc::AvcConfig;
 use millrace_media::cmaf::{Part, Sample, audio_init, video_init};
-use millrace_media::dash;
+use millrace_media::dash::{self, TimedName};
 use millrace_media::flv::{AudioPacket, AudioTag, FileReader, MAX_BODY, VideoPacket, VideoTag};
 use millrace_media::hls::Window;
 use millrace_media::id::{Msn, RenditionName, Run};
 use millrace_media::published::{
-    BroadcastInfo, Entry, FrameRate, InitHash, MediaName, RenditionInfo, RenditionKind, SegmentInfo,
+    Access, BroadcastInfo, Entry, FrameRate, InitHash, MediaName, RenditionInfo, RenditionKind,
+    SegmentInfo,
 };
 use millrace_media::record::Track;
 use millrace_media::time::Ticks;
@@ -126,6 +127,7 @@ fn broadcast(media: &[Media], started_ms: i64) -> BroadcastInfo {
         frame_rate: FrameRate { num: 25, den: 1 },
         renditions: media.iter().map(|m| m.info.clone()).collect(),
         ended: false,
+        access: Access::default(),
     }
 }
 
@@ -163,7 +165,7 @@ fn ffmpeg_reads_every_frame_by_the_manifest() {
         let mut window = Window::new(&broadcast, &track.info);
         let mut file = track.init.to_vec();
         for (info, bytes) in track.segments(started_ms) {
-            let media = MediaName::Segment { msn: info.msn, run: info.run };
+            let media = TimedName(info.start.try_into().unwrap());
             write(folder.path(), &format!("{at}/{media}"), &bytes);
             file.extend_from_slice(&bytes);
             assert!(window.apply(&Entry::Segment(info)));

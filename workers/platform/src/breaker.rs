@@ -1,6 +1,9 @@
 //! A circuit breaker: after some failures in a row a service is left alone for
 //! a while, then one caller probes it.
 //!
+//! Cool-downs are scattered, so that many clients of one server don't come back
+//! together.
+//!
 //! It guards work that can do without the service (a cache); it never stands
 //! before work that must retry until it succeeds.
 
@@ -92,7 +95,8 @@ pub enum BreakerError<E> {
 }
 
 impl Breaker {
-    /// Opens after `threshold` failures in a row, for `cool_down`.
+    /// Opens after `threshold` failures in a row, for three quarters of
+    /// `cool_down` to all of it.
     pub fn new(threshold: u32, cool_down: Duration) -> Self {
         let inner = Inner { failures: 0, retry_at: None, probing: false };
         Self {
@@ -126,7 +130,7 @@ impl Breaker {
             Some(at) if now < at => false,
             Some(_) => {
                 inner.probing = true;
-                inner.retry_at = now.checked_add(self.cool_down);
+                inner.retry_at = now.checked_add(self.scattered(rand::random()));
                 self.level.set(State::HalfOpen.level());
                 true
             }
@@ -149,9 +153,14 @@ impl Breaker {
                 self.trips.inc();
             }
             inner.probing = false;
-            inner.retry_at = now.checked_add(self.cool_down);
+            inner.retry_at = now.checked_add(self.scattered(rand::random()));
             self.level.set(State::Open.level());
         }
+    }
+
+    /// One cool-down; `random` is in 0..1.
+    fn scattered(&self, random: f64) -> Duration {
+        self.cool_down.mul_f64(0.75 + random.clamp(0.0, 1.0) / 4.0)
     }
 
     /// For metrics and health details.
@@ -226,6 +235,13 @@ mod tests {
         breaker.failed(now + COOL);
         assert!(!breaker.allows(now + COOL + COOL / 2));
         assert!(breaker.allows(now + COOL * 2));
+    }
+
+    #[test]
+    fn cool_downs_are_scattered_over_their_last_quarter() {
+        let breaker = Breaker::new(1, COOL);
+        assert_eq!(breaker.scattered(0.0), COOL * 3 / 4);
+        assert_eq!(breaker.scattered(1.0), COOL);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `/health/live`, `/health/ready` and `/metrics`.
 //!
 //! Live: the process runs its loop. Ready: every named check is fine. Checks
-//! are flags that the parts of a process set; a request asks no server.
+//! are flags that the parts of a process set; a request asks no server. Each is
+//! a gauge too, `millrace_check_failing{check}`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,11 +13,15 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Metrics;
+use crate::wall;
 
 /// How one part of the process is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,12 +33,21 @@ pub struct Status {
     pub needed: bool,
     /// In a few words, for a person.
     pub detail: String,
+    /// Since when it is so, unix s.
+    pub since: i64,
 }
 
 /// The named checks of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     checks: Arc<RwLock<BTreeMap<&'static str, Status>>>,
+    failing: Family<CheckLabel, Gauge>,
+}
+
+/// Label of a check's gauge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabel {
+    check: &'static str,
 }
 
 /// One check, held by the part it describes.
@@ -55,15 +69,32 @@ impl Health {
     }
 
     fn add(&self, name: &'static str, needed: bool) -> Check {
-        let status = Status { ok: false, needed, detail: "starting".to_owned() };
+        let status = Status { ok: false, needed, detail: "starting".to_owned(), since: now() };
         self.checks.write().unwrap_or_else(PoisonError::into_inner).insert(name, status);
+        self.show(name, false);
         Check { health: self.clone(), name }
+    }
+
+    fn show(&self, check: &'static str, ok: bool) {
+        self.failing.get_or_create(&CheckLabel { check }).set(i64::from(!ok));
     }
 
     /// Every needed check is fine.
     pub fn is_ready(&self) -> bool {
         let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
         checks.values().all(|status| status.ok || !status.needed)
+    }
+
+    fn report(&self) -> Report {
+        let checks = self.snapshot();
+        let degraded = checks.iter().filter(|(_, s)| !s.ok).map(|(name, _)| *name).collect();
+        Report { ready: self.is_ready(), degraded, checks }
+    }
+
+    /// Whether this check says that something does not work.
+    pub fn fails(&self, name: &str) -> bool {
+        let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
+        checks.get(name).is_some_and(|status| !status.ok)
     }
 
     /// All checks.
@@ -89,22 +120,32 @@ impl Check {
             let detail = detail.into();
             if status.ok != ok {
                 tracing::info!(check = self.name, ok, detail, "health changed");
+                status.since = now();
             }
             status.ok = ok;
             status.detail = detail;
+            self.health.show(self.name, ok);
         }
     }
+}
+
+fn now() -> i64 {
+    wall::ms().div_euclid(1_000)
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     ready: bool,
+    /// Checks that are not fine.
+    degraded: Vec<&'static str>,
     checks: BTreeMap<&'static str, Status>,
 }
 
 /// The three routes, to serve alone or merged into another router.
 pub fn router(health: Health, metrics: Metrics) -> Router {
+    let (help, failing) = ("1 while a check of /health/ready is not fine", health.failing.clone());
+    metrics.with(|registry| registry.register("check_failing", help, failing));
     Router::new()
         .route("/health/live", get(|| async { "ok\n" }))
         .route("/health/ready", get(ready))
@@ -113,7 +154,7 @@ pub fn router(health: Health, metrics: Metrics) -> Router {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let report = Report { ready: health.is_ready(), checks: health.snapshot() };
+    let report = health.report();
     let code = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(report)).into_response()
 }
@@ -166,5 +207,10 @@ mod tests {
         kafka.failing("no broker");
         assert!(!health.is_ready());
         assert_eq!(health.snapshot()["redis"].detail, "connection refused");
+        assert_eq!(health.report().degraded, ["kafka", "redis"]);
+        let failing = |check| health.failing.get_or_create(&CheckLabel { check }).get();
+        assert_eq!((failing("kafka"), failing("redis")), (1, 1));
+        redis.ok();
+        assert_eq!((failing("kafka"), failing("redis")), (1, 0));
     }
 }

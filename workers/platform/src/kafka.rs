@@ -19,7 +19,7 @@ mod topic;
 pub use admin::{Admin, Ensured, Settings};
 pub use checkpoints::{Checkpoint, Checkpoints, Committed};
 pub use ends::{Ends, Offsets};
-pub use events::{Envelope, Event, EventType, Events};
+pub use events::{Envelope, Event, EventType, Events, NewestEvents};
 pub use producer::{Delivered, Delivery, Producer, ProducerLimits, SendError};
 pub use reader::{LogReader, LogRecord, ReaderOptions, Start, Watermarks};
 pub use tails::{Stretch, Tails};

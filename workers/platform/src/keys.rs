@@ -20,7 +20,7 @@ mod verdict;
 pub use announce::{Announcements, Heard};
 pub use error::{KeyError, RevokeError};
 pub use hash::{HashError, Hasher, KeyHash};
-pub use name::KeyName;
+pub use name::{InvalidKeyName, KeyName};
 pub use ring::{ApiKey, KeyRing, MAX_API_KEYS, MAX_OVERLAP};
 pub use spec::{Followed, SpecKey};
 pub use verdict::{Answer, SecretDigest, Verdict, Verdicts};

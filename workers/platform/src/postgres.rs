@@ -4,7 +4,7 @@
 //! the schema up. The tables are a module each, their queries checked when
 //! compiled (tests/sqlx-prepare.sh): [`broadcasts`], [`keys`], [`sessions`],
 //! [`metrics`], [`qualities`], [`outbox`],
-//! [`registry`]. [`record`] deletes what they hold of a stream. What must be committed together is
+//! [`registry`], [`tokens`]. [`record`] deletes what they hold of a stream. What must be committed together is
 //! written through one [`Transaction`]. [`singleton`] is work that one process
 //! does at a time.
 
@@ -30,6 +30,7 @@ mod roles;
 mod scram;
 pub mod sessions;
 pub mod singleton;
+pub mod tokens;
 mod transaction;
 
 pub use error::DatabaseError;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use redis::aio::{ConnectionManagerConfig, MultiplexedConnection, PubSub};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, Script,
-    ScriptInvocation, TlsCertificates,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
+    RedisResult, Script, ScriptInvocation, ServerErrorKind, TlsCertificates, Value,
 };
 use serde::Serialize;
 
@@ -30,6 +30,9 @@ pub mod viewers;
 
 /// Longest wait for an answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The same for work that is tried until it is done: to ask again would not make
+/// the answer come sooner.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The kernel gives up a connection whose other end acknowledges nothing for
 /// this long.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
@@ -39,7 +42,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A request to Redis that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
-    /// The server is away, starting or too slow; worth another try.
+    /// The server is away, starting, too slow or full; worth another try.
     #[error("{what}: Redis {name} at {server} is not available")]
     Unavailable {
         /// What was attempted on what.
@@ -52,7 +55,7 @@ pub enum RedisError {
         #[source]
         source: redis::RedisError,
     },
-    /// The server refused: wrong password, out of memory, a key of another type.
+    /// The server refused: wrong password, a key of another type.
     #[error("{what}: Redis {name} at {server} answered with an error")]
     Refused {
         /// What was attempted on what.
@@ -112,6 +115,23 @@ impl Redis {
     /// When the URL is none the client understands, or the certificates of
     /// `REDIS_CA_FILE` can't be read.
     pub fn connect(server: &RedisServer, name: &'static str) -> Result<Self, RedisError> {
+        Self::open(server, name, RESPONSE_TIMEOUT)
+    }
+
+    /// The same, for work that has nothing to fall back on: it waits longer for
+    /// an answer, from a server that is far away or busy.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn connect_patient(server: &RedisServer, name: &'static str) -> Result<Self, RedisError> {
+        Self::open(server, name, PATIENT_TIMEOUT)
+    }
+
+    fn open(
+        server: &RedisServer,
+        name: &'static str,
+        answer: Duration,
+    ) -> Result<Self, RedisError> {
         let RedisServer { url, ca_file } = server;
         let refused = |what: &str, source| RedisError::Refused {
             what: what.to_owned(),
@@ -135,7 +155,7 @@ impl Redis {
         let client = client.map_err(|e| refused("read the URL", e))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_response_timeout(Some(answer))
             .set_min_delay(Duration::from_millis(100))
             .set_max_delay(Duration::from_secs(1))
             // Callers retry; a command must not hang on a server that is away.
@@ -194,21 +214,37 @@ impl Redis {
         calls: &[(Vec<String>, Vec<String>)],
         what: impl Fn() -> String,
     ) -> Result<Vec<T>, RedisError> {
-        let mut commands = redis::pipe();
-        for (keys, args) in calls {
-            commands.cmd("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(keys).arg(args);
+        let command = |(keys, args): &(Vec<String>, Vec<String>)| {
+            let mut command = redis::cmd("EVALSHA");
+            command.arg(script.get_hash()).arg(keys.len()).arg(keys).arg(args);
+            command
+        };
+        let answers = self.scripts(script, calls.iter().map(command).collect(), &what).await?;
+        let read =
+            |answer: RedisResult<Value>| answer.and_then(|v| Ok(redis::from_redis_value(v)?));
+        answers.into_iter().map(|answer| read(answer).map_err(|e| self.error(what(), e))).collect()
+    }
+
+    /// Calls of one script in one round trip; what came of each, in their order.
+    pub(crate) async fn scripts(
+        &self,
+        script: &Script,
+        calls: Vec<Cmd>,
+        what: impl Fn() -> String,
+    ) -> Result<Vec<RedisResult<Value>>, RedisError> {
+        let mut pipeline = redis::pipe();
+        for call in calls {
+            pipeline.add_command(call);
+        }
+        pipeline.ignore_errors();
+        let answers: Vec<RedisResult<Value>> = self.pipeline(&pipeline, &what).await?;
+        let lacks = ErrorKind::Server(ServerErrorKind::NoScript);
+        if !answers.iter().any(|answer| answer.as_ref().is_err_and(|e| e.kind() == lacks)) {
+            return Ok(answers);
         }
         let mut connection = self.connection();
-        match commands.query_async(&mut connection).await {
-            Err(error)
-                if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) =>
-            {
-                script.load_async(&mut connection).await.map_err(|e| self.error(what(), e))?;
-                commands.query_async(&mut connection).await
-            }
-            answers => answers,
-        }
-        .map_err(|e| self.error(what(), e))
+        script.load_async(&mut connection).await.map_err(|e| self.error(what(), e))?;
+        self.pipeline(&pipeline, what).await
     }
 
     /// A connection of one's own for blocking commands, whose answers may take
@@ -257,14 +293,16 @@ impl Redis {
             || source.is_timeout()
             || source.is_connection_dropped()
             || source.is_connection_refusal()
+            // Full: what expires makes room.
+            || source.code() == Some("OOM")
             || matches!(
                 source.kind(),
-                redis::ErrorKind::Server(
-                    redis::ServerErrorKind::BusyLoading
-                        | redis::ServerErrorKind::TryAgain
-                        | redis::ServerErrorKind::ClusterDown
-                        | redis::ServerErrorKind::MasterDown
-                        | redis::ServerErrorKind::ReadOnly
+                ErrorKind::Server(
+                    ServerErrorKind::BusyLoading
+                        | ServerErrorKind::TryAgain
+                        | ServerErrorKind::ClusterDown
+                        | ServerErrorKind::MasterDown
+                        | ServerErrorKind::ReadOnly
                 )
             );
         if transient {

@@ -64,6 +64,34 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// In a few words for everybody: the kind of failure, and the HTTP status if
+    /// there was one. What a server says besides may tell its secrets.
+    pub fn brief(&self) -> String {
+        let source = match self {
+            Self::Open { .. } => return "can't be opened".to_owned(),
+            Self::Late { seconds, .. } => return format!("no answer within {seconds} s"),
+            Self::Failed { source, .. } => source,
+        };
+        let kind = match source {
+            object_store::Error::NotFound { .. } => "not found",
+            object_store::Error::AlreadyExists { .. } => "already there",
+            object_store::Error::Precondition { .. } => "precondition failed",
+            object_store::Error::PermissionDenied { .. } => "permission denied",
+            object_store::Error::Unauthenticated { .. } => "not authenticated",
+            _ => "failed",
+        };
+        status(source).map_or_else(|| kind.to_owned(), |status| format!("{kind}: HTTP {status}"))
+    }
+}
+
+/// The HTTP status in an error's text, which has it nowhere else.
+fn status(error: &object_store::Error) -> Option<u16> {
+    let text = error.to_string();
+    let (_, after) = text.split_once("non-2xx status code: ")?;
+    after.get(..3)?.parse().ok()
+}
+
 /// How a conditional create went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {

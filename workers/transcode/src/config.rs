@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use millrace_media::id::StreamId;
 use millrace_media::ladder::{Rung, default_ladder};
+use millrace_media::published::Access;
 use millrace_media::time::Ticks;
 use millrace_platform::config::{
     ConfigError, Env, Installation, KafkaConfig, RedisConfig, StoreConfig, TelemetryConfig,
@@ -45,6 +46,11 @@ pub struct Config {
     pub ffmpeg: PathBuf,
     /// `MOCK_FFMPEG`.
     pub mock_ffmpeg: bool,
+    /// `TRANSCODE_REDUNDANCY`: transcoders of this stream; with two, one writes
+    /// and one stands by.
+    pub redundancy: u32,
+    /// `PLAYBACK_ACCESS`: who may watch the broadcasts that begin here.
+    pub access: Access,
 }
 
 impl Config {
@@ -67,6 +73,8 @@ impl Config {
         let dvr = env.within("DVR_WINDOW_SECONDS", 120, 12..=86_400_i64);
         let ffmpeg = env.or("FFMPEG_PATH", PathBuf::from("ffmpeg"));
         let mock_ffmpeg = env.or("MOCK_FFMPEG", false);
+        let redundancy = env.within("TRANSCODE_REDUNDANCY", 1, 1..=2_u32);
+        let access = env.or("PLAYBACK_ACCESS", Access::Public);
         env.report()?;
         let part_ms = part?;
         Ok(Self {
@@ -85,6 +93,8 @@ impl Config {
             dvr_window: Ticks::from_ms(dvr?.saturating_mul(1_000)),
             ffmpeg: ffmpeg?,
             mock_ffmpeg: mock_ffmpeg?,
+            redundancy: redundancy?,
+            access: access?,
         })
     }
 }

@@ -5,8 +5,9 @@
 //! have ended, or when it fails.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use millrace_media::flv::{FileReader, FileWriter, FlvError, Tag};
 use millrace_media::record::Track;
 use millrace_media::time::Ticks;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
@@ -31,6 +33,10 @@ const PIPE: usize = 64 << 10;
 const MAX_PICTURE: usize = 8 << 20;
 /// How long ffmpeg may take to finish once its input is closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// 20 days: of those left a keyframe comes.
+const WORN_MS: i64 = 20 * 24 * 60 * 60 * 1_000;
+/// ffmpeg's codes after a signal to end, and after a fourth one.
+const CODES_WHEN_TOLD_TO_END: [i32; 2] = [255, 123];
 /// The stamp of a run's first fed picture, so that none is below zero.
 const FIRST_STAMP_MS: i64 = 1_000;
 
@@ -52,16 +58,32 @@ pub enum EncoderError {
     #[error("ffmpeg's output: {0}")]
     Output(#[from] FlvError),
     /// It stopped while it was being fed.
-    #[error("ffmpeg ended with {status}: {last_words}")]
+    #[error("ffmpeg ended with {}: {last_words}", end.map_or_else(|| "a closed input".to_owned(), |end| end.to_string()))]
     Exited {
-        /// Its exit status.
-        status: String,
+        /// Its exit status; `None` while it only closed its input.
+        end: Option<ExitStatus>,
         /// The end of what it said.
         last_words: String,
     },
     /// It did not finish after its input was closed.
     #[error("ffmpeg did not finish within {} s of its input's end", DRAIN_LIMIT.as_secs())]
     Stuck,
+}
+
+impl EncoderError {
+    /// Somebody ended it: the kernel that is out of memory, a node that shuts
+    /// down, a person. What it was fed is not to blame. One that dies of its own
+    /// fault (SIGSEGV, SIGABRT, SIGILL, SIGFPE, SIGBUS) was not ended by others.
+    pub fn is_from_outside(&self) -> bool {
+        let Self::Exited { end: Some(end), .. } = self else { return false };
+        let asked = end.signal().and_then(|number| Signal::try_from(number).ok());
+        // ffmpeg takes the polite ones itself, and says so by its code.
+        end.code().is_some_and(|code| CODES_WHEN_TOLD_TO_END.contains(&code))
+            || asked.is_some_and(|signal| {
+                use Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+                matches!(signal, SIGKILL | SIGTERM | SIGINT | SIGHUP | SIGQUIT)
+            })
+    }
 }
 
 /// Times of the timeline as stamps of the FLV that one run is fed, and back.
@@ -79,6 +101,12 @@ impl Stamps {
     /// The stamp of a moment, in ms.
     pub fn fed_ms(&self, at: Ticks) -> i64 {
         (at - self.origin).as_ms().saturating_add(FIRST_STAMP_MS)
+    }
+
+    /// Whether a run that has come to `at` is to end: ffmpeg takes the stamps of
+    /// FLV for signed 32-bit numbers, which end after 24.8 days.
+    pub fn are_worn(&self, at: Ticks) -> bool {
+        self.fed_ms(at) >= WORN_MS
     }
 
     /// The moment of a stamp.
@@ -166,11 +194,9 @@ impl Encoder {
         if feed.send((stamp, body)).await.is_ok() {
             return Ok(());
         }
-        let status = match tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await {
-            Ok(status) => status.map(|s| s.to_string())?,
-            Err(_) => "a closed input".to_owned(),
-        };
-        Err(EncoderError::Exited { status, last_words: self.last_words().await })
+        let end = tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await;
+        let end = end.ok().transpose()?;
+        Err(EncoderError::Exited { end, last_words: self.last_words().await })
     }
 
     /// Closes the input and waits until ffmpeg has ended. Its outputs must be
@@ -184,7 +210,7 @@ impl Encoder {
             return Ok(());
         }
         let last_words = self.last_words().await;
-        Err(EncoderError::Exited { status: status.to_string(), last_words })
+        Err(EncoderError::Exited { end: Some(status), last_words })
     }
 
     async fn last_words(&mut self) -> String {
@@ -252,4 +278,20 @@ async fn listen(mut lines: BufReader<tokio::process::ChildStderr>) -> String {
         last.push_back(text);
     }
     last.make_contiguous().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runs_stamps_are_worn_days_before_ffmpeg_would_wrap_them() {
+        let days = |days: i64| Ticks::from_ms(days * 24 * 60 * 60 * 1_000);
+        let stamps = Stamps::new(days(400));
+        assert!(!stamps.are_worn(days(400)) && !stamps.are_worn(days(419)));
+        assert!(stamps.are_worn(days(420)));
+        assert!(stamps.fed_ms(days(424)) < i64::from(i32::MAX));
+        assert!(stamps.fed_ms(days(425)) > i64::from(i32::MAX));
+        assert!(!Stamps::new(days(420)).are_worn(days(420)));
+    }
 }

@@ -3,12 +3,15 @@
 //! [`worker`] follows the log ([`source`]), which says frames at their places
 //! on the timeline. A [`session`] per broadcast feeds them to ffmpeg
 //! ([`encoder`]), cuts what comes back into parts ([`package`], [`rendition`])
-//! and gets those out ([`publish`]). [`services`] is the world. Nothing here
+//! and gets those out ([`publish`]). Where there are two transcoders, one of
+//! them only stands by ([`duty`], [`standby`]). [`services`] is the world. Nothing here
 //! decides what is live or where the timeline is: the log does.
 
 pub mod config;
+pub mod duty;
 pub mod encoder;
 pub mod format;
+pub mod gop;
 pub mod lag;
 pub mod metrics;
 pub mod package;
@@ -17,4 +20,6 @@ pub mod rendition;
 pub mod services;
 pub mod session;
 pub mod source;
+pub mod standby;
+pub mod supervise;
 pub mod worker;

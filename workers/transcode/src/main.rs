@@ -3,22 +3,23 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use millrace_platform::breaker::BreakerMetrics;
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
 use millrace_platform::redis::Redis;
-use millrace_platform::redis::metrics::{Counters, Live, MetricsStore};
+use millrace_platform::redis::metrics::{Amiss, Counters, Live, MetricsStore};
 use millrace_platform::supervise::Supervisor;
 use millrace_platform::telemetry::{self, Metrics};
 use millrace_platform::{exit, shutdown, tls};
 use millrace_transcode::config::Config;
 use millrace_transcode::metrics::TranscodeMetrics;
-use millrace_transcode::services::Services;
-use millrace_transcode::{encoder, lag, worker};
+use millrace_transcode::services::{OBJECT_STORE, Services};
+use millrace_transcode::{encoder, lag, supervise, worker};
 
 /// Follows a stream's log in Kafka, encodes it with ffmpeg, and publishes
 /// low-latency HLS parts and segments to Redis and the object store.
@@ -27,15 +28,51 @@ use millrace_transcode::{encoder, lag, worker};
 /// and OBJECT_STORE_URL are required; docs/architecture.md lists the others.
 #[derive(Debug, Parser)]
 #[command(name = "millrace-transcode", version)]
-struct Arguments {}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    exit::with(run().await)
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Commands>,
+    /// Ends with the process that started it.
+    #[arg(long, hide = true)]
+    supervised: bool,
 }
 
-async fn run() -> anyhow::Result<()> {
-    Arguments::parse();
+#[derive(Debug, Subcommand)]
+enum Commands {
+    /// Starts itself as a child, without `supervise`, and again whenever that
+    /// dies: for a container, whose first process this is.
+    Supervise,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Some(Commands::Supervise) => first_process(),
+        None => worker_process(arguments.supervised),
+    }
+}
+
+/// One thread: a worker that is to end with its parent ends with the thread
+/// that started it.
+fn first_process() -> ExitCode {
+    let run = || {
+        let program = std::env::current_exe()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(supervise::run(&program))
+    };
+    run().unwrap_or_else(|error| exit::with(Err(format!("keeping a worker running: {error}"))))
+}
+
+#[tokio::main]
+async fn worker_process(supervised: bool) -> ExitCode {
+    let overtaken = Arc::new(AtomicBool::new(false));
+    let code = exit::with(run(supervised, overtaken.clone()).await);
+    if overtaken.load(Ordering::Relaxed) { ExitCode::from(supervise::OVERTAKEN) } else { code }
+}
+
+async fn run(supervised: bool, overtaken: Arc<AtomicBool>) -> anyhow::Result<()> {
+    if supervised {
+        supervise::end_with_parent().context("ending with the parent")?;
+    }
     encoder::hide_from_ffmpeg().context("closing this process to ffmpeg")?;
     let config = Arc::new(Config::read(&Env::from_process())?);
     telemetry::init(&config.telemetry);
@@ -43,7 +80,7 @@ async fn run() -> anyhow::Result<()> {
     let (health, metrics) = (Health::default(), Metrics::default());
     let breakers = BreakerMetrics::default();
     metrics.with(|registry| breakers.register(registry));
-    let services = Services::connect(&config, TranscodeMetrics::register(&metrics))
+    let services = Services::connect(&config, TranscodeMetrics::register(&metrics), &health)
         .context("connecting to the outside services")?;
     let counters = Redis::connect(&config.redis.metrics, "metrics")?;
     let counters = MetricsStore::new(counters, config.installation.clone());
@@ -53,14 +90,21 @@ async fn run() -> anyhow::Result<()> {
     let listener = health::bind(config.health).await?;
     tracing::info!(stream = %config.stream, health = %config.health, "transcode starts");
     let log = health.needed("log");
+    let checks = health.clone();
     let mut supervisor = Supervisor::new(stop.clone());
     supervisor.spawn("health", health::serve(listener, health, metrics, stop.clone()));
     supervisor.spawn("lag", lag::run(services.clone(), stop.clone()));
     let (on_air, told) = (services.on_air.clone(), stop.clone());
+    let read = services.metrics.clone();
     supervisor.spawn("live", async move {
         let open = || {
             let broadcast = Some((*on_air.borrow())?);
-            Some(Counters { broadcast, ..Counters::default() })
+            let amiss = Amiss {
+                store_away: checks.fails(OBJECT_STORE),
+                gop_too_long: read.is_gop_too_long(),
+            };
+            let log_lag_ms = read.take_lag();
+            Some(Counters { broadcast, log_lag_ms, amiss, ..Counters::default() })
         };
         let _: () = live.run(open, told).await;
         anyhow::Ok(())
@@ -69,7 +113,10 @@ async fn run() -> anyhow::Result<()> {
         tokio::select! {
             // What is not finished is replayed by the next process.
             () = stop.cancelled() => Ok(()),
-            error = worker::run(services, config, log) => Err(error),
+            error = worker::run(services, config, log) => {
+                overtaken.store(error.is_fenced(), Ordering::Relaxed);
+                Err(error)
+            }
         }
     });
     supervisor.run(Duration::from_secs(5)).await?;

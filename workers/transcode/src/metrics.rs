@@ -1,8 +1,9 @@
 //! What the transcoder counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use millrace_media::id::RenditionName;
 use millrace_media::timeline::Counters;
 use millrace_platform::kafka::Watermarks;
 use millrace_platform::telemetry::Metrics;
@@ -21,11 +22,19 @@ pub struct TranscodeMetrics {
     missing: Counter,
     lost: Counter,
     skipped: Counter,
+    takeovers: Counter,
+    writing: Gauge,
+    standing_by: Gauge,
+    index_behind: Gauge,
+    index_left_behind: Counter,
     dropped: Gauge,
     silence: Gauge,
     reader_lag: Gauge,
     checkpoint_lag: Gauge,
+    gop_too_long: Gauge,
     places: Arc<Places>,
+    /// Parts with pictures.
+    picture_parts: Arc<AtomicU64>,
 }
 
 /// Places in the log, offsets; [`UNKNOWN`] before they are known.
@@ -33,14 +42,21 @@ pub struct TranscodeMetrics {
 struct Places {
     read: AtomicI64,
     committed: AtomicI64,
+    /// The longest that a record had been in the log since that was last asked,
+    /// ms.
+    lag: AtomicI64,
 }
 
-/// No offset.
+/// No offset, no time.
 const UNKNOWN: i64 = -1;
 
 impl Default for Places {
     fn default() -> Self {
-        Self { read: AtomicI64::new(UNKNOWN), committed: AtomicI64::new(UNKNOWN) }
+        Self {
+            read: AtomicI64::new(UNKNOWN),
+            committed: AtomicI64::new(UNKNOWN),
+            lag: AtomicI64::new(UNKNOWN),
+        }
     }
 }
 
@@ -60,6 +76,29 @@ impl TranscodeMetrics {
             skipped: counter(
                 "log_skips",
                 "Times a stretch of the log was left out because no encoder survives it",
+            ),
+            takeovers: counter(
+                "transcode_takeovers",
+                "Times this standby took a broadcast from a writer that stood still",
+            ),
+            writing: metrics.register(
+                "transcode_writing",
+                "1 while this process publishes a broadcast",
+                Gauge::default(),
+            ),
+            standing_by: metrics.register(
+                "transcode_standing_by",
+                "1 while another process does and this one is ready to take over",
+                Gauge::default(),
+            ),
+            index_behind: metrics.register(
+                "index_behind",
+                "1 while the object store has not taken the newest index: the checkpoint waits",
+                Gauge::default(),
+            ),
+            index_left_behind: counter(
+                "index_left_behind",
+                "Times the checkpoint had waited too long for the index and was to move without it",
             ),
             dropped: metrics.register(
                 "fold_dropped_frames",
@@ -81,8 +120,24 @@ impl TranscodeMetrics {
                 "Records of the log after the checkpoint: what a new process reads again",
                 Gauge::default(),
             ),
+            gop_too_long: metrics.register(
+                "source_gop_too_long",
+                "1 while the source has no keyframe for ten seconds",
+                Gauge::default(),
+            ),
             places: Arc::default(),
+            picture_parts: Arc::default(),
         }
+    }
+
+    /// Whether the source's keyframes are too far apart.
+    pub fn gop_too_long(&self, is_too_long: bool) {
+        self.gop_too_long.set(i64::from(is_too_long));
+    }
+
+    /// The same, as it was told last.
+    pub fn is_gop_too_long(&self) -> bool {
+        self.gop_too_long.get() != 0
     }
 
     /// Work begins again from the checkpoint.
@@ -90,9 +145,28 @@ impl TranscodeMetrics {
         self.restarts.inc();
     }
 
-    /// A part is out.
-    pub fn part(&self) {
+    /// A broadcast was taken over.
+    pub fn taken_over(&self) {
+        self.takeovers.inc();
+    }
+
+    /// What this process does in the broadcast that is on.
+    pub fn duty(&self, writing: bool, standing_by: bool) {
+        self.writing.set(i64::from(writing));
+        self.standing_by.set(i64::from(standing_by));
+    }
+
+    /// Whether this process only stands by.
+    pub fn is_standing_by(&self) -> bool {
+        self.standing_by.get() > 0
+    }
+
+    /// A part of this rendition is out.
+    pub fn part(&self, rendition: &RenditionName) {
         self.parts.inc();
+        if *rendition != RenditionName::audio() {
+            self.picture_parts.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A segment is in Redis.
@@ -120,6 +194,16 @@ impl TranscodeMetrics {
         self.missing.inc();
     }
 
+    /// Whether the object store has the newest index.
+    pub fn index_is_behind(&self, behind: bool) {
+        self.index_behind.set(behind.into());
+    }
+
+    /// The checkpoint does not wait for the index any more.
+    pub fn index_left_behind(&self) {
+        self.index_left_behind.inc();
+    }
+
     /// Records went from the log unread.
     pub fn lost(&self, records: i64) {
         self.lost.inc_by(records.unsigned_abs());
@@ -130,9 +214,17 @@ impl TranscodeMetrics {
         self.skipped.inc();
     }
 
-    /// The log was read up to this offset, not with it.
-    pub fn read(&self, offset: i64) {
+    /// The log was read up to this offset, not with it; what was read last had
+    /// been there for so long.
+    pub fn read(&self, offset: i64, lag_ms: i64) {
         self.places.read.store(offset, Ordering::Relaxed);
+        self.places.lag.fetch_max(lag_ms.max(0), Ordering::Relaxed);
+    }
+
+    /// How long records had been in the log when they were read, at the most
+    /// since this was last asked, ms; none if none was read.
+    pub fn take_lag(&self) -> Option<u64> {
+        u64::try_from(self.places.lag.swap(UNKNOWN, Ordering::Relaxed)).ok()
     }
 
     /// The checkpoint is at this offset.
@@ -152,9 +244,10 @@ impl TranscodeMetrics {
         self.checkpoint_lag.set(lag(&self.places.committed));
     }
 
-    /// Parts published since the process began.
-    pub fn parts(&self) -> u64 {
-        self.parts.get()
+    /// Parts with pictures published since the process began. Sound goes on
+    /// where no encoder gets past a picture.
+    pub fn picture_parts(&self) -> u64 {
+        self.picture_parts.load(Ordering::Relaxed)
     }
 
     /// The fold's counters.
@@ -178,12 +271,26 @@ mod tests {
             (metrics.reader_lag.get(), metrics.checkpoint_lag.get())
         };
         assert_eq!(lags(10, 30), (20, 20));
-        metrics.read(28);
+        metrics.read(28, 7);
         metrics.committed(15);
         metrics.committed(12);
         assert_eq!(lags(10, 30), (2, 15));
         // Retention went past the checkpoint; then the log was made anew.
         assert_eq!(lags(20, 30), (2, 10));
         assert_eq!(lags(0, 5), (5, 5));
+    }
+
+    #[test]
+    fn the_longest_lag_is_told_once() {
+        let metrics = TranscodeMetrics::default();
+        assert_eq!(metrics.take_lag(), None);
+        for lag_ms in [3, 9, -4] {
+            metrics.read(1, lag_ms);
+        }
+        assert_eq!(metrics.take_lag(), Some(9));
+        assert_eq!(metrics.take_lag(), None);
+        // A clock that was set back is no lag.
+        metrics.read(1, -4);
+        assert_eq!(metrics.take_lag(), Some(0));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod checkpoint;
+mod inbox;
 pub mod lane;
 pub mod redis;
 pub mod resume;

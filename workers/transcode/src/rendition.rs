@@ -16,7 +16,7 @@ use millrace_media::timeline::Base;
 use crate::package::{Cut, Cutter, Grid, PartCut, Sample};
 use crate::publish::lane::Lane;
 use crate::publish::redis::RedisOp;
-use crate::publish::resume::{Edge, RenditionResume};
+use crate::publish::resume::{Edge, RenditionResume, Stretch};
 use crate::publish::store::StoreOp;
 
 /// Who makes the parts that follow, and where their times come from.
@@ -44,6 +44,8 @@ pub struct Rendition {
     next_msn: Option<Msn>,
     /// Where what is published ends.
     edge: Option<Edge>,
+    /// What the last part is of.
+    stretch: Option<Stretch>,
     redis: Arc<Lane<RedisOp>>,
     store: Arc<Lane<StoreOp>>,
 }
@@ -59,11 +61,13 @@ impl Rendition {
         redis: Arc<Lane<RedisOp>>,
         store: Arc<Lane<StoreOp>>,
     ) -> Self {
-        let resume_at = resume.resume_at.unwrap_or(i64::MIN);
+        let next = resume.next_msn.filter(|_| open.is_empty()).map(|next| grid.start(next));
+        let resume_at = resume.resume_at.max(next).unwrap_or(i64::MIN);
         Self {
             cutter: Cutter::new(grid, resume.position()),
             next_msn: resume.next_msn,
             edge: resume.edge,
+            stretch: resume.stretch.clone(),
             name,
             grid,
             open,
@@ -113,10 +117,29 @@ impl Rendition {
 
     /// Takes the next sample; one that is published already is dropped.
     pub fn push(&mut self, sample: Sample) {
+        if sample.start >= self.resume_at && self.is_open_with_another_init() {
+            self.skip_to_next_segment();
+        }
         if sample.start >= self.resume_at {
             let cuts = self.cutter.push(sample);
             self.publish(cuts);
         }
+    }
+
+    /// Whether an encoder with other settings has left a segment open.
+    fn is_open_with_another_init(&self) -> bool {
+        let open = self.open.last().map(|(part, _)| &part.init);
+        open.is_some_and(|open| self.init.as_ref().is_some_and(|init| init != open))
+    }
+
+    /// Ends the open segment as it is. What is left of it is not published: a
+    /// segment has one init segment, and its number stands for its time, so
+    /// there is no place for the rest.
+    fn skip_to_next_segment(&mut self) {
+        let cuts = self.cutter.finish();
+        self.publish(cuts);
+        self.resume_at = self.resume_at.max(self.grid.start(self.next_msn()));
+        tracing::warn!(rendition = %self.name, "a segment ends early: the encoder is another one");
     }
 
     /// A base with `next` discontinuities opens: what is open of an earlier one
@@ -153,6 +176,7 @@ impl Rendition {
         self.bridge(cut.position.msn, context, &init);
         let duration = cut.samples.iter().map(|s| s.duration).sum();
         let bytes = write_part(cut, start);
+        let base = self.stretch_base(cut.position.msn, context, &init);
         let info = PartInfo {
             msn: cut.position.msn,
             part: cut.position.part,
@@ -164,12 +188,26 @@ impl Rendition {
             discontinuities: context.base.discontinuities,
             date_ms: context.base.date_of(self.ticks(start)),
             init,
+            base: Some(base),
         };
+        self.stretch = Some(Stretch::of_part(&info));
         self.resume_at = start.saturating_add(duration);
         self.edge =
             Some(Edge::after(info.discontinuities, info.date_ms, duration, self.grid.timescale));
         self.redis.push(RedisOp::Part { info: info.clone(), bytes: bytes.clone() });
         self.open.push((info, bytes));
+    }
+
+    /// Where the stretch begins that a part of segment `msn` is in. All
+    /// renditions are cut at the same lines, so that theirs begin together.
+    fn stretch_base(&self, msn: Msn, context: RunContext, init: &InitHash) -> Ticks {
+        let base = context.base;
+        let found = self.stretch.as_ref().filter(|s| s.discontinuities == base.discontinuities);
+        match found {
+            None => base.at,
+            Some(found) if found.init == *init => found.base.unwrap_or(base.at),
+            Some(_) => self.grid.line(msn),
+        }
     }
 
     /// Lists the segments before `msn` that the source had nothing for as gaps:
@@ -182,6 +220,9 @@ impl Rendition {
                 discontinuities: context.base.discontinuities,
                 date_ms: context.base.date_of(self.ticks(start)),
             });
+            let stretch = self.stretch.as_ref();
+            let base = stretch.filter(|s| s.discontinuities == edge.discontinuities);
+            let base = base.and_then(|stretch| stretch.base);
             let info = SegmentInfo {
                 msn: missing,
                 run: context.run,
@@ -192,7 +233,7 @@ impl Rendition {
                 date_ms: edge.date_ms,
                 init: init.clone(),
                 gap: true,
-                base: None,
+                base,
             };
             tracing::warn!(rendition = %self.name, msn = %missing, "a segment without media");
             self.edge = Some(Edge::after(
@@ -223,8 +264,6 @@ impl Rendition {
         for (_, part) in &open {
             bytes.extend_from_slice(part);
         }
-        // Parts that another process left may be of an earlier base than ours.
-        let ours = first.discontinuities == context.base.discontinuities;
         let info = SegmentInfo {
             msn,
             run: context.run,
@@ -235,7 +274,7 @@ impl Rendition {
             date_ms: first.date_ms,
             init: first.init.clone(),
             gap: false,
-            base: ours.then_some(context.base.at),
+            base: first.base,
         };
         let parts = open.into_iter().map(|(part, _)| part).collect();
         let bytes = bytes.freeze();
@@ -274,3 +313,6 @@ fn write_part(cut: &PartCut, start: i64) -> Bytes {
     }
     .write()
 }
+
+#[cfg(test)]
+mod tests;

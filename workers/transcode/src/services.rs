@@ -1,19 +1,21 @@
 //! What the transcoder asks of the world, in its own words.
 //!
 //! Everything outside is reached through here: the log and its checkpoint
-//! ([`log`]), what is published and who may publish ([`writer`]). Clones share
-//! their connections.
+//! ([`log`]), what is published and publishing more ([`writer`]), who may
+//! ([`runs`]), also later ([`spares`]), and what a standby asks of that
+//! ([`standby`]). Clones share their connections.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use millrace_media::id::{BroadcastId, RenditionName};
 use millrace_media::index::Head;
 use millrace_media::published::{BroadcastInfo, Entry};
 use millrace_media::time::Ticks;
+use millrace_platform::health::{Check, Health};
 use millrace_platform::kafka::{Checkpoints, Events, KafkaError, Producer, ProducerLimits};
 use millrace_platform::names::topics;
-use millrace_platform::redis::media::{MediaError, MediaReader, MediaWriter};
+use millrace_platform::redis::media::{MediaError, MediaReader};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::store::{Store, StoreError};
 use tokio::sync::watch;
@@ -22,8 +24,14 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::metrics::TranscodeMetrics;
 
+mod durable;
 mod log;
+mod runs;
+mod spares;
+mod standby;
 mod writer;
+
+pub use standby::{Begun, Glance};
 
 /// A rendition's place in the world.
 #[derive(Debug, Clone)]
@@ -43,6 +51,18 @@ pub struct Published {
     pub head: Option<Head>,
     /// What Redis has of each rendition's playlist.
     pub entries: HashMap<RenditionName, Vec<Entry>>,
+    /// Who could not be asked.
+    pub blind: Blind,
+}
+
+/// What could not be read of what is published.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Blind {
+    /// Redis was away.
+    pub redis: bool,
+    /// The index was: what is known of it is what this process wrote last, if
+    /// anything.
+    pub index: bool,
 }
 
 impl Published {
@@ -88,11 +108,40 @@ pub enum PublishError {
         /// The broadcast.
         broadcast: BroadcastId,
     },
+    /// Another writer published after this one had read what there is: what it
+    /// made does not follow that.
+    #[error("another writer went on with {rendition} of broadcast {broadcast} meanwhile")]
+    Stale {
+        /// The broadcast.
+        broadcast: BroadcastId,
+        /// Where it was noticed.
+        rendition: RenditionName,
+    },
+    /// Redis is at a later broadcast of the stream: it takes no more of this
+    /// one, which the object store still may lack.
+    #[error("Redis is at a later broadcast than {broadcast}")]
+    Superseded {
+        /// The broadcast.
+        broadcast: BroadcastId,
+    },
+    /// Nobody who could be asked knows how far a broadcast has come.
+    #[error("nobody who is there knows how far broadcast {broadcast} has come")]
+    Unknown {
+        /// The broadcast.
+        broadcast: BroadcastId,
+    },
+    /// The same of the index.
+    #[error("another writer went on with the index of broadcast {broadcast} meanwhile")]
+    Unread {
+        /// The broadcast.
+        broadcast: BroadcastId,
+    },
     /// No run has been claimed yet.
     #[error("no run is claimed yet")]
     NoRun,
-    /// The writer's lease is not ours (any more): claim it again.
-    #[error("the writer's lease is gone from Redis")]
+    /// The writer's lease is not ours (any more), or what was published under it
+    /// is gone: claim it again, and list the window again.
+    #[error("the writer's lease, or what it published before, is gone from Redis")]
     LeaseLost,
     /// Redis.
     #[error(transparent)]
@@ -121,11 +170,14 @@ pub struct Services {
     /// The broadcast that is on.
     pub on_air: watch::Sender<Option<BroadcastId>>,
     pub(crate) config: Arc<Config>,
+    /// Whether the object store takes the index.
+    index: Check,
     redis: Redis,
     reader: MediaReader,
-    /// The writer of the run claimed last.
-    writer: Arc<RwLock<Option<MediaWriter>>>,
+    runs: Arc<runs::Runs>,
     store: Store,
+    redis_check: Check,
+    store_check: Check,
     checkpoints: Checkpoints,
     producer: Producer,
     events: Events,
@@ -133,19 +185,38 @@ pub struct Services {
     token: Uuid,
 }
 
+/// The name of the object store's check.
+pub const OBJECT_STORE: &str = "objectStore";
+
+/// A service that is missed when it fails, not before it is used.
+fn used(health: &Health, name: &'static str) -> Check {
+    let check = health.informative(name);
+    check.ok();
+    check
+}
+
 impl Services {
     /// Makes the clients; asks no server.
-    pub fn connect(config: &Arc<Config>, metrics: TranscodeMetrics) -> Result<Self, ConnectError> {
-        let redis = Redis::connect(&config.redis.media, "media")?;
+    pub fn connect(
+        config: &Arc<Config>,
+        metrics: TranscodeMetrics,
+        health: &Health,
+    ) -> Result<Self, ConnectError> {
+        let index = health.needed("index");
+        index.ok();
+        let redis = Redis::connect_patient(&config.redis.media, "media")?;
         let topic = topics::frames_topic(&config.installation, &config.stream);
         let group = topics::checkpoint_group(&config.installation, &config.stream);
         let producer = Producer::open(&config.kafka, ProducerLimits::default())?;
         Ok(Self {
             metrics,
+            index,
             on_air: watch::Sender::new(None),
             reader: MediaReader::new(redis.clone(), config.installation.clone()),
             redis,
-            writer: Arc::default(),
+            runs: Arc::default(),
+            redis_check: used(health, "redis"),
+            store_check: used(health, OBJECT_STORE),
             store: Store::open(&config.store, &config.installation)?,
             checkpoints: Checkpoints::open(&config.kafka, &group, &topic)?,
             events: Events::new(producer.clone(), &config.installation),

@@ -12,6 +12,7 @@ use millrace_media::aac::{AacConfig, silent_frame};
 use millrace_media::avc::AvcConfig;
 use millrace_media::flv::{AudioPacket, AudioTag, VideoPacket, VideoTag};
 use millrace_media::id::Run;
+use millrace_media::index::Head;
 use millrace_media::record::Open;
 use millrace_media::time::Ticks;
 use millrace_media::timeline::{AudioData, AudioFrame, Base, Event, Snapshot, VideoFrame};
@@ -21,14 +22,15 @@ use crate::format;
 use crate::package::Sample;
 use crate::publish::archive::Note;
 use crate::publish::checkpoint::Candidate;
-use crate::services::Services;
+use crate::services::{Blind, Published, Services};
 
 mod error;
 mod live;
 mod outlet;
 
 pub use error::SessionError;
-use live::{LiveRun, Source};
+use live::LiveRun;
+pub(crate) use live::Source;
 pub use outlet::Leftover;
 use outlet::Outlet;
 
@@ -48,11 +50,17 @@ pub struct Session {
     services: Services,
     config: Arc<Config>,
     facts: Open,
+    /// Who could not be asked what is published.
+    blind: Blind,
     state: State,
     base: Option<Base>,
     video_config: Option<Source>,
     audio_config: Option<AacConfig>,
     run: Option<Run>,
+    /// A run that was claimed before what is published was read.
+    claimed: Option<Run>,
+    /// The index as it was read.
+    found: Option<Head>,
     encoder: Option<LiveRun>,
     gop: Gop,
 }
@@ -63,7 +71,7 @@ enum State {
     Settling(Vec<Event>),
     /// They are.
     Settled(Box<Outlet>),
-    /// All of it was published before.
+    /// All of it was published before, or a task of this process sees to that.
     Over,
 }
 
@@ -75,17 +83,21 @@ struct Gop {
 }
 
 impl Session {
-    /// Begins, or goes on with, the broadcast of these facts.
+    /// Begins, or goes on with, the broadcast of these facts; `claimed` is the
+    /// first run, where it is claimed already.
     pub async fn start(
         services: Services,
         config: Arc<Config>,
         facts: Open,
+        claimed: Option<Run>,
     ) -> Result<Self, SessionError> {
-        let published = services.published(facts.broadcast).await?;
+        let left = services.is_left(facts.broadcast);
+        let published =
+            if left { Published::default() } else { services.published(facts.broadcast).await? };
         // Viewers may have been told of an end that the index does not have yet.
-        let over = published.head.as_ref().is_some_and(|head| head.info.ended);
+        let over = left || published.head.as_ref().is_some_and(|head| head.info.ended);
         let state = match &published.info {
-            Some(_) if over => State::Over,
+            _ if over => State::Over,
             Some(info) if !info.renditions.is_empty() => {
                 tracing::info!(broadcast = %facts.broadcast, "going on with a broadcast");
                 State::Settled(Box::new(
@@ -101,14 +113,26 @@ impl Session {
             services,
             config,
             facts,
+            blind: published.blind,
             state,
             base: None,
             video_config: None,
             audio_config: None,
             run: None,
+            claimed,
+            found: published.head,
             encoder: None,
             gop: Gop::default(),
         })
+    }
+
+    /// The first moment of which some rung wants pictures; `None` if that is all.
+    pub fn video_resumes_at(&self) -> Option<Ticks> {
+        match &self.state {
+            State::Settled(outlet) => outlet.video_resumes_at(),
+            State::Settling(_) => None,
+            State::Over => Some(Ticks(i64::MAX)),
+        }
     }
 
     /// The next step of the timeline.
@@ -151,7 +175,12 @@ impl Session {
         match self.state {
             State::Settled(outlet) => outlet.end(offset, snapshot).await,
             State::Settling(_) | State::Over => {
-                self.services.commit(offset, snapshot.as_ref()).await;
+                // Who brings the rest away commits when that is done.
+                if let Some(snapshot) = snapshot
+                    && !self.services.is_left(self.facts.broadcast)
+                {
+                    self.services.commit(offset, &snapshot).await;
+                }
                 Ok(Box::pin(std::future::ready(())))
             }
         }
@@ -200,7 +229,7 @@ impl Session {
         } else {
             format::decide(&self.config.ladder, &source.avc, audio, &times)
         };
-        let outlet = Outlet::open(&self.services, &self.config, &self.facts, &format);
+        let outlet = Outlet::open(&self.services, &self.config, &self.facts, &format, self.blind);
         self.state = State::Settled(Box::new(outlet));
         self.begin_audio();
         for event in early {
@@ -223,6 +252,10 @@ impl Session {
         let idr = frame.keyframe && source.is_idr(&frame.payload);
         if let Some(point) = frame.restart.take().filter(|_| idr) {
             outlet.note(Note::Candidate(Candidate { at: frame.pts, point })).await;
+        }
+        if let Some(worn) = self.encoder.take_if(|encoder| idr && encoder.is_worn(&frame)) {
+            worn.finish_before(&frame).await?;
+            self.run = None;
         }
         if let Some(encoder) = &mut self.encoder {
             return encoder.feed(frame).await;
@@ -285,7 +318,17 @@ impl Session {
         let (State::Settled(outlet), None, Some(base)) = (&mut self.state, self.run, base) else {
             return Ok(());
         };
-        let run = self.services.claim_run(self.facts.broadcast).await?;
+        let broadcast = self.facts.broadcast;
+        let run = if let Some(run) = self.claimed.take() {
+            run
+        } else {
+            let run = self.services.claim_run(broadcast).await?;
+            // One that was not read is before it is written.
+            if !self.blind.index {
+                self.services.index_is_still(broadcast, self.found.as_ref()).await?;
+            }
+            run
+        };
         tracing::info!(%run, "a run begins");
         outlet.begin_run(run, base).await;
         self.run = Some(run);
@@ -347,7 +390,7 @@ fn audio_config(body: &Bytes) -> Option<AacConfig> {
 
 impl Source {
     /// From the FLV tag that carries the configuration.
-    fn parse(body: Bytes) -> Result<Self, SessionError> {
+    pub(crate) fn parse(body: Bytes) -> Result<Self, SessionError> {
         let tag = VideoTag::parse(&body)?;
         let VideoPacket::Config(record) = tag.packet else {
             return Err(SessionError::NoVideoConfig);
@@ -356,7 +399,7 @@ impl Source {
     }
 
     /// Whether the picture in this FLV tag needs none before it.
-    fn is_idr(&self, body: &Bytes) -> bool {
+    pub(crate) fn is_idr(&self, body: &Bytes) -> bool {
         match VideoTag::parse(body).map(|tag| tag.packet) {
             Ok(VideoPacket::Picture { data, .. }) => self.avc.has_idr(&data),
             _ => false,

@@ -4,7 +4,9 @@ use millrace_media::record::Reassembler;
 use millrace_media::time::Ticks;
 use millrace_media::timeline::{Event, Snapshot, Timeline};
 use millrace_platform::kafka::{KafkaError, LogReader, Start};
+use millrace_platform::wall;
 
+use crate::gop::Gops;
 use crate::services::{PublishError, Services};
 
 /// Why the log can't be followed.
@@ -34,6 +36,7 @@ pub struct Source {
     reader: LogReader,
     reassembler: Reassembler,
     timeline: Timeline,
+    gops: Gops,
     /// Of the counters, when they were last told.
     foreign_audio: u64,
     /// Events of the restored state, to be said first.
@@ -91,6 +94,7 @@ impl Source {
             reader,
             reassembler: Reassembler::default(),
             timeline,
+            gops: Gops::default(),
             foreign_audio: 0,
             first: Some(Step { next_offset: skip_to.max(committed).unwrap_or(0), events }),
         })
@@ -112,7 +116,11 @@ impl Source {
     /// says how far it had come.
     async fn settle_partial(&mut self) -> Result<(), SourceError> {
         let Some(broadcast) = self.timeline.partial() else { return Ok(()) };
-        let reached = self.services.published(broadcast).await?.reached();
+        let published = self.services.published(broadcast).await?;
+        let reached = published.reached();
+        if reached.is_none() && (published.blind.index || published.blind.redis) {
+            return Err(PublishError::Unknown { broadcast }.into());
+        }
         tracing::warn!(%broadcast, ?reached, "the log does not have this broadcast's beginning");
         self.timeline.go_on_after(reached);
         Ok(())
@@ -130,10 +138,12 @@ impl Source {
         }
         loop {
             let message = self.reader.next().await?;
-            self.services.metrics.read(message.offset.saturating_add(1));
+            let lag_ms = wall::ms().saturating_sub(message.timestamp_ms);
+            self.services.metrics.read(message.offset.saturating_add(1), lag_ms);
             match self.reassembler.push_at(message.offset, &message.payload) {
                 Ok(None) => {}
                 Ok(Some((begins, record))) => {
+                    self.services.metrics.gop_too_long(self.gops.push(&record));
                     let mut events = Vec::new();
                     self.timeline.push(begins, record, &mut events);
                     self.settle_partial().await?;

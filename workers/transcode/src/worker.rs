@@ -1,6 +1,7 @@
 //! The worker's loop: follow the log from the checkpoint; when something
 //! breaks, begin again from there.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use millrace_media::timeline::Event;
@@ -9,11 +10,15 @@ use millrace_platform::report::report;
 
 use tokio::task::JoinSet;
 
+mod tries;
+
 use crate::config::Config;
+use crate::duty::Duty;
 use crate::publish::redis::live_backoff;
 use crate::services::{PublishError, Services};
-use crate::session::{Session, SessionError};
-use crate::source::{Source, SourceError};
+use crate::session::SessionError;
+use crate::source::{Source, SourceError, Step};
+use tries::Tries;
 
 /// Why following the log stopped.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +32,8 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Another writer has the stream: to try again would be to fight it.
-    fn is_fenced(&self) -> bool {
+    /// Another writer has the stream.
+    pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Session(SessionError::Publish(PublishError::Fenced { .. })))
     }
 
@@ -67,43 +72,47 @@ pub async fn check_ffmpeg(config: &Config) -> Result<(), FfmpegError> {
     Err(failed("has no libx264".to_owned()))
 }
 
-/// Tries at one place of the log, without a part coming out, before the place
-/// is left out.
-const TRIES: u32 = 6;
-
 /// Broadcasts that are over and still wait for the object store.
 const LEFTOVERS: usize = 2;
 
-/// Works until another writer takes the stream.
+/// Works until another writer takes the stream that is not to be stood by for:
+/// to try again would be to fight it.
 pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerError {
     let mut backoff = live_backoff();
-    let mut failures = 0;
+    let mut tries = Tries::default();
     let mut reached = 0;
     let mut skip_to = None;
     let mut leftovers = JoinSet::new();
+    let mut duty = Duty::new(services.clone(), config.clone());
     loop {
-        let parts = services.metrics.parts();
+        let pictures = services.metrics.picture_parts();
         let Err(error) =
-            follow(&services, &config, &log, skip_to.take(), &mut reached, &mut leftovers).await;
-        if error.is_fenced() {
+            follow(&services, &mut duty, &log, skip_to.take(), &mut reached, &mut leftovers).await;
+        let goes_on = duty.give_up(match &error {
+            WorkerError::Session(error) => Some(error),
+            WorkerError::Source(_) => None,
+        });
+        if !goes_on {
             return error;
         }
-        if services.metrics.parts() > parts {
-            failures = 0;
+        let got_on = services.metrics.picture_parts() > pictures;
+        if got_on {
             backoff.reset();
         }
-        failures += u32::from(error.may_be_the_source());
-        if failures == TRIES {
-            failures = 0;
+        if tries.is_hopeless(got_on, error.may_be_the_source()) {
             skip_to = Some(reached);
             tracing::error!(offset = reached, "no encoder gets past this place: it is left out");
             services.metrics.skipped();
         }
-        let error = report(&error);
-        log.failing(error.clone());
         let wait = backoff.next_delay();
-        tracing::error!(error, ?wait, "starting again from the checkpoint");
-        services.metrics.restarted();
+        if error.is_fenced() {
+            tracing::warn!(error = report(&error), ?wait, "standing by from the checkpoint");
+        } else {
+            let error = report(&error);
+            log.failing(error.clone());
+            tracing::error!(error, ?wait, "starting again from the checkpoint");
+            services.metrics.restarted();
+        }
         tokio::time::sleep(wait).await;
     }
 }
@@ -111,32 +120,25 @@ pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerE
 /// `reached` is kept at the offset after the last record that was taken.
 async fn follow(
     services: &Services,
-    config: &Arc<Config>,
+    duty: &mut Duty,
     log: &Check,
     skip_to: Option<i64>,
     reached: &mut i64,
     leftovers: &mut JoinSet<()>,
 ) -> Result<std::convert::Infallible, WorkerError> {
-    let mut source = Source::open(services, config.segment, skip_to).await?;
+    let mut source = Source::open(services, services.config.segment, skip_to).await?;
     log.ok();
-    let mut session: Option<Session> = None;
     loop {
-        let step = source.next().await?;
+        let step = next(&mut source, duty).await?;
         // An end is never left out: a skip goes on at it.
         if !step.events.iter().any(|event| matches!(event, Event::Ended(_))) {
             *reached = step.next_offset;
         }
         for event in step.events {
-            match (event, &mut session) {
-                (Event::Started(facts), _) => {
-                    services.on_air.send_replace(Some(facts.broadcast));
-                    let begun = Session::start(services.clone(), config.clone(), facts).await?;
-                    session = Some(begun);
-                }
-                (Event::Ended(_), ended) => {
-                    services.on_air.send_replace(None);
-                    if let Some(ended) = ended.take() {
-                        let left = ended.end(step.next_offset, source.snapshot()).await?;
+            match event {
+                Event::Started(facts) => duty.begin(facts).await?,
+                Event::Ended(_) => {
+                    if let Some(left) = duty.end(step.next_offset, source.snapshot()).await? {
                         // Bounded: what waits for a store that is away holds media.
                         while leftovers.try_join_next().is_some() {}
                         while leftovers.len() >= LEFTOVERS {
@@ -145,9 +147,21 @@ async fn follow(
                         leftovers.spawn(left);
                     }
                 }
-                (event, Some(session)) => session.take(event).await?,
-                (_, None) => {}
+                event => duty.take(event).await?,
             }
+        }
+    }
+}
+
+/// The log's next step. Who stands by watches the writer while it waits, and
+/// takes over also when nothing more comes.
+async fn next(source: &mut Source, duty: &mut Duty) -> Result<Step, WorkerError> {
+    // Never dropped before it is done: a record would be lost.
+    let mut step = pin!(source.next());
+    loop {
+        tokio::select! {
+            step = &mut step => return Ok(step?),
+            () = duty.look() => duty.judge().await?,
         }
     }
 }

@@ -16,6 +16,9 @@ pub struct Circumstances {
     pub draining: bool,
     /// Whether transcoders are wanted now; asked only with `idle: ScaleToZero`.
     pub transcoders: Transcoders,
+    /// The stream was suspended while it was live: its transcoders have the end
+    /// of its broadcast to write.
+    pub finishing: bool,
     /// What `spec.ingest.tls.secretName` holds; none while it is missing. Then
     /// there is no copy to apply, and the one that may be there is to be left:
     /// a publisher may be using it.

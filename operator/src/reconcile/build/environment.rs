@@ -48,7 +48,7 @@ impl DatabaseRole {
 }
 
 /// A variable whose value is a connection setting, if it is there.
-fn optional(installation: &Installation, name: &str) -> EnvVar {
+pub(crate) fn optional(installation: &Installation, name: &str) -> EnvVar {
     from_connections(installation, name, name, Some(true))
 }
 

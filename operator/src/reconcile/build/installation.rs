@@ -33,6 +33,8 @@ pub struct Installation {
     pub external_host: Option<String>,
     /// Which host names, classes and Gateways namespaces may use.
     pub playback_rules: PlaybackRules,
+    /// Delivery has keys to check viewers' tokens with.
+    pub playback_keys: bool,
     /// The Secret of the workers namespace with the connection settings.
     pub connections: String,
     /// A ConfigMap of the workers namespace with certificates (`ca.crt`) that
@@ -86,6 +88,7 @@ impl Default for Installation {
             default_ingress_class: None,
             external_host: None,
             playback_rules: PlaybackRules::default(),
+            playback_keys: false,
             connections: "millrace-connections".to_owned(),
             ca_config_map: None,
             media_volume: None,

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use millrace_media::published::Access;
 
 use super::deployment::{self, Worker};
 use super::environment::{common, kafka, literal, object_store, redis};
@@ -21,6 +22,9 @@ use crate::reconcile::validated::ValidatedStream;
 /// `app.kubernetes.io/component` of it all.
 const COMPONENT: &str = "transcode";
 const MEDIA_VOLUME: &str = "media";
+/// The container's first process starts the worker again at once; the kubelet
+/// would wait for up to minutes.
+pub const SUPERVISE: &str = "supervise";
 /// The autoscaler may take the node away at any time, whatever else it thinks
 /// of such a pod: another one replays from the checkpoint. This never changes,
 /// so neither does the template.
@@ -34,6 +38,7 @@ pub fn build(
 ) -> Deployment {
     let media = installation.media_volume.as_ref();
     let container = Container {
+        args: Some(vec![SUPERVISE.to_owned()]),
         env: Some(environment(stream, installation)),
         ports: Some(vec![pod::port("health", pod::HEALTH_PORT)]),
         resources: Some(resources::transcode(stream, installation.mock_ffmpeg)),
@@ -86,6 +91,13 @@ fn environment(stream: &ValidatedStream, installation: &Installation) -> Vec<Env
         literal("FFMPEG_PATH", &installation.ffmpeg_path),
         literal("MOCK_FFMPEG", installation.mock_ffmpeg),
     ];
+    // The usual needs no word.
+    if stream.playback.access == Access::Token {
+        env.push(literal("PLAYBACK_ACCESS", "Token"));
+    }
+    if transcode.replicas > 1 {
+        env.push(literal("TRANSCODE_REDUNDANCY", transcode.replicas));
+    }
     env.extend(kafka(installation));
     env.extend(redis(installation, &["MEDIA", "METRICS"]));
     env.extend(object_store(installation));

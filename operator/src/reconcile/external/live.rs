@@ -11,6 +11,7 @@ mod look;
 mod watched;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use millrace_media::record::EndReason;
 use millrace_platform::kafka::{Ends, Tails};
 use millrace_platform::wall;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{External, ExternalError};
@@ -27,6 +29,9 @@ use look::Looking;
 /// Changes that wait for whoever reconciles; more wait with the task, each
 /// stream once.
 const CHANGES: usize = 1_024;
+
+/// Whether all is known is looked at this often.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The last broadcast in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +114,11 @@ impl Seen {
 
 /// The streams to look at, and what is seen of them. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct LiveView(Arc<Mutex<BTreeMap<StreamId, Seen>>>);
+pub struct LiveView {
+    streams: Arc<Mutex<BTreeMap<StreamId, Seen>>>,
+    /// Counts what brings it nearer to knowing all.
+    progress: Arc<AtomicUsize>,
+}
 
 impl LiveView {
     /// What is seen of a stream.
@@ -136,11 +145,25 @@ impl LiveView {
         self.all().remove(stream);
     }
 
-    /// Wait until every stream that is watched now was looked at.
-    pub async fn all_known(&self) {
+    /// Wait until every stream that is watched now was looked at, as long as
+    /// that gets on: of many thousands it takes a while. No longer than
+    /// `patience` without: then Kafka is away, or says nothing of some.
+    pub async fn all_known(&self, patience: Duration) {
+        let mut got_on = (self.progress.load(Ordering::Relaxed), Instant::now());
         while self.all().values().any(|seen| *seen == Seen::Unknown) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(LOOK).await;
+            let progress = self.progress.load(Ordering::Relaxed);
+            if progress != got_on.0 {
+                got_on = (progress, Instant::now());
+            } else if got_on.1.elapsed() >= patience {
+                return;
+            }
         }
+    }
+
+    /// One log is nearer to being known.
+    fn gets_on(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The streams with an open broadcast.
@@ -160,6 +183,9 @@ impl LiveView {
         // What is no more looked at comes not back.
         let Some(seen) = all.get_mut(stream) else { return false };
         let changed = !seen.is_as(&new);
+        if *seen == Seen::Unknown && changed {
+            self.gets_on();
+        }
         if changed {
             *seen = new;
         }
@@ -167,7 +193,7 @@ impl LiveView {
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<StreamId, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,4 +211,44 @@ pub fn start(
     let view = LiveView::default();
     let looking = Looking::new(outside.clone(), view.clone(), (ends, tails), changes);
     Ok((view, told, looking.run(stop)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_logs_are_waited_for_as_long_as_that_gets_on() {
+        let (view, second) = (LiveView::default(), Duration::from_secs(1));
+        let streams = [1, 2, 3].map(|n| StreamId::new("events", &format!("s{n}")).unwrap());
+        for stream in &streams {
+            view.watch(stream.clone());
+        }
+        let seen = view.clone();
+        let task = tokio::spawn(async move {
+            // A first look that says too little, then one log after the other.
+            tokio::time::sleep(4 * second).await;
+            seen.gets_on();
+            for stream in &streams[..2] {
+                tokio::time::sleep(4 * second).await;
+                let known = Seen::Known { broadcast: None, moving: false, since_ms: 0 };
+                assert!(seen.put(stream, known));
+            }
+        });
+        let begun = Instant::now();
+        view.all_known(5 * second).await;
+        // Nothing came after the twelfth.
+        let waited = begun.elapsed();
+        assert!((17 * second..18 * second).contains(&waited), "{waited:?}");
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_is_not_waited_for() {
+        let view = LiveView::default();
+        view.watch_empty(StreamId::new("events", "new").unwrap());
+        let begun = Instant::now();
+        view.all_known(Duration::from_secs(5)).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
 }

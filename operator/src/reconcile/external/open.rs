@@ -10,6 +10,7 @@ use millrace_platform::config::{
 };
 use millrace_platform::kafka::{Admin, KafkaError};
 use millrace_platform::keys::{Hasher, KeyError, KeyRing, RevokeError, Verdicts};
+use millrace_platform::log::{EndError, Endings};
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::Keys;
 use millrace_platform::postgres::outbox::Outbox;
@@ -45,6 +46,9 @@ pub enum ExternalError {
     /// The publish keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// A broadcast, which is ended in its log.
+    #[error(transparent)]
+    Ending(#[from] EndError),
     /// The object store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,6 +71,7 @@ impl ExternalError {
             Self::Redis(error) => error.is_transient(),
             Self::Kafka(error) => error.is_transient(),
             Self::Keys(error) => error.is_transient(),
+            Self::Ending(error) => error.is_transient(),
             Self::Store(error) => !matches!(error, StoreError::Open { .. }),
             Self::Config(_) => false,
         }
@@ -83,6 +88,8 @@ pub struct External {
     pub(super) outbox: Outbox,
     pub(super) keys: KeyRing,
     pub(super) broadcasts: Broadcasts,
+    pub(super) endings: Endings,
+    pub(super) rows_ended: Memory,
     pub(super) record: Record,
     pub(super) registry: Registry,
     pub(super) registered: Memory,
@@ -154,6 +161,8 @@ impl External {
             registered: Memory::default(),
             topics: Topics::new(admin.clone(), guards.kafka.clone()),
             admin,
+            endings: Endings::open(&kafka, &installation)?,
+            rows_ended: Memory::default(),
             kafka,
             database,
             metrics: MetricsStore::new(metrics.clone(), installation.clone()),
@@ -217,5 +226,37 @@ impl Drop for Swept {
                 all.remove(&self.stream);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::status::table;
+
+    #[tokio::test]
+    async fn a_stream_that_is_swept_waits_until_all_its_sweeps_are_over() {
+        // None of them is there, and none is asked.
+        let env = Env::from_pairs([
+            ("DATABASE_URL", "postgres://127.0.0.1:1/none".to_owned()),
+            ("REDIS_URL", "redis://127.0.0.1:1".to_owned()),
+            ("KAFKA_BROKERS", "127.0.0.1:1".to_owned()),
+        ]);
+        let outside = External::open(&env).unwrap();
+        let [gone, other] = ["gone", "other"].map(|name| StreamId::new("events", name).unwrap());
+        let sweeps = [outside.begin_sweep(&gone), outside.begin_sweep(&gone)];
+        outside.check_not_swept(&other).unwrap();
+        for sweep in sweeps {
+            let waits = outside.check_not_swept(&gone).unwrap_err();
+            assert!(waits.is_transient());
+            for (condition, row) in [
+                ("KeysReady", &table::KEYS_CLEANING_UP),
+                ("TopicsReady", &table::TOPICS_CLEANING_UP),
+            ] {
+                assert_eq!(table::failure(condition, waits.reason()), row);
+            }
+            drop(sweep);
+        }
+        outside.check_not_swept(&gone).unwrap();
     }
 }

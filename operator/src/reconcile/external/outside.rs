@@ -31,8 +31,7 @@ impl Outside {
     }
 
     fn failed(&mut self, condition: &str, error: &StepError) -> Verdict {
-        let is_transient = error.is_transient();
-        self.failures.push(Failure { text: error.message(), is_transient, retry_after: None });
+        self.failures.push(Failure::from(error));
         Verdict::of(table::failure(condition, error.reason()), error.message())
     }
 }

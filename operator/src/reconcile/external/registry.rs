@@ -47,7 +47,8 @@ async fn write(
     Ok(if noted == Noted::Unchanged { Done::Unchanged } else { Done::Written })
 }
 
-fn registration(stream: &ValidatedStream) -> Registration {
+/// What is registered of a stream.
+pub fn registration(stream: &ValidatedStream) -> Registration {
     Registration {
         uid: stream.uid.as_str().to_owned(),
         stream: stream.id.clone(),

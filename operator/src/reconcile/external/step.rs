@@ -199,7 +199,7 @@ fn unavailable(service: Service) -> Reason {
 
 fn service_of(error: &ExternalError) -> Option<Service> {
     match error {
-        ExternalError::Kafka(_) => Some(Service::Kafka),
+        ExternalError::Kafka(_) | ExternalError::Ending(_) => Some(Service::Kafka),
         ExternalError::Postgres(_) | ExternalError::Keys(_) => Some(Service::Postgres),
         ExternalError::Redis(_) => Some(Service::Redis),
         ExternalError::Store(_) => Some(Service::Store),

@@ -42,6 +42,8 @@ pub enum ReconcileError {
     /// Stages failed; the status says so.
     #[error("{why}")]
     Incomplete {
+        /// The first of them, for metrics.
+        stage: &'static str,
         /// In sentences.
         why: String,
         /// For how long the API server asks not to be asked again.
@@ -53,7 +55,10 @@ impl ReconcileError {
     pub(super) fn incomplete(failures: &[Failure]) -> Self {
         let texts: Vec<_> = failures.iter().map(|failure| failure.text.as_str()).collect();
         let retry_after = failures.iter().filter_map(|failure| failure.retry_after).max();
-        Self::Incomplete { why: texts.join("; "), retry_after }
+        // Of what helps to try again.
+        let first = failures.iter().find(|failure| failure.is_transient);
+        let stage = first.or(failures.first()).map_or("apply", |failure| failure.stage);
+        Self::Incomplete { stage, why: texts.join("; "), retry_after }
     }
 
     /// The stage, for metrics.
@@ -64,7 +69,7 @@ impl ReconcileError {
             Self::Dereference(_) => "dereference",
             Self::Key(_) | Self::Unprepared(_) => "build",
             Self::Status(_) | Self::Rolled(_) => "status",
-            Self::Incomplete { .. } => "external or apply",
+            Self::Incomplete { stage, .. } => stage,
         }
     }
 

@@ -65,6 +65,7 @@ pub(super) fn circumstances(
         live,
         draining: drain.as_ref().is_some_and(|drain| *drain.row() == table::INGEST_EVICTABLE),
         transcoders: transcoders(valid, found),
+        finishing: valid.suspended && is_finishing(context, valid, found),
         rtmps_certificate: found.rtmps_certificate.clone(),
         playback_certificate: found.playback_certificate.clone(),
         host,
@@ -107,6 +108,18 @@ fn was_evictable(stream: &LiveStream) -> bool {
     let conditions = stream.status.iter().flat_map(|status| &status.conditions);
     let mut ingest = conditions.filter(|condition| condition.type_ == row.condition);
     ingest.any(|condition| condition.reason == row.reason)
+}
+
+/// The end of a suspended stream's broadcast is still to come, or came a moment
+/// ago. One that does not come is not waited for longer than that.
+fn is_finishing(context: &Context, valid: &ValidatedStream, found: &Found) -> bool {
+    let is_waited_for = match found.log {
+        LogView::Never => return false,
+        LogView::Ended { ended_ms, .. } => return lingers(ended_ms),
+        LogView::Open { .. } => true,
+        LogView::Unknown => found.seen.transcoders() > 0,
+    };
+    is_waited_for && context.suspended.waited(valid.uid.as_str()) < LINGER
 }
 
 /// With scale to zero: wanted while there is a broadcast, and a little longer.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+use millrace_media::published::Access;
 use millrace_platform::report::report;
 use millrace_platform::wall;
 
 use super::ReconcileError;
 use crate::api::LiveStream;
+use crate::api::ingest::ServiceType;
 use crate::reconcile::apply::ApplyError;
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
 use crate::reconcile::build::{Children, Circumstances};
@@ -14,6 +17,8 @@ use crate::reconcile::children;
 use crate::reconcile::context::Context;
 use crate::reconcile::dereference::Found;
 use crate::reconcile::endpoints::endpoints;
+use crate::reconcile::external::live::Seen;
+use crate::reconcile::external::{StepError, ending};
 use crate::reconcile::freeze::waits;
 use crate::reconcile::kind::Kind;
 use crate::reconcile::prepared::Prepared;
@@ -21,6 +26,10 @@ use crate::reconcile::status::findings::{Findings, INGEST, TRANSCODE};
 use crate::reconcile::status::{self, Verdict, table};
 use crate::reconcile::validated::ValidatedStream;
 use crate::reconcile::{prune, publish_keys};
+
+/// What a suspended stream's transcoders still do.
+const FINISHING: &str =
+    "Taken off by spec.suspend, once it has written the end of the broadcast for its viewers.";
 
 /// The stages that write, and what failed in them.
 pub(super) struct Pass<'a> {
@@ -34,6 +43,8 @@ pub(super) struct Pass<'a> {
 /// What failed in a stage.
 #[derive(Debug, Clone)]
 pub struct Failure {
+    /// The stage, for metrics.
+    pub stage: &'static str,
     /// In a sentence.
     pub text: String,
     /// Another try may work without anybody changing anything.
@@ -45,9 +56,21 @@ pub struct Failure {
 impl From<&ApplyError> for Failure {
     fn from(error: &ApplyError) -> Self {
         Self {
+            stage: "apply",
             text: report(error),
             is_transient: !error.is_refusal(),
             retry_after: error.retry_after(),
+        }
+    }
+}
+
+impl From<&StepError> for Failure {
+    fn from(error: &StepError) -> Self {
+        Self {
+            stage: "external",
+            text: error.message(),
+            is_transient: error.is_transient(),
+            retry_after: None,
         }
     }
 }
@@ -168,6 +191,22 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// A suspended stream has no ingest that would end what it has open. Done
+    /// before its transcoders go, which write the end down for viewers.
+    pub(super) async fn end_broadcast(&mut self) {
+        if !self.valid.suspended {
+            return self.context.suspended.forget(self.valid.uid.as_str());
+        }
+        let Seen::Known { broadcast: Some(broadcast), .. } =
+            self.context.live.logs.get(&self.valid.id)
+        else {
+            return;
+        };
+        if let Err(error) = ending::end(&self.context.external, &self.valid.id, &broadcast).await {
+            self.failures.push(Failure::from(&error));
+        }
+    }
+
     pub(super) fn findings(
         &self,
         prepared: &[Prepared],
@@ -188,27 +227,44 @@ impl Pass<'_> {
             let child = children::find(prepared, Kind::Deployment, component)?;
             seen.deployment(&child)
         };
+        let now = Timestamp::now();
         findings.ingest = match refused.of(&["ingest", "rtmp", "rtmps-tls"]) {
             Some(why) => Verdict::of(&table::INGEST_NOT_APPLIED, why),
             None if self.valid.suspended => Verdict::plain(&table::INGEST_SUSPENDED),
+            None if self.lacks_external_host() => Verdict::plain(&table::INGEST_NO_HOST),
             None if endpoints.rtmp.is_none() => Verdict::plain(&table::INGEST_NO_ADDRESS),
-            None => INGEST.verdict(deployment("ingest"), seen),
+            None => INGEST.verdict(deployment("ingest"), seen, now),
         };
         findings.transcode = match refused.of(&["transcode"]) {
             Some(why) => Verdict::of(&table::TRANSCODE_NOT_APPLIED, why),
+            None if facts.finishing => Verdict::of(&table::TRANSCODE_SUSPENDED, FINISHING),
             None if self.valid.suspended => Verdict::plain(&table::TRANSCODE_SUSPENDED),
             None => match deployment("transcode") {
                 Some(facts) if facts.wanted == 0 => Verdict::plain(&table::TRANSCODE_ASLEEP),
-                facts => TRANSCODE.verdict(facts, seen),
+                facts => TRANSCODE.verdict(facts, seen, now),
             },
         };
         findings.playback = match refused.of(&["playback", "play-tls"]) {
             Some(why) => Verdict::of(&table::PLAYBACK_NOT_APPLIED, why),
+            None if self.lacks_keys() => Verdict::plain(&table::PLAYBACK_NO_KEYS),
+            None if endpoints.hls.is_none() => Verdict::plain(&table::PLAYBACK_NOT_EXPOSED),
             None => Verdict::plain(&table::PLAYBACK_READY),
         };
         findings.update_pending =
             [&built.ingest, &built.transcode].into_iter().flatten().any(waits);
         findings.endpoints = Some(endpoints);
         findings
+    }
+
+    /// Nobody knows under which name nodes are reached.
+    fn lacks_external_host(&self) -> bool {
+        let ports = self.valid.ingest.service_type == ServiceType::NodePort;
+        ports && self.context.installation.external_host.is_none()
+    }
+
+    /// Viewers need tokens that nobody could check.
+    fn lacks_keys(&self) -> bool {
+        let closed = self.valid.playback.access == Access::Token;
+        closed && !self.context.installation.playback_keys
     }
 }

@@ -1,7 +1,7 @@
 //! What the stages found and did, as the status sees it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::Verdict;
 use super::table::{self, Row};
@@ -10,6 +10,9 @@ use crate::reconcile::external::figures::Figures;
 use crate::reconcile::external::live::Seen;
 use crate::reconcile::external::rungs::Rungs;
 use crate::reconcile::seen::{self, DeploymentFacts};
+
+/// A pod that was started so many seconds ago starts no more.
+const LONG: i64 = 60;
 
 /// What the log says of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +68,11 @@ impl LogView {
         matches!(self, Self::Open { .. })
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, suspended: bool) -> Verdict {
         Verdict::plain(match self {
             Self::Unknown => &table::LIVE_UNKNOWN,
             Self::Never | Self::Ended { .. } => &table::NOT_LIVE,
+            Self::Open { .. } if suspended => &table::LIVE_ENDING,
             Self::Open { publishing: true, .. } => &table::LIVE,
             Self::Open { .. } => &table::LIVE_INTERRUPTED,
         })
@@ -140,6 +144,19 @@ impl Findings {
         }
     }
 
+    /// A broadcast is on, or was when the log could last be looked at.
+    pub(super) fn is_on_air(&self, before: Option<&LiveStreamStatus>) -> bool {
+        let on = match self.log {
+            LogView::Open { .. } => true,
+            LogView::Unknown => {
+                let held = before.and_then(|status| status.broadcast.as_ref());
+                held.is_some_and(|broadcast| broadcast.ended.is_none())
+            }
+            LogView::Never | LogView::Ended { .. } => false,
+        };
+        on && !self.suspended
+    }
+
     /// All but the summary.
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
         let update = if self.update_pending { &table::UPDATE_PENDING } else { &table::UPDATE_NONE };
@@ -152,7 +169,7 @@ impl Findings {
             self.transcode.clone(),
             self.playback.clone(),
             Verdict::plain(update),
-            self.log.verdict(),
+            self.log.verdict(self.suspended),
         ]
     }
 
@@ -170,6 +187,16 @@ impl Findings {
             // The log forgets after its retention; the status need not.
             LogView::Unknown | LogView::Never => before?.broadcast.clone(),
         }
+    }
+
+    /// What is amiss though all is there, the worst first.
+    pub(super) fn amiss(&self) -> Option<&'static Row> {
+        let amiss = self.figures?.amiss;
+        let rows = [
+            (amiss.store_away, &table::DEGRADED_STORE),
+            (amiss.gop_too_long, &table::DEGRADED_GOP),
+        ];
+        rows.into_iter().find_map(|(is, row)| is.then_some(row))
     }
 
     /// Viewers and ingress.
@@ -217,6 +244,8 @@ pub struct Rows {
     pub ready: &'static Row,
     /// Not yet.
     pub starting: &'static Row,
+    /// They run, and have for long.
+    pub not_ready: &'static Row,
     /// They can't, or keep ending.
     pub failing: &'static Row,
 }
@@ -226,6 +255,7 @@ pub const INGEST: Rows = Rows {
     component: "ingest",
     ready: &table::INGEST_READY,
     starting: &table::INGEST_STARTING,
+    not_ready: &table::INGEST_NOT_READY,
     failing: &table::INGEST_FAILING,
 };
 
@@ -234,12 +264,18 @@ pub const TRANSCODE: Rows = Rows {
     component: "transcode",
     ready: &table::TRANSCODE_READY,
     starting: &table::TRANSCODE_STARTING,
+    not_ready: &table::TRANSCODE_NOT_READY,
     failing: &table::TRANSCODE_FAILING,
 };
 
 impl Rows {
     /// The verdict on a Deployment with `facts`, none when it is not seen yet.
-    pub fn verdict(&self, facts: Option<&DeploymentFacts>, seen: &seen::Seen) -> Verdict {
+    pub fn verdict(
+        &self,
+        facts: Option<&DeploymentFacts>,
+        seen: &seen::Seen,
+        now: Timestamp,
+    ) -> Verdict {
         let Some(facts) = facts else { return Verdict::plain(self.starting) };
         if let Some(failure) = &facts.failure {
             return Verdict::of(self.failing, failure.clone());
@@ -249,7 +285,12 @@ impl Rows {
         }
         match seen.trouble(self.component) {
             Some(trouble) => Verdict::of(self.failing, trouble),
-            None => Verdict::plain(self.starting),
+            None => match seen.unready_since(self.component) {
+                Some(since) if now.duration_since(since) >= SignedDuration::from_secs(LONG) => {
+                    Verdict::plain(self.not_ready)
+                }
+                _ => Verdict::plain(self.starting),
+            },
         }
     }
 }

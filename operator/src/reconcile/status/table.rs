@@ -71,7 +71,9 @@ rows! {
     INGEST_SUSPENDED = "IngestReady" False "Suspended" by "status": "Taken off by spec.suspend.";
     INGEST_STARTING = "IngestReady" False "PodStarting" by "status": "The ingest pod is not ready yet.";
     INGEST_FAILING = "IngestReady" False "PodFailing" by "status": "The ingest pod can't start or keeps ending; the message says why.";
-    INGEST_NO_ADDRESS = "IngestReady" False "AddressPending" by "status": "The Service has no address yet: the load balancer has not given one.";
+    INGEST_NOT_READY = "IngestReady" False "PodNotReady" by "status": "The ingest pod has run for a minute or more and is not ready: its log and its /health/ready say why.";
+    INGEST_NO_ADDRESS = "IngestReady" False "AddressPending" by "status": "The Service has no address yet: the load balancer has not given one, or Kubernetes no node port.";
+    INGEST_NO_HOST = "IngestReady" False "ExternalHostMissing" by "status": "spec.ingest.service.type is NodePort, and this installation does not say under which name its nodes are reached. Ask who installed Millrace for publishing.externalHost.";
     INGEST_NOT_APPLIED = "IngestReady" False "NotApplied" by "apply": "The API server refused a child; the message names it.";
     INGEST_UNKNOWN = "IngestReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
@@ -80,11 +82,14 @@ rows! {
     TRANSCODE_SUSPENDED = "TranscodeReady" False "Suspended" by "status": "Taken off by spec.suspend.";
     TRANSCODE_STARTING = "TranscodeReady" False "PodStarting" by "status": "A transcode pod is not ready yet.";
     TRANSCODE_FAILING = "TranscodeReady" False "PodFailing" by "status": "A transcode pod can't start or keeps ending; the message says why.";
+    TRANSCODE_NOT_READY = "TranscodeReady" False "PodNotReady" by "status": "A transcode pod has run for a minute or more and is not ready: its log and its /health/ready say why.";
     TRANSCODE_NOT_APPLIED = "TranscodeReady" False "NotApplied" by "apply": "The API server refused a child; the message names it.";
     TRANSCODE_UNKNOWN = "TranscodeReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     PLAYBACK_READY = "PlaybackReady" True "Routed" by "apply": "Viewers' addresses lead to delivery.";
+    PLAYBACK_NOT_EXPOSED = "PlaybackReady" True "NotExposed" by "status": "Delivery's Service in the cluster alone leads viewers here: neither the installation's publicUrl nor spec.playback.hostname gives them an address.";
     PLAYBACK_NOT_APPLIED = "PlaybackReady" False "NotApplied" by "apply": "The API server refused the route of the own host; the message says why.";
+    PLAYBACK_NO_KEYS = "PlaybackReady" False "NoPlaybackKeys" by "status": "spec.playback.access is Token, and this installation has no keys to check tokens with: nobody can watch. Ask who installed Millrace for playback.keys.";
     PLAYBACK_UNKNOWN = "PlaybackReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     UPDATE_PENDING = "UpdatePending" True "WaitsForBroadcast" by "build": "Pods have an older template and keep it while the stream is live. The annotation millrace.dev/roll: now replaces them at once.";
@@ -92,14 +97,18 @@ rows! {
 
     LIVE = "Live" True "Publishing" by "log": "The log has an open broadcast.";
     LIVE_INTERRUPTED = "Live" True "WaitsForPublisher" by "log": "The broadcast is open, and its publisher is away; it ends after spec.ingest.reconnectWindow.";
+    LIVE_ENDING = "Live" True "Ending" by "log": "The stream is suspended, and the broadcast that it had is being ended.";
     NOT_LIVE = "Live" False "NoBroadcast" by "log": "Nobody publishes.";
     LIVE_UNKNOWN = "Live" Unknown "KafkaUnavailable" by "log": "The log can't be looked at.";
 
     DEGRADED = "Degraded" True "PartsMissing" by "status": "A publisher is shown, but something that Ready needs is amiss.";
+    DEGRADED_STORE = "Degraded" True "StoreUnavailable" by "status": "The object store does not take segments: they wait in memory, for half of spec.ingest.replayWindow at the most. Nothing that is live is missing.";
+    DEGRADED_GOP = "Degraded" True "SourceGopTooLong" by "status": "The publisher sends no keyframe for 10 s or longer: viewers wait as long for their first picture, and so does an encoder that begins. Set its keyframe interval to 2 s.";
     NOT_DEGRADED = "Degraded" False "AsExpected" by "status": "Nothing is amiss while live.";
 
     READY = "Ready" True "Ready" by "status": "A publisher would be accepted and shown.";
     NOT_READY = "Ready" False "PartsMissing" by "status": "A publisher would not be accepted and shown: the message names the conditions that fail.";
+    READY_LOG_UNKNOWN = "Ready" False "KafkaUnavailable" by "status": "Kafka can't be reached: a publisher would not be accepted. The message names all conditions that fail.";
     READY_SUSPENDED = "Ready" False "Suspended" by "status": "Taken off by spec.suspend.";
     READY_TERMINATING = "Ready" False "Terminating" by "finalize": "Being deleted.";
 }

@@ -1,6 +1,7 @@
 //! What the conditions sum up to, and when they change.
 
 use k8s_openapi::jiff::Timestamp;
+use millrace_platform::redis::metrics::Amiss;
 
 use super::findings::LogView;
 use super::*;
@@ -66,6 +67,52 @@ fn live_comes_before_ready_and_degraded_before_live() {
 }
 
 #[test]
+fn what_is_on_air_is_shown_as_that_though_its_spec_can_not_be_met_any_more() {
+    for row in [&table::SECRET_MISSING, &table::HOST_TAKEN, &table::INVALID_SPEC] {
+        let mut findings = fine();
+        findings.accepted = Verdict::plain(row);
+        assert_eq!(status(&findings, 1, None, &time(1)).phase, Some(Phase::Failed));
+        findings.log = open(true);
+        let live = status(&findings, 1, None, &time(1));
+        assert_eq!(live.phase, Some(Phase::Degraded));
+        let degraded = live.conditions.iter().find(|c| c.type_ == "Degraded").unwrap();
+        assert!(degraded.message.contains(row.reason), "{}", degraded.message);
+    }
+}
+
+#[test]
+fn a_suspended_stream_is_not_on_air_though_its_broadcast_is_still_to_end() {
+    let mut findings = fine();
+    (findings.suspended, findings.log) = (true, open(false));
+    findings.ingest = Verdict::plain(&table::INGEST_SUSPENDED);
+    let ending = status(&findings, 1, None, &time(1));
+    assert_eq!(ending.phase, Some(Phase::Suspended));
+    let reasons = ["Live", "Degraded", "Ready"].map(|condition| reason(&ending, condition));
+    assert_eq!(reasons, ["Ending", "AsExpected", "Suspended"]);
+}
+
+#[test]
+fn without_a_log_nothing_is_ready_and_what_was_on_air_is_degraded() {
+    let mut findings = fine();
+    findings.log = LogView::Unknown;
+    let unknown = status(&findings, 1, None, &time(1));
+    assert_eq!(unknown.phase, Some(Phase::Pending));
+    assert_eq!(reason(&unknown, "Ready"), "KafkaUnavailable");
+    let ready = unknown.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "Missing: Live (KafkaUnavailable).");
+
+    let on = status(&Findings { log: open(true), ..fine() }, 1, None, &time(1));
+    let lost = status(&findings, 1, Some(&on), &time(2));
+    assert_eq!(
+        (lost.phase, reason(&lost, "Degraded")),
+        (Some(Phase::Degraded), "PartsMissing".to_owned())
+    );
+    let over = LogView::Ended { id: "b".to_owned(), started_ms: 5_000, ended_ms: 9_000 };
+    let over = status(&Findings { log: over, ..fine() }, 1, Some(&on), &time(2));
+    assert_eq!(status(&findings, 1, Some(&over), &time(3)).phase, Some(Phase::Pending));
+}
+
+#[test]
 fn a_transition_time_moves_with_the_value_only() {
     let first = status(&fine(), 1, None, &time(1));
     let mut findings = fine();
@@ -97,7 +144,8 @@ fn a_broadcast_is_kept_when_the_log_has_forgotten_it() {
 #[test]
 fn figures_show_while_live_only() {
     let mut findings = fine();
-    findings.figures = Some(Figures { viewers: 3, ingress_kbps: 900 });
+    let amiss = Amiss::default();
+    findings.figures = Some(Figures { viewers: 3, ingress_kbps: 900, amiss });
     findings.log = open(true);
     let live = status(&findings, 1, None, &time(1));
     assert_eq!((live.viewers, live.ingress_bitrate_kbps), (Some(3), Some(900)));
@@ -105,6 +153,24 @@ fn figures_show_while_live_only() {
     assert_eq!(status(&findings, 1, Some(&live), &time(2)).viewers, Some(3));
     findings.log = LogView::Never;
     assert_eq!(status(&findings, 1, Some(&live), &time(2)).viewers, None);
+}
+
+#[test]
+fn what_the_transcoder_finds_amiss_degrades_what_is_live() {
+    let mut findings = fine();
+    findings.log = open(true);
+    let mut told = |store_away, gop_too_long| {
+        let amiss = Amiss { store_away, gop_too_long };
+        findings.figures = Some(Figures { viewers: 0, ingress_kbps: 0, amiss });
+        let status = status(&findings, 1, None, &time(1));
+        (status.phase, reason(&status, "Degraded"), reason(&status, "Ready"))
+    };
+    let [live, degraded] = [Phase::Live, Phase::Degraded].map(Some);
+    assert_eq!(told(true, true), (degraded, "StoreUnavailable".to_owned(), "Ready".to_owned()));
+    assert_eq!(told(false, true), (degraded, "SourceGopTooLong".to_owned(), "Ready".to_owned()));
+    assert_eq!(told(false, false), (live, "AsExpected".to_owned(), "Ready".to_owned()));
+    findings.log = LogView::Never;
+    assert_eq!(status(&findings, 1, None, &time(1)).phase, Some(Phase::Ready));
 }
 
 #[test]

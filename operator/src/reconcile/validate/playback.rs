@@ -1,5 +1,7 @@
 //! `spec.playback`.
 
+use millrace_media::published;
+
 use crate::api::playback::{Access, Playback};
 use crate::reconcile::validated::{OwnHost, Route, ValidatedPlayback};
 
@@ -7,10 +9,10 @@ use super::InvalidSpec;
 use super::bounds::{invalid, label, subdomain};
 
 pub(super) fn validate(playback: &Playback) -> Result<ValidatedPlayback, InvalidSpec> {
-    // Showing everybody what was to be shown to some would be worse than nothing.
-    if playback.access == Access::Token {
-        return Err(invalid("spec.playback.access", "Token is not supported by this version"));
-    }
+    let access = match playback.access {
+        Access::Public => published::Access::Public,
+        Access::Token => published::Access::Token,
+    };
     let route = route(playback)?;
     let tls_secret = playback.tls.as_ref().map(|tls| tls.secret_name.clone());
     if let Some(secret) = &tls_secret {
@@ -29,10 +31,10 @@ pub(super) fn validate(playback: &Playback) -> Result<ValidatedPlayback, Invalid
                 "is missing; ingressClassName, gateway and tls need one",
             ));
         }
-        return Ok(ValidatedPlayback { host: None });
+        return Ok(ValidatedPlayback { host: None, access });
     };
     subdomain("spec.playback.hostname", &hostname)?;
-    Ok(ValidatedPlayback { host: Some(OwnHost { hostname, route, tls_secret }) })
+    Ok(ValidatedPlayback { host: Some(OwnHost { hostname, route, tls_secret }), access })
 }
 
 fn route(playback: &Playback) -> Result<Option<Route>, InvalidSpec> {

@@ -3,7 +3,7 @@
 use millrace_chart::helm::Helm;
 
 /// What is set on top of a good set, and what the message has to name.
-const TABLE: [(&str, &str, &str); 46] = [
+const TABLE: [(&str, &str, &str); 48] = [
     ("quickstart", "replicas=2", "'replicas' not allowed"),
     ("quickstart", "delivery.replica=2", "'replica' not allowed"),
     ("quickstart", "delivery.replicas=0", "/delivery/replicas"),
@@ -12,6 +12,7 @@ const TABLE: [(&str, &str, &str); 46] = [
     ("quickstart", "delivery.cacheMegabytes=1.5", "/delivery/cacheMegabytes"),
     ("quickstart", "delivery.metricsRetentionDays=0", "/delivery/metricsRetentionDays"),
     ("quickstart", "delivery.trustedProxies={10.0.0.1}", "/delivery/trustedProxies/0"),
+    ("quickstart", "delivery.cdn.covers=pages", "/delivery/cdn/covers"),
     ("quickstart", "delivery.service.type=Ingress", "/delivery/service/type"),
     ("quickstart", "delivery.service.nodePort=30080", "delivery.service.nodePort"),
     ("quickstart", "delivery.resources.limit.cpu=1", "'limit' not allowed"),
@@ -34,6 +35,7 @@ const TABLE: [(&str, &str, &str); 46] = [
     ("quickstart", "migrations.patience=soon", "/migrations/patience"),
     ("quickstart", "networkPolicies.dns.ports={}", "/networkPolicies/dns/ports"),
     ("quickstart", "networkPolicies.publishers[0].cidr=10.0.0.0/8", "'cidr' not allowed"),
+    ("quickstart", "playback.maxTokenHours=0", "/playback/maxTokenHours"),
     ("quickstart", "playback.rules[0].namespaces={a}", "hostSuffixes"),
     ("quickstart", "quickstart.storage.kafka=big", "/quickstart/storage/kafka"),
     ("quickstart", "redis.url=redis://r:1", "quickstart.enabled"),

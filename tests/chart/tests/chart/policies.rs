@@ -114,7 +114,7 @@ fn quickstart(neighbours: bool) -> BTreeSet<Connection> {
         }
     }
     // Where the API server is the chart can't know: its ports at every address.
-    for program in ["operator", "release"] {
+    for program in ["operator", "release", "delivery"] {
         for end in [
             "internet",
             "api-server",
@@ -212,7 +212,7 @@ async fn with_own_servers_each_program_reaches_the_addresses_of_its_servers() {
         table.insert(Connection::udp(program, "dns", 53));
     }
     for (server, port, clients) in [
-        ("api-server", 6443, &["operator", "release"][..]),
+        ("api-server", 6443, &["operator", "release", "delivery"][..]),
         ("postgres", 6432, &["operator", "ingest", "delivery"]),
         ("redis", 6380, &["operator", "ingest", "transcode", "delivery"]),
         ("kafka", 9093, &["operator", "ingest", "transcode", "delivery"]),
@@ -250,19 +250,25 @@ fn reached_by_delivery(rendered: &Rendered) -> BTreeSet<i32> {
 fn ports_of_servers_are_those_of_their_addresses_unless_the_values_name_others() {
     let Some(helm) = Helm::find().unwrap() else { return };
     let table: [(&[&str], &[i32]); 9] = [
-        (&["servers"], &[53, 6432, 6380, 9093, 443]),
+        (&["servers"], &[53, 6443, 6432, 6380, 9093, 443]),
         (
             &["servers", "kafka.brokers=a:9093\\,b:9094\\,c:9093"],
-            &[53, 6432, 6380, 9093, 9094, 443],
+            &[53, 6443, 6432, 6380, 9093, 9094, 443],
         ),
         (
             &["servers", "networkPolicies.kafka.ports={9095,9096}"],
-            &[53, 6432, 6380, 9095, 9096, 443],
+            &[53, 6443, 6432, 6380, 9095, 9096, 443],
         ),
-        (&["servers", "redis.mediaUrl=rediss://:1@media"], &[53, 6432, 6379, 6380, 9093, 443]),
-        (&["servers", "objectStore.endpoint=http://s3"], &[53, 6432, 6380, 9093, 80]),
-        (&["servers", "objectStore.endpoint=https://s3:9000/"], &[53, 6432, 6380, 9093, 9000]),
-        (&["directory"], &[53, 5432, 6379, 9092]),
+        (
+            &["servers", "redis.mediaUrl=rediss://:1@media"],
+            &[53, 6443, 6432, 6379, 6380, 9093, 443],
+        ),
+        (&["servers", "objectStore.endpoint=http://s3"], &[53, 6443, 6432, 6380, 9093, 80]),
+        (
+            &["servers", "objectStore.endpoint=https://s3:9000/"],
+            &[53, 6443, 6432, 6380, 9093, 9000],
+        ),
+        (&["directory"], &[53, 443, 6443, 5432, 6379, 9092]),
         // What is in Secrets that are there already the chart does not know.
         (&["references"], &[53, 5432, 6379, 9092, 443]),
         (&["references", "networkPolicies.postgres.ports={6432}"], &[53, 6432, 6379, 9092, 443]),

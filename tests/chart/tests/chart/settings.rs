@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec};
-use millrace_chart::helm::{Helm, Rendered};
+use millrace_chart::helm::{Helm, Rendered, text};
 use millrace_harness::certificate::Certificate;
 use millrace_operator::api::LiveStream;
 use millrace_operator::controller::place::Place;
@@ -54,6 +54,10 @@ impl Installed {
             (
                 "operator-servers".to_owned(),
                 entries(&[("DATABASE_URL", url), ("DATABASE_MIGRATE_URL", url)]),
+            ),
+            (
+                "origin".to_owned(),
+                entries(&[("secret", "0123456789abcdef"), ("previous", "fedcba9876543210")]),
             ),
         ]);
         Self { rendered: helm.render("live", values).unwrap(), given, ca }
@@ -226,6 +230,8 @@ async fn each_role_of_postgres_is_known_to_its_programs_alone() {
     assert_eq!(url(operator, "migrate"), format!("postgres://owner:own%20er%2F%40{server}"));
     let viewer = url("Deployment millrace-delivery", "delivery");
     assert_eq!(viewer, format!("postgres://viewer:v{server}"));
+    let api = installed.variables("Deployment millrace-delivery", "delivery");
+    assert_eq!(api["DATABASE_API_URL"], format!("postgres://control:c{server}"));
     let (ingest, _) = installed.worker(installed.children().ingest);
     assert_eq!(ingest["DATABASE_URL"], format!("postgres://worker:w{server}"));
     let (transcode, _) = installed.worker(installed.children().transcode);
@@ -255,4 +261,24 @@ async fn without_createrole_roles_are_named_and_given_no_password() {
         containers::container(&installed.rendered, "Deployment millrace-operator", "migrate");
     let named: Vec<_> = container.env.into_iter().flatten().map(|variable| variable.name).collect();
     assert!(!named.iter().any(|name| name.ends_with("_PASSWORD")), "{named:?}");
+}
+
+#[test]
+fn the_api_has_the_rights_that_its_values_give_and_no_others() {
+    let Some(helm) = Helm::find().unwrap() else { return };
+    let off = ["servers", "delivery.api.kubernetesTokens=false", "delivery.api.database=false"];
+    for (values, there) in [(&["servers"][..], true), (&off, false)] {
+        let rendered = helm.render("live", values).unwrap();
+        let count = |end: &str| {
+            let name = |object: &serde_json::Value| text(object, "/metadata/name").to_owned();
+            rendered.objects.iter().filter(|object| name(object).ends_with(end)).count()
+        };
+        // The ClusterRole and its binding.
+        assert_eq!(count("delivery-reviews"), if there { 2 } else { 0 });
+        assert_eq!(count("-api-connections"), usize::from(there));
+        let (container, _) =
+            containers::container(&rendered, "Deployment millrace-delivery", "delivery");
+        let names: Vec<_> = container.env.into_iter().flatten().map(|one| one.name).collect();
+        assert_eq!(names.contains(&"DATABASE_API_URL".to_owned()), there, "{names:?}");
+    }
 }

@@ -26,6 +26,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 pub struct Account {
     namespace: String,
     name: String,
+    token: String,
     kubeconfig: Kubeconfig,
     client: Client,
     admin: Client,
@@ -44,14 +45,7 @@ impl Cluster {
             .create(&PostParams::default(), &account)
             .await
             .with_context(|| format!("creating the ServiceAccount {namespace}/{name}"))?;
-        let spec = TokenRequestSpec { expiration_seconds: Some(7_200), ..Default::default() };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
-        let token = accounts
-            .create_token_request(name, &PostParams::default(), &request)
-            .await?
-            .status
-            .context("the token request has no status")?
-            .token;
+        let token = token(&accounts, name, Vec::new()).await?;
         let mut kubeconfig = self.kubeconfig.clone();
         for user in &mut kubeconfig.auth_infos {
             let token = Some(token.clone().into());
@@ -61,6 +55,7 @@ impl Cluster {
         Ok(Account {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
+            token,
             kubeconfig,
             client,
             admin,
@@ -72,6 +67,20 @@ impl Account {
     /// A client that is this account.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Its token, for the API server.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A token of it for somebody else.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn token_for(&self, audience: &str) -> Result<String> {
+        let accounts = Api::namespaced(self.admin.clone(), &self.namespace);
+        token(&accounts, &self.name, vec![audience.to_owned()]).await
     }
 
     /// As the API server and its audit log name it.
@@ -193,6 +202,21 @@ impl Account {
             api_group: None,
         }
     }
+}
+
+async fn token(
+    accounts: &Api<ServiceAccount>,
+    name: &str,
+    audiences: Vec<String>,
+) -> Result<String> {
+    let spec = TokenRequestSpec {
+        audiences,
+        expiration_seconds: Some(7_200),
+        ..TokenRequestSpec::default()
+    };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let made = accounts.create_token_request(name, &PostParams::default(), &request).await?;
+    Ok(made.status.context("the token request has no status")?.token)
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -7,6 +7,7 @@ mod answer;
 mod asked;
 mod serve;
 
+use std::collections::HashSet;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,6 +42,7 @@ struct Inside {
     asked: Mutex<Vec<Asked>>,
     delay: Mutex<Duration>,
     ends: broadcast::Sender<(String, Refusal)>,
+    hushed: Mutex<HashSet<String>>,
 }
 
 impl Cluster {
@@ -66,6 +68,7 @@ impl Cluster {
             asked: Mutex::default(),
             delay: Mutex::default(),
             ends: broadcast::channel(ENDS).0,
+            hushed: Mutex::default(),
         });
         let (chain, key) = (file("kube-apiserver.crt")?, file("kube-apiserver.key")?);
         let listener = TlsListener::new(listener, &chain, &key)?;
@@ -100,6 +103,16 @@ impl Door {
     /// forgotten what they have not seen yet. Returns how many there are at most.
     pub fn end_watches(&self, resource: &str, refusal: Refusal) -> usize {
         self.inside.ends.send((resource.to_owned(), refusal)).unwrap_or_default()
+    }
+
+    /// From now on, new watches of a resource are taken, and nothing comes of them.
+    pub fn hush(&self, resource: &str) {
+        lock(&self.inside.hushed).insert(resource.to_owned());
+    }
+
+    /// New watches are passed on again.
+    pub fn hush_nothing(&self) {
+        lock(&self.inside.hushed).clear();
     }
 
     /// What was asked through it so far, refused or not, oldest first.

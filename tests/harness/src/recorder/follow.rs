@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Mode;
 use super::judge::Judge;
-use super::report::RenditionReport;
+use super::report::{Arrival, RenditionReport};
 use crate::http::Http;
 use crate::playlist::resolve;
 
@@ -17,10 +17,10 @@ use crate::playlist::resolve;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a listed file may fail to be served before that is a breach.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Most time for fetching files once more at the end.
-const SECOND_LOOK: Duration = Duration::from_secs(10);
-/// One of how many listed segments is fetched once more.
-const STRIDE: usize = 3;
+/// The same of what was served before.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// Most time for fetching once more what is listed at the end.
+const SECOND_LOOK: Duration = Duration::from_secs(30);
 
 /// Follows one rendition.
 pub(super) struct Follower {
@@ -33,27 +33,26 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Until the end of the list or until stopped.
-    pub(super) async fn run(mut self, name: String, keep_media: bool) -> RenditionReport {
-        let mut judge = Judge::new(name, self.mode, keep_media);
+    pub(super) async fn run(mut self, mut judge: Judge) -> RenditionReport {
         let mut stopped = self.stopped.clone();
-        let mut longest_wait = Duration::ZERO;
+        let mut arrivals = Vec::new();
         tokio::select! {
-            () = self.follow(&mut judge, &mut longest_wait) => {}
+            () = self.follow(&mut judge, &mut arrivals) => {}
             _ = stopped.wait_for(|stop| *stop) => {}
         }
         let look = self.look_again(&mut judge);
         if timeout(SECOND_LOOK, look).await.is_err() {
-            judge.failed("fetching files once more took too long");
+            judge.broken("fetching files once more took too long".to_owned());
         }
-        RenditionReport { longest_wait, ..judge.finish() }
+        RenditionReport { arrivals, ..judge.finish() }
     }
 
-    async fn follow(&mut self, judge: &mut Judge, longest_wait: &mut Duration) {
-        let mut grew = Instant::now();
+    async fn follow(&mut self, judge: &mut Judge, arrivals: &mut Vec<Arrival>) {
         while !judge.ended() {
             let url = match (self.mode, judge.next()) {
                 (Mode::LowLatency, Some((msn, part))) => {
-                    format!("{}?_HLS_msn={msn}&_HLS_part={part}", self.url)
+                    let and = if self.url.contains('?') { '&' } else { '?' };
+                    format!("{}{and}_HLS_msn={msn}&_HLS_part={part}", self.url)
                 }
                 _ => self.url.clone(),
             };
@@ -63,14 +62,11 @@ impl Follower {
             };
             let before = judge.next();
             let listed = judge.playlist(&String::from_utf8_lossy(&bytes));
-            if before.is_none() {
-                grew = Instant::now();
-            } else if judge.next() != before {
-                *longest_wait = grew.elapsed().max(*longest_wait);
-                grew = Instant::now();
+            if let Some((msn, part)) = judge.next().filter(|next| Some(*next) != before) {
+                arrivals.push(Arrival { at: Instant::now(), msn, part, media: judge.listed() });
             }
             for wanted in listed {
-                match self.file(&wanted.uri, judge).await {
+                match self.file(&wanted.uri, PATIENCE, judge).await {
                     Some(bytes) => judge.fetched(&wanted, &bytes),
                     None => judge.broken(format!("{}: listed and never served", wanted.uri)),
                 }
@@ -84,9 +80,9 @@ impl Follower {
     }
 
     /// A listed file, tried again while the servers recover.
-    async fn file(&self, uri: &str, judge: &mut Judge) -> Option<Bytes> {
+    async fn file(&self, uri: &str, patience: Duration, judge: &mut Judge) -> Option<Bytes> {
         let url = resolve(&self.url, uri).ok()?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(bytes) = self.get(&url, judge).await {
                 return Some(bytes);
@@ -112,11 +108,15 @@ impl Follower {
         }
     }
 
+    /// All that is still offered when the recording ends.
     async fn look_again(&self, judge: &mut Judge) {
-        for uri in judge.to_check_again(STRIDE) {
-            let Ok(url) = resolve(&self.url, &uri) else { continue };
-            if let Some(bytes) = self.get(&url, judge).await {
-                judge.fetched_again(&uri, &bytes);
+        if judge.may_vanish() && self.get(&self.url, judge).await.is_none() {
+            return;
+        }
+        for uri in judge.to_check_again() {
+            match self.file(&uri, LAST_PATIENCE, judge).await {
+                Some(bytes) => judge.fetched_again(&uri, &bytes),
+                None => judge.broken(format!("{uri}: still listed and not served again")),
             }
         }
     }

@@ -34,6 +34,9 @@ pub struct Init {
     pub timescale: u32,
     /// Bytes of a NAL unit's length; `None` for audio.
     length_size: Option<usize>,
+    size: (u16, u16),
+    /// sample_flags where a fragment has none (ISO 14496-12 §8.8.3).
+    flags: Option<u32>,
 }
 
 impl Init {
@@ -55,18 +58,28 @@ impl Init {
         let moov = found.context("no moov")?;
         let [track] = &moov.trak[..] else { bail!("{} tracks", moov.trak.len()) };
         let media = &track.mdia;
-        let length_size = match media.minf.stbl.stsd.codecs.first() {
-            Some(Codec::Avc1(avc1)) => Some(usize::from(avc1.avcc.length_size)),
-            Some(Codec::Mp4a(_)) => None,
+        let (length_size, size) = match media.minf.stbl.stsd.codecs.first() {
+            Some(Codec::Avc1(avc1)) => {
+                let size = (avc1.visual.width, avc1.visual.height);
+                (Some(usize::from(avc1.avcc.length_size)), size)
+            }
+            Some(Codec::Mp4a(_)) => (None, (0, 0)),
             other => bail!("sample entry {other:?}"),
         };
         ensure!(media.mdhd.timescale > 0, "timescale 0");
-        Ok(Self { timescale: media.mdhd.timescale, length_size })
+        let extends = moov.mvex.as_ref().and_then(|mvex| mvex.trex.first());
+        let flags = extends.map(|trex| trex.default_sample_flags);
+        Ok(Self { timescale: media.mdhd.timescale, length_size, size, flags })
     }
 
     /// Whether the track is video.
     pub fn is_video(&self) -> bool {
         self.length_size.is_some()
+    }
+
+    /// Width and height of the pictures.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        self.is_video().then_some(self.size)
     }
 
     /// The frames of a part, or of a segment's several.
@@ -100,7 +113,8 @@ impl Init {
         for entry in traf.trun.iter().flat_map(|trun| trun.samples.iter()) {
             let defaults = &traf.tfhd;
             let size = entry.size.or(defaults.default_sample_size).context("no sample size")?;
-            let flags = entry.flags.or(defaults.default_sample_flags).context("no flags")?;
+            let flags = entry.flags.or(defaults.default_sample_flags).or(self.flags);
+            let flags = flags.context("no flags")?;
             let duration = entry.duration.or(defaults.default_sample_duration);
             let duration = i64::from(duration.context("no sample duration")?);
             let (data, behind) = split(media, Some(usize::try_from(size)?))?;

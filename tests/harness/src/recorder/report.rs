@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::fragment::Frame;
 
@@ -25,6 +26,19 @@ pub struct SeenSegment {
     pub media: Option<(Bytes, Bytes)>,
 }
 
+/// A version of the playlist that lists something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it was read.
+    pub at: Instant,
+    /// Media sequence number of what is not listed yet.
+    pub msn: u64,
+    /// Its part.
+    pub part: usize,
+    /// How much was listed in all until then.
+    pub media: Duration,
+}
+
 /// Everything about one rendition.
 #[derive(Debug, Clone, Default)]
 pub struct RenditionReport {
@@ -40,14 +54,14 @@ pub struct RenditionReport {
     pub parts: u64,
     /// Segments compared with the sum of their parts.
     pub compared: u64,
-    /// Segments fetched a second time.
+    /// Files fetched a second time, at the end.
     pub fetched_again: u64,
     /// Requests that failed, also those that succeeded later.
     pub failures: u64,
     /// The last of them.
     pub last_failure: Option<String>,
-    /// The longest time in which nothing new was listed.
-    pub longest_wait: Duration,
+    /// When something new was listed, in order.
+    pub arrivals: Vec<Arrival>,
     /// The playlist has ended.
     pub ended: bool,
     /// In order.
@@ -57,6 +71,8 @@ pub struct RenditionReport {
     /// Segments that begin later than the one before ends, and by how much: the source had
     /// nothing there.
     pub holes: Vec<String>,
+    /// Why its media could not be looked into, if it could not: times and pictures are not judged.
+    pub unread: Option<String>,
     /// How many promises were broken.
     pub breaches: u64,
     /// The first of them.
@@ -72,17 +88,41 @@ impl RenditionReport {
     /// The whole recording as one file for a decoder, when media was kept and
     /// one init segment served all of it.
     pub fn file(&self) -> Option<Vec<u8>> {
-        let mut media = self.segments.iter().map(|segment| segment.media.as_ref());
-        let (init, first) = media.next()??;
-        let mut file = [init.as_ref(), first.as_ref()].concat();
-        for piece in media {
-            let (other, bytes) = piece?;
-            if other != init {
-                return None;
+        let mut files = self.files();
+        files.pop().filter(|_| files.is_empty())
+    }
+
+    /// The whole recording as files for a decoder, each as far as one init segment goes; none when
+    /// media was not kept of every segment.
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        let mut files = Vec::new();
+        let mut now: Option<&Bytes> = None;
+        for segment in &self.segments {
+            let Some((init, media)) = &segment.media else { return Vec::new() };
+            if now != Some(init) {
+                files.push(init.to_vec());
+                now = Some(init);
             }
-            file.extend_from_slice(bytes);
+            if let Some(file) = files.last_mut() {
+                file.extend_from_slice(media);
+            }
         }
-        Some(file)
+        files
+    }
+
+    /// Numbers of segments and gaps that are not one more than the one before.
+    pub fn misnumbered(&self) -> Vec<u64> {
+        let seen = self.segments.iter().map(|segment| segment.msn);
+        let mut all: Vec<u64> = seen.chain(self.gaps.iter().copied()).collect();
+        all.sort_unstable();
+        let pairs = all.iter().zip(all.iter().skip(1));
+        pairs.filter(|(before, number)| **number != **before + 1).map(|(_, n)| *n).collect()
+    }
+
+    /// The longest time in which nothing new was listed.
+    pub fn longest_wait(&self) -> Duration {
+        let pairs = self.arrivals.iter().zip(self.arrivals.iter().skip(1));
+        pairs.map(|(before, after)| after.at - before.at).max().unwrap_or_default()
     }
 
     /// Ticks as milliseconds.
@@ -123,6 +163,11 @@ impl Report {
     /// The rendition of this name.
     pub fn rendition(&self, name: &str) -> Option<&RenditionReport> {
         self.renditions.iter().find(|rendition| rendition.name == name)
+    }
+
+    /// Whether every rendition has ended.
+    pub fn ended(&self) -> bool {
+        self.renditions.iter().all(|rendition| rendition.ended)
     }
 
     /// How many promises were broken, all in all.
@@ -188,11 +233,14 @@ impl fmt::Display for Report {
                 r.fetched_again,
                 r.gaps.len(),
                 r.failures,
-                r.longest_wait.as_millis(),
+                r.longest_wait().as_millis(),
                 if r.ended { ", ended" } else { "" },
             )?;
             if let Some(failure) = &r.last_failure {
                 writeln!(f, "  last failure: {failure}")?;
+            }
+            if let Some(why) = &r.unread {
+                writeln!(f, "  not looked into: {why}")?;
             }
             for hole in r.holes.iter().take(20) {
                 writeln!(f, "  HOLE: {hole}")?;
@@ -208,5 +256,59 @@ impl fmt::Display for Report {
             writeln!(f, "BROKEN: {what}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(msn: u64, init: &'static [u8]) -> SeenSegment {
+        let media = (Bytes::from_static(init), Bytes::from_static(b"m"));
+        SeenSegment {
+            msn,
+            uri: String::new(),
+            discontinuity: 0,
+            frames: Vec::new(),
+            media: Some(media),
+        }
+    }
+
+    fn rendition(segments: Vec<SeenSegment>) -> RenditionReport {
+        RenditionReport { segments, ..RenditionReport::default() }
+    }
+
+    #[test]
+    fn a_number_left_out_and_one_used_twice_are_told() {
+        let numbers = |msns: &[u64]| msns.iter().map(|msn| segment(*msn, b"i")).collect();
+        let mut report = rendition(numbers(&[3, 4, 6, 7, 7, 9]));
+        assert_eq!(report.misnumbered(), [6, 7, 9]);
+        report.gaps = vec![5, 8];
+        assert_eq!(report.misnumbered(), [7]);
+    }
+
+    #[test]
+    fn another_init_segment_begins_another_file() {
+        let report = rendition(vec![segment(0, b"a"), segment(1, b"a"), segment(2, b"b")]);
+        assert_eq!(report.files(), [b"amm".to_vec(), b"bm".to_vec()]);
+        assert_eq!(report.file(), None);
+        let mut report = rendition(vec![segment(0, b"a"), segment(1, b"a")]);
+        assert_eq!(report.file(), Some(b"amm".to_vec()));
+        // A recording with a hole in it is none.
+        report.segments[1].media = None;
+        assert_eq!(report.file(), None);
+    }
+
+    #[test]
+    fn the_longest_wait_is_between_two_arrivals() {
+        let start = Instant::now();
+        let arrivals = [0, 200, 1_400, 1_600].map(|ms| Arrival {
+            at: start + Duration::from_millis(ms),
+            msn: 0,
+            part: 0,
+            media: Duration::ZERO,
+        });
+        let report = RenditionReport { arrivals: arrivals.to_vec(), ..rendition(Vec::new()) };
+        assert_eq!(report.longest_wait(), Duration::from_millis(1_200));
     }
 }

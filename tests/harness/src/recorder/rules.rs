@@ -1,10 +1,13 @@
 //! What a version of a playlist must be by itself, and what it may change of
 //! the version before (RFC 8216bis §4.4 and §6.2).
 
+use super::Origin;
 use super::snapshot::{Segment, Snapshot};
 
 /// Breaches within one version.
-pub(super) fn alone(list: &Snapshot, broken: &mut Vec<String>) {
+///
+/// A length may be `rounds` microseconds from what it is.
+pub(super) fn alone(list: &Snapshot, rounds: i64, broken: &mut Vec<String>) {
     let final_index = list.segments.len().saturating_sub(1);
     for (index, segment) in list.segments.iter().enumerate() {
         let msn = segment.msn;
@@ -15,11 +18,11 @@ pub(super) fn alone(list: &Snapshot, broken: &mut Vec<String>) {
             broken
                 .push(format!("segment {msn}: {} µs is over the target duration", segment.micros));
         }
-        parts(list, segment, broken);
+        parts(list, segment, rounds, broken);
     }
 }
 
-fn parts(list: &Snapshot, segment: &Segment, broken: &mut Vec<String>) {
+fn parts(list: &Snapshot, segment: &Segment, rounds: i64, broken: &mut Vec<String>) {
     let msn = segment.msn;
     for (index, part) in segment.parts.iter().enumerate() {
         if part.micros > list.part_target {
@@ -29,7 +32,7 @@ fn parts(list: &Snapshot, segment: &Segment, broken: &mut Vec<String>) {
     let sum: i64 = segment.parts.iter().map(|part| part.micros).sum();
     let count = i64::try_from(segment.parts.len()).unwrap_or(i64::MAX);
     let complete = segment.uri.is_some() && !segment.parts.is_empty();
-    if complete && (sum - segment.micros).abs() > count {
+    if complete && (sum - segment.micros).abs() > count * rounds {
         broken.push(format!("segment {msn}: parts are {sum} µs of {} µs", segment.micros));
     }
 }
@@ -43,7 +46,7 @@ pub(super) fn short_before(part_target: i64, segment: &Segment, index: usize) ->
 }
 
 /// Breaches in the step from one version to the next.
-pub(super) fn step(before: &Snapshot, now: &Snapshot, broken: &mut Vec<String>) {
+pub(super) fn step(before: &Snapshot, now: &Snapshot, origin: Origin, broken: &mut Vec<String>) {
     let mut unless = |holds: bool, what: &str| {
         if !holds {
             broken.push(what.to_owned());
@@ -62,14 +65,16 @@ pub(super) fn step(before: &Snapshot, now: &Snapshot, broken: &mut Vec<String>) 
     for old in &before.segments {
         let index = old.msn.checked_sub(now.msn).and_then(|index| usize::try_from(index).ok());
         if let Some(new) = index.and_then(|index| now.segments.get(index)) {
-            segment(old, new, broken);
+            segment(old, new, origin, broken);
         }
     }
 }
 
-fn segment(old: &Segment, new: &Segment, broken: &mut Vec<String>) {
-    let standing = |s: &Segment| (s.discontinuity, s.map.clone(), s.date.clone());
-    if standing(old) != standing(new) {
+fn segment(old: &Segment, new: &Segment, origin: Origin, broken: &mut Vec<String>) {
+    let standing = |s: &Segment| (s.discontinuity, s.map.clone());
+    // Others tell the date once a segment is complete, or only for a while.
+    let may_come = origin == Origin::Any && (old.date.is_none() || new.date.is_none());
+    if standing(old) != standing(new) || (old.date != new.date && !may_come) {
         broken.push(format!("segment {}: its tags changed", old.msn));
     }
     if old.uri.is_some() && (&old.uri, old.micros) != (&new.uri, new.micros) {
@@ -96,13 +101,17 @@ mod tests {
         #EXT-X-PART:DURATION=0.2,URI=\"8.1-1.m4s\"\n\
         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.2-1.m4s\"\n";
 
+    fn parse(text: &str) -> anyhow::Result<Snapshot> {
+        Snapshot::parse(text, Origin::Ours)
+    }
+
     fn broken_by(from: &str, to: &str) -> Vec<String> {
-        let (before, now) = (Snapshot::parse(LIST).unwrap(), LIST.replace(from, to));
+        let (before, now) = (parse(LIST).unwrap(), LIST.replace(from, to));
         assert_ne!(now, LIST);
-        let now = Snapshot::parse(&now).unwrap();
+        let now = parse(&now).unwrap();
         let mut broken = Vec::new();
-        alone(&now, &mut broken);
-        step(&before, &now, &mut broken);
+        alone(&now, 1, &mut broken);
+        step(&before, &now, Origin::Ours, &mut broken);
         broken
     }
 
@@ -134,7 +143,7 @@ mod tests {
         ] {
             if to.contains("ENDLIST") {
                 let text = LIST.replace(from, to);
-                assert!(Snapshot::parse(&text).is_err());
+                assert!(parse(&text).is_err());
                 continue;
             }
             let broken = broken_by(from, to);
@@ -144,6 +153,19 @@ mod tests {
 
     #[test]
     fn an_unknown_tag_is_refused() {
-        assert!(Snapshot::parse(&LIST.replace("-MAP", "-MOP")).is_err());
+        assert!(parse(&LIST.replace("-PART-INF", "-PART-OUTF")).is_err());
+    }
+
+    #[test]
+    fn of_any_server_more_is_taken() {
+        let other = LIST.replace("#EXT-X-VERSION:9", "#EXT-X-MOON:1\n# a comment");
+        let other = other.replace("#EXT-X-MAP:URI=\"init-a.mp4\"\n", "");
+        let other = other.replace("EXTINF:2.0,", "EXTINF:2.000000000, a title");
+        let list = Snapshot::parse(&other, Origin::Any).unwrap();
+        assert_eq!((list.segments.len(), list.segments[0].micros), (2, 2_000_000));
+        assert_eq!(list.segments[0].map, "");
+        assert!(parse(&other).is_err());
+        let ranges = other.replace("URI=\"8.1-1.m4s\"", "URI=\"8.1-1.m4s\",BYTERANGE=\"10@0\"");
+        assert!(Snapshot::parse(&ranges, Origin::Any).is_err());
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::Origin;
+
 /// A part as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
@@ -29,6 +31,16 @@ pub(super) struct Segment {
     pub(super) parts: Vec<Part>,
     /// EXT-X-GAP: there is nothing to fetch.
     pub(super) gap: bool,
+}
+
+impl Segment {
+    /// EXTINF, or that of its parts while it grows, in microseconds.
+    pub(super) fn length(&self) -> i64 {
+        if self.uri.is_some() {
+            return self.micros;
+        }
+        self.parts.iter().map(|part| part.micros).sum()
+    }
 }
 
 /// A whole media playlist.
@@ -57,10 +69,12 @@ struct Next {
 
 impl Snapshot {
     /// Reads a playlist that is no delta update.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str, origin: Origin) -> Result<Self> {
         let mut list = Self::default();
         let mut next = Next::default();
-        let (mut map, mut discontinuity) = (None, None);
+        // MPEG-TS has none.
+        let mut map = (origin == Origin::Any).then(String::new);
+        let mut discontinuity = None;
         let mut lines = text.lines();
         ensure!(lines.next() == Some("#EXTM3U"), "it does not begin with #EXTM3U");
         for line in lines {
@@ -86,6 +100,7 @@ impl Snapshot {
                 "#EXT-X-PROGRAM-DATE-TIME" => next.date = Some(value.to_owned()),
                 "#EXT-X-PART" => {
                     let list = attributes(value)?;
+                    ensure!(!list.contains_key("BYTERANGE"), "byte ranges are not followed here");
                     next.parts.push(Part {
                         uri: attribute(&list, "URI")?.to_owned(),
                         micros: micros(attribute(&list, "DURATION")?)?,
@@ -95,9 +110,12 @@ impl Snapshot {
                 "#EXTINF" => {
                     next.micros = Some(micros(value.split_once(',').unwrap_or((value, "")).0)?);
                 }
+                "#EXT-X-BYTERANGE" => bail!("byte ranges are not followed here"),
                 "#EXT-X-GAP" => next.gap = true,
                 "#EXT-X-ENDLIST" => list.ended = true,
-                _ if line.starts_with('#') => bail!("unknown: {line}"),
+                _ if line.starts_with('#') || line.is_empty() => {
+                    ensure!(origin == Origin::Any, "unknown: {line}");
+                }
                 _ => {
                     let now = discontinuity.unwrap_or(list.discontinuity);
                     ensure!(next.micros.is_some(), "{line} without EXTINF");
@@ -154,25 +172,31 @@ fn number<T: std::str::FromStr>(line: &str, text: &str) -> Result<T> {
     text.parse().ok().with_context(|| format!("{line}: not a number"))
 }
 
-/// A decimal number of seconds.
+/// A decimal number of seconds. What is smaller than a microsecond is cut off.
 fn micros(text: &str) -> Result<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = fraction.bytes().all(|b| b.is_ascii_digit());
-    ensure!(digits && fraction.len() <= 6, "{text} is not a number with up to six decimals");
+    ensure!(digits && !fraction.is_empty(), "{text} is not a number with decimals");
     let whole: i64 = number(text, whole)?;
+    let fraction = fraction.get(..6).unwrap_or(fraction);
     let fraction: i64 = number(text, &format!("{fraction:0<6}"))?;
-    Ok(whole * 1_000_000 + fraction)
+    whole.checked_mul(1_000_000).and_then(|whole| whole.checked_add(fraction)).context("too long")
 }
 
 fn attribute<'a>(list: &'a BTreeMap<String, String>, name: &str) -> Result<&'a str> {
     list.get(name).map(String::as_str).with_context(|| format!("no {name}"))
 }
 
-/// An attribute list. No value here has a comma in quotes.
+/// An attribute list (§4.2): a comma inside quotes separates nothing.
 fn attributes(list: &str) -> Result<BTreeMap<String, String>> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').with_context(|| format!("{pair}: no value"))?;
-        Ok((name.to_owned(), value.trim_matches('"').to_owned()))
+        Ok((name.trim().to_owned(), value.trim_matches('"').to_owned()))
     };
-    list.split(',').map(pair).collect()
+    let mut is_quoted = false;
+    let pairs = list.split(|c| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    pairs.map(pair).collect()
 }

@@ -28,17 +28,23 @@ impl Broadcaster {
         let log = log_file(name)?;
         let stop = CancellationToken::new();
         let (rtmp, key, told) = (rtmp.to_owned(), key.to_owned(), stop.clone());
+        let name = name.to_owned();
         let task = tokio::spawn(async move {
             let mut connections = 0;
             loop {
                 let mut publisher = Publisher::start(&source, &rtmp, &key, &log)?;
                 connections += 1;
-                while publisher.check().is_ok() {
+                let lost = loop {
+                    if let Err(lost) = publisher.check() {
+                        break lost;
+                    }
                     if told.run_until_cancelled(sleep(LOOK)).await.is_none() {
                         publisher.stop().await;
                         return Ok(connections);
                     }
-                }
+                };
+                let lost = format!("{lost:#}").replace(&key, "<key>");
+                println!("{name}: connection {connections}: {lost}");
                 if told.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                     return Ok(connections);
                 }

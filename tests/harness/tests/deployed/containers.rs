@@ -50,6 +50,11 @@ pub(crate) async fn one(component: &str) -> Result<Container> {
     all.pop().context("no pod")
 }
 
+/// The same, once it is ready: it may have to find out that a server is back.
+pub(crate) async fn ready(component: &str) -> Result<Container> {
+    eventually(component, Duration::from_mins(1), async || one(component).await).await
+}
+
 /// psql as the superuser, in the pod of Postgres.
 pub(crate) const PSQL: &str = "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U postgres";
 

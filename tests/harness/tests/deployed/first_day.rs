@@ -10,7 +10,7 @@ use millrace_harness::{clip, repo};
 use crate::livestream::{self, KEYNOTE};
 use crate::on_air::RUNGS;
 use crate::place::{OWN_HOST, Place, SHARED_HOST};
-use crate::{pod_publisher, release, socket, watching};
+use crate::{office, pod_publisher, release, socket, watching};
 
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
 
@@ -35,6 +35,7 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     println!("{}", KEYNOTE.live_with_viewers().await.unwrap().join(" "));
     let socket = KEYNOTE.endpoint("websocket", "ws://").await.unwrap();
     socket::hear_of_viewers(place.ingress, &socket).await.unwrap();
+    office::audit(KEYNOTE).await.unwrap();
     pod_publisher::check().await.unwrap();
     pod_publisher::stop().await.unwrap();
     let report = recorder.until_ended(Duration::from_mins(2)).await.unwrap();
@@ -49,7 +50,7 @@ async fn from_nothing_to_viewers_from_a_pod_and_from_outside() {
     KEYNOTE.patch(&spec).await.unwrap();
     KEYNOTE.ready().await.unwrap();
     assert_eq!(KEYNOTE.endpoint("hls", &format!("http://{OWN_HOST}")).await.unwrap(), own);
-    let rtmp = KEYNOTE.endpoint("rtmp", &format!("rtmp://{}:", place.node)).await.unwrap();
+    let rtmp = KEYNOTE.rtmp(&place).await.unwrap();
     let key = KEYNOTE.key().await.unwrap();
     let logs = repo::root().join("target/test/deployed");
     fs::create_dir_all(&logs).unwrap();

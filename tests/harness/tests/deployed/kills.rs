@@ -48,7 +48,7 @@ async fn a_container_killed_is_not_the_stream_s_end() {
         }
     }
     // The broadcaster's own connection ends, and it makes another.
-    containers::one("ingest").await.unwrap().kill().await.unwrap();
+    containers::ready("ingest").await.unwrap().kill().await.unwrap();
     on_air.begins_anew().await.unwrap();
     on_air.goes_on().await.unwrap();
     said("goes on with another ingest");

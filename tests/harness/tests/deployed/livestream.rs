@@ -6,8 +6,10 @@ use anyhow::{Context, Result, ensure};
 use millrace_harness::http::eventually;
 use millrace_harness::repo;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::command::{kubectl, kubectl_with};
+use crate::place::Place;
 use crate::release::STREAMS;
 
 /// That of examples/keynote.yaml.
@@ -66,6 +68,20 @@ impl LiveStream {
             Ok(address.to_owned())
         })
         .await
+    }
+
+    /// Where a broadcaster outside reaches it, once a node's port leads there: the network may learn
+    /// of a Service after everybody else.
+    pub(crate) async fn rtmp(self, place: &Place) -> Result<String> {
+        let start = format!("rtmp://{}:", place.node);
+        let rtmp = self.endpoint("rtmp", &start).await?;
+        let port = rtmp.strip_prefix(&start).and_then(|rest| rest.split('/').next());
+        let address = format!("{}:{}", place.node, port.context("no port")?);
+        eventually(&format!("a way to {address}"), Duration::from_mins(1), async || {
+            Ok(TcpStream::connect(&address).await.map(drop)?)
+        })
+        .await?;
+        Ok(rtmp)
     }
 
     /// The key that a broadcaster publishes with.

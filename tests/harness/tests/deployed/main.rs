@@ -8,6 +8,7 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "clippy knows only functions marked as tests to be tests, not what they call"
 )]
 
@@ -18,7 +19,9 @@ mod first_day;
 mod kills;
 mod livestream;
 mod node;
+mod office;
 mod on_air;
+mod operations;
 mod own_servers;
 mod place;
 mod pod_publisher;

@@ -46,7 +46,7 @@ impl OnAir {
     /// The same, for a stream that is Ready.
     pub(crate) async fn publish(place: &Place, mode: Mode) -> Result<Self> {
         let http = place.http()?;
-        let rtmp = KEYNOTE.endpoint("rtmp", &format!("rtmp://{}:", place.node)).await?;
+        let rtmp = KEYNOTE.rtmp(place).await?;
         let key = KEYNOTE.key().await?;
         let source = Source::Loop(clip::looping(|_| {}).await?);
         let broadcaster = Broadcaster::start(source, &rtmp, &key, "broadcaster")?;

@@ -73,8 +73,16 @@ pub(crate) async fn install(place: &Place) -> Result<()> {
     for value in &values {
         arguments.extend(["--set", value]);
     }
-    helm(&arguments).await?;
-    Ok(())
+    waiting(&arguments).await
+}
+
+/// Runs helm, which waits for what it makes; where it waits in vain, what is there tells why.
+pub(crate) async fn waiting(arguments: &[&str]) -> Result<()> {
+    let Err(error) = helm(arguments).await else { return Ok(()) };
+    let pods = kubectl(&["get", "pods", "-A", "-o", "wide"]).await?;
+    let events = kubectl(&["get", "events", "-A", "--sort-by=.lastTimestamp"]).await?;
+    let last: Vec<&str> = events.lines().rev().take(40).collect();
+    Err(error.context(format!("{pods}\n{}", last.join("\n"))))
 }
 
 /// Waits until all its Deployments are available.
@@ -92,8 +100,7 @@ pub(crate) async fn upgrade(values: &[&str]) -> Result<()> {
     for value in values {
         arguments.extend(["--set", value]);
     }
-    helm(&arguments).await?;
-    Ok(())
+    waiting(&arguments).await
 }
 
 /// Goes back to what was before the last upgrade.

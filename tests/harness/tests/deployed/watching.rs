@@ -18,7 +18,7 @@ pub(crate) async fn record(http: &Http, index: &str, mode: Mode) -> Result<Recor
 
 /// Joins once there are pictures, and decodes them.
 pub(crate) async fn join(http: &Http, index: &str) -> Result<Viewer> {
-    eventually("pictures", Duration::from_mins(1), async || {
+    eventually("pictures", Duration::from_mins(2), async || {
         let viewer = Viewer::join(http, index).await?;
         viewer.decode().await?;
         Ok(viewer)
@@ -28,14 +28,7 @@ pub(crate) async fn join(http: &Http, index: &str) -> Result<Viewer> {
 
 /// Watches until so much more video has appeared.
 pub(crate) async fn watch(viewer: &mut Viewer, wanted: Duration) -> Result<()> {
-    let until = viewer.seen() + wanted;
-    eventually("more video", Duration::from_secs(30) + wanted, async || {
-        while viewer.seen() < until {
-            viewer.next().await?;
-        }
-        Ok(())
-    })
-    .await
+    viewer.watch(wanted, Duration::from_secs(30) + wanted).await
 }
 
 /// Asks for a part of the segment after the next, which the answer has to wait for. A publisher

@@ -10,8 +10,11 @@
     reason = "clippy knows only functions marked as tests to be tests, not what they call"
 )]
 
+mod away;
 mod browser;
 mod crash;
+mod dash;
+mod ending;
 mod events;
 mod loss;
 mod reconnect;
@@ -19,3 +22,5 @@ mod refusal;
 mod renditions;
 mod rtmps;
 mod stage;
+mod standby;
+mod tokens;

@@ -14,12 +14,13 @@ use millrace_harness::http::Http;
 use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_media::published::Entry;
 
+use crate::origin::Later;
 use crate::package::{FIRST, PICTURES, Packaged};
 
 async fn record(mode: Mode, damage: impl FnOnce(&mut Vec<Packaged>)) -> Report {
     let (broadcast, mut packaged) = package::broadcast().await;
     damage(&mut packaged);
-    let index = origin::serve(broadcast, packaged).await;
+    let index = origin::serve(broadcast, packaged, None).await;
     let recorder = Recorder::start(&Http::new().unwrap(), &index, mode, true).await.unwrap();
     recorder.until_ended(Duration::from_mins(1)).await.unwrap()
 }
@@ -57,6 +58,39 @@ async fn a_segment_that_is_not_its_parts_is_told() {
     assert!(text.contains("segment 2: is not the sum of its parts"), "{text}");
     assert!(text.contains("decode time jumps by 180000 ticks"), "{text}");
     assert!(text.contains("decode time jumps by -180000 ticks"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_still_listed_at_the_end_must_be_there_as_it_was() {
+    let after = async |later| {
+        let (broadcast, packaged) = package::broadcast().await;
+        let index = origin::serve(broadcast, packaged, Some(("360p/2-1.m4s", later))).await;
+        let http = Http::new().unwrap();
+        let recorder = Recorder::start(&http, &index, Mode::LowLatency, false).await.unwrap();
+        recorder.until_ended(Duration::from_mins(1)).await.unwrap().to_string()
+    };
+    let text = after(Later::Changed).await;
+    assert!(text.contains("2-1.m4s: its bytes changed"), "{text}");
+    let text = after(Later::Gone).await;
+    assert!(text.contains("2-1.m4s: still listed and not served again"), "{text}");
+}
+
+#[tokio::test]
+async fn any_servers_broadcast_is_followed_from_either_playlist() {
+    let (broadcast, packaged) = package::broadcast().await;
+    let index = origin::serve(broadcast, packaged, None).await;
+    let http = Http::new().unwrap();
+    let recorder = Recorder::start_any(&http, &index).await.unwrap();
+    let report = recorder.until_ended(Duration::from_mins(1)).await.unwrap();
+    assert_eq!(report.breaches(), 0, "{report}");
+    let video = report.renditions.iter().find(|rendition| rendition.video).unwrap();
+    assert!(video.parts > 0 && video.segments.len() == 4, "{report}");
+    let listed = http.text(&index).await.unwrap();
+    let media = listed.lines().find(|line| line.ends_with("360p/media.m3u8")).unwrap();
+    let media = millrace_harness::playlist::resolve(&index, media).unwrap();
+    let recorder = Recorder::start_any(&http, &media).await.unwrap();
+    let report = recorder.until_ended(Duration::from_mins(1)).await.unwrap();
+    assert_eq!((report.renditions.len(), report.breaches()), (1, 0), "{report}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The least server that speaks low-latency HLS: one broadcast in memory.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,11 +32,27 @@ struct Origin {
     live: Arc<Mutex<HashMap<RenditionName, Live>>>,
     /// Counts publications.
     changed: watch::Sender<u64>,
+    /// What becomes of a file (`360p/2-1.m4s`) when it was asked for once.
+    later: Option<(&'static str, Later)>,
+    asked: Arc<AtomicBool>,
+}
+
+/// What becomes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Later {
+    /// It has other bytes.
+    Changed,
+    /// There is none.
+    Gone,
 }
 
 /// Serves a broadcast and publishes it, part after part, much faster than real
 /// time. Returns the URL of its multivariant playlist.
-pub(crate) async fn serve(broadcast: BroadcastInfo, packaged: Vec<Packaged>) -> String {
+pub(crate) async fn serve(
+    broadcast: BroadcastInfo,
+    packaged: Vec<Packaged>,
+    later: Option<(&'static str, Later)>,
+) -> String {
     let mut live = HashMap::new();
     for rendition in &packaged {
         let init = MediaName::Init(InitHash::of(&rendition.init)).to_string();
@@ -48,6 +65,8 @@ pub(crate) async fn serve(broadcast: BroadcastInfo, packaged: Vec<Packaged>) -> 
         broadcast: Arc::new(broadcast),
         live: Arc::new(Mutex::new(live)),
         changed: watch::Sender::new(0),
+        later,
+        asked: Arc::default(),
     };
     let routes = Router::new()
         .route("/hls/{stream}/index.m3u8", get(index))
@@ -74,6 +93,15 @@ impl Origin {
         }
     }
 
+    /// The file, or what became of it.
+    fn later(&self, file: &str, bytes: Bytes) -> Option<Bytes> {
+        let later = self.later.filter(|(name, _)| *name == file);
+        let Some((_, later)) = later.filter(|_| self.asked.swap(true, Ordering::Relaxed)) else {
+            return Some(bytes);
+        };
+        (later == Later::Changed).then(|| [&bytes[..], b"more"].concat().into())
+    }
+
     /// The playlist, if what is asked for is there.
     fn playlist(&self, name: &RenditionName, query: Query) -> Result<Option<String>, StatusCode> {
         let live = self.live.lock().unwrap();
@@ -92,7 +120,7 @@ impl Origin {
 }
 
 async fn index(State(origin): State<Origin>) -> String {
-    multivariant(&origin.broadcast)
+    multivariant(&origin.broadcast, None)
 }
 
 async fn file(
@@ -103,6 +131,7 @@ async fn file(
     if name != "media.m3u8" {
         let live = origin.live.lock().unwrap();
         let found = live.get(&rendition).and_then(|live| live.files.get(&name).cloned());
+        let found = found.and_then(|bytes| origin.later(&format!("{rendition}/{name}"), bytes));
         return found.map_or(StatusCode::NOT_FOUND.into_response(), |bytes| {
             Body::from(bytes).into_response()
         });

@@ -9,8 +9,8 @@ use millrace_media::cmaf::{Part, Sample, audio_init, video_init};
 use millrace_media::flv::{AudioPacket, AudioTag, FileReader, MAX_BODY, VideoPacket, VideoTag};
 use millrace_media::id::{Msn, RenditionName, Run};
 use millrace_media::published::{
-    BroadcastInfo, Entry, FrameRate, InitHash, MediaName, PartInfo, RenditionInfo, RenditionKind,
-    SegmentInfo,
+    Access, BroadcastInfo, Entry, FrameRate, InitHash, MediaName, PartInfo, RenditionInfo,
+    RenditionKind, SegmentInfo,
 };
 use millrace_media::record::Track;
 use millrace_media::time::Ticks;
@@ -97,6 +97,7 @@ pub(crate) async fn broadcast() -> (BroadcastInfo, Vec<Packaged>) {
         frame_rate: FrameRate { num: 30, den: 1 },
         renditions: vec![video_info.clone(), audio_info.clone()],
         ended: false,
+        access: Access::default(),
     };
     let units = |units: Vec<Unit>| units.into_iter().map(|unit| unit.1).collect::<Vec<_>>();
     let packaged = vec![
@@ -149,6 +150,7 @@ fn package(info: RenditionInfo, init: Bytes, samples: &[Sample], per_part: usize
                 discontinuities: 0,
                 date_ms: 1_793_620_800_000 + at * 1_000 / i64::from(info.timescale),
                 init: hash.clone(),
+                base: None,
             };
             entries.push((Entry::Part(info), media));
             at += duration;

@@ -34,7 +34,9 @@ pub(super) fn sum(
         buffering_events: counted.buffering_events,
     };
     let turnover = Some(audience.turnover);
-    (Snapshot { second, broadcast: counted.broadcast, data, turnover }, row)
+    let (broadcast, log_lag_ms) = (counted.broadcast, counted.log_lag_ms);
+    let amiss = counted.amiss;
+    (Snapshot { second, broadcast, data, turnover, log_lag_ms, amiss }, row)
 }
 
 /// Of bytes in a second, rounded.
@@ -49,6 +51,7 @@ fn mbps(kbps: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use millrace_platform::redis::metrics::Amiss;
     use millrace_platform::redis::viewers::Turnover;
 
     use super::*;
@@ -59,6 +62,8 @@ mod tests {
         let counted = Counters {
             ingress_bytes: 375_000,
             egress_bytes: [(name("480p"), 1_000_000), (name("audio"), 250_062)].into(),
+            log_lag_ms: Some(12),
+            amiss: Amiss { store_away: true, gop_too_long: false },
             ..Counters::default()
         };
         let by_rung = [(name("480p"), 7)].into();
@@ -66,6 +71,7 @@ mod tests {
         let (snapshot, row) = sum("a.b".parse().unwrap(), 7, &counted, audience);
         assert_eq!((row.at_s, row.ingress_kbps, row.egress_kbps), (7, 3_000, 10_000));
         assert!((snapshot.data.egress_bitrate_mbps - 10.0).abs() < 1e-9);
+        assert_eq!((snapshot.log_lag_ms, snapshot.amiss), (Some(12), counted.amiss));
         assert_eq!((row.viewers, row.quality[&name("480p")]), (8, 7));
     }
 }

@@ -24,12 +24,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// Of a request. Behind a proxy that is none of `proxies` it is the
+    /// Of a request; `by_cdn` if it is known to come from the CDN. Behind a proxy that is none of `proxies` it is the
     /// proxy's address, and viewers with one agent are one.
-    pub fn of(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Self {
+    pub fn of(peer: Peer, headers: &HeaderMap, proxies: &Proxies, by_cdn: bool) -> Self {
         let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes().to_vec());
-        let address = proxies.client(peer.0.ip(), headers);
+        let address = proxies.client(peer.0.ip(), headers, by_cdn);
         Self { address, agent: agent.unwrap_or_default() }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// Where it is, as one is counted.
@@ -57,7 +62,7 @@ mod tests {
     fn a_name_depends_on_address_agent_and_salt_and_not_on_the_port() {
         let name = |peer: &str, agent: &str, salt: &str| {
             let headers = HeaderMap::from_iter([(USER_AGENT, agent.parse().unwrap())]);
-            Client::of(Peer(peer.parse().unwrap()), &headers, &Proxies::default())
+            Client::of(Peer(peer.parse().unwrap()), &headers, &Proxies::default(), false)
                 .name(salt)
                 .unwrap()
         };

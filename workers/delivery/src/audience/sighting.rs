@@ -45,6 +45,9 @@ impl Sighting {
         broadcast: BroadcastId,
         rung: Option<RenditionName>,
     ) -> Option<Self> {
+        // What our player tells, its beacon tells better, and when it left: its
+        // requests say no more than others'.
+        let cmcd = cmcd.filter(|cmcd| !cmcd.session.as_deref().is_some_and(is_our_player));
         let session = cmcd.and_then(|cmcd| cmcd.session.as_deref()).and_then(session_name);
         // CTA-5004 §3.1, bs: with another object's type it is that buffer's
         // matter, and told again with the video's.
@@ -73,6 +76,12 @@ impl Sighting {
     }
 }
 
+/// Our player's `sid` is `m-` and the 32 hex digits of its beacon's viewer.
+fn is_our_player(sid: &str) -> bool {
+    let viewer = sid.strip_prefix("m-");
+    viewer.is_some_and(|name| name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// A viewer's name from a `sid`, which is any text of a stranger.
 fn session_name(sid: &str) -> Option<Viewer> {
     let hash = Sha256::digest(sid);
@@ -98,6 +107,18 @@ mod tests {
         let guessed = of("br=3000", Some("g-guessed")).unwrap();
         assert_eq!((guessed.source, guessed.sign), (SessionSource::Guess, Sign::Guessed));
         assert_eq!(of("br=3000", None), None);
+    }
+
+    #[test]
+    fn requests_of_our_player_are_a_guess_that_its_beacon_covers() {
+        let name = "0123456789abcdef0123456789abcdef";
+        let seen = of(&format!("bs,ot=v,sid=\"m-{name}\""), Some("g-guessed")).unwrap();
+        assert_eq!((seen.source, seen.more_stalls), (SessionSource::Guess, 0));
+        assert_eq!(seen.viewer, "g-guessed".parse().unwrap());
+        for other in [name, "m-0123", "m-g-guessed"] {
+            let seen = of(&format!("sid=\"{other}\""), None).unwrap();
+            assert_eq!(seen.source, SessionSource::Cmcd);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use millrace_media::id::{RenditionName, StreamId};
 use millrace_media::published::RenditionKind;
 use millrace_platform::redis::viewers::Viewer;
 
+use super::cdn::ByCdn;
 use super::state::Shared;
 use crate::audience::guess::{Client, Peer};
 use crate::audience::sighting::Sighting;
@@ -27,8 +28,10 @@ impl FromRequestParts<Shared> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<Peer>();
+        let by_cdn = parts.extensions.get::<ByCdn>().is_some();
+        let client = |peer: &Peer| Client::of(*peer, &parts.headers, &shared.proxies, by_cdn);
         Ok(Self {
-            client: peer.map(|peer| Client::of(*peer, &parts.headers, &shared.proxies)),
+            client: peer.map(client),
             cmcd: Cmcd::of_query(parts.uri.query().unwrap_or_default()),
         })
     }
@@ -45,9 +48,10 @@ impl Asker {
         self.client.as_ref().map(Client::network)
     }
 
-    /// It watches this rendition, if the broadcast is not over.
+    /// It watches this rendition, if the broadcast is not over. Of what a CDN
+    /// asks for nobody knows who watches it.
     pub fn note(&self, shared: &Shared, stream: &StreamId, view: &View, name: &RenditionName) {
-        if view.has_ended() {
+        if view.has_ended() || shared.cdn.is_in_front() {
             return;
         }
         let cmcd = self.cmcd.as_ref().unwrap_or_else(|_| {

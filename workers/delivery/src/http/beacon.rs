@@ -6,12 +6,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use millrace_media::id::{RenditionName, StreamId};
 use millrace_platform::postgres::sessions::SessionSource;
-use millrace_platform::redis::viewers::Sign;
+use millrace_platform::redis::viewers::{Sign, Viewer};
 use serde::Deserialize;
 
 use super::asker::{Asker, rung};
 use super::problem::Problem;
 use super::state::Shared;
+use super::ticket::Ticket;
 use crate::audience::sighting::Sighting;
 
 /// Longest body taken, in bytes.
@@ -20,7 +21,7 @@ pub const MAX_BODY: usize = 1024;
 /// What happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Happened {
+pub enum Happened {
     /// It began to play.
     Join,
     /// It still plays.
@@ -30,22 +31,26 @@ enum Happened {
     Leave,
 }
 
-/// What a player tells; its figures are of the visit so far. Fields it adds
-/// later are ignored here.
+/// What a player tells of the visit so far. Fields it adds later are ignored
+/// here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Figures {
+    rendition: Option<RenditionName>,
+    latency_ms: Option<i64>,
+    stalls: u32,
+    dropped_frames: u64,
+    watch_ms: Option<u64>,
+}
+
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Beacon {
     /// A random name of this visit: 32 hex digits.
     viewer: String,
     #[serde(default)]
     event: Happened,
-    rendition: Option<RenditionName>,
-    latency_ms: Option<i64>,
-    #[serde(default)]
-    stalls: u32,
-    #[serde(default)]
-    dropped_frames: u64,
-    watch_ms: Option<u64>,
+    #[serde(flatten)]
+    figures: Figures,
 }
 
 /// `POST /hls/{stream_id}/beacon`: 204; 400 for a body that is no beacon; 404
@@ -54,29 +59,46 @@ pub async fn take(
     State(shared): State<Shared>,
     Path(stream): Path<String>,
     asker: Asker,
+    ticket: Ticket,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let stream: StreamId = stream.parse()?;
     let beacon: Beacon = serde_json::from_slice(&body)
         .map_err(|error| Problem::Query(format!("not a beacon: {error}")))?;
-    let is_name = beacon.viewer.len() == 32 && beacon.viewer.bytes().all(|b| b.is_ascii_hexdigit());
-    let viewer = beacon.viewer.parse().ok().filter(|_| is_name);
-    let viewer = viewer
-        .ok_or_else(|| Problem::Query("not a beacon: viewer is not 32 hex digits".to_owned()))?;
-    let view = shared.follow(&stream).await?.now().current.clone();
+    let told = (viewer(&beacon.viewer)?, beacon.event, beacon.figures);
+    note(&shared, &stream, told, (&asker, &ticket)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The name of a visit: 32 hex digits.
+pub fn viewer(name: &str) -> Result<Viewer, Problem> {
+    let is_name = name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let viewer = name.parse().ok().filter(|_| is_name);
+    viewer.ok_or_else(|| Problem::Query("not a beacon: viewer is not 32 hex digits".to_owned()))
+}
+
+/// Notes what a viewer tells who may watch.
+pub async fn note(
+    shared: &Shared,
+    stream: &StreamId,
+    (viewer, event, figures): (Viewer, Happened, Figures),
+    (asker, ticket): (&Asker, &Ticket),
+) -> Result<(), Problem> {
+    let view = shared.follow(stream).await?.now().current.clone();
+    ticket.admit(shared, stream, &view).await?;
     shared.metrics.beacons.inc();
-    let Beacon { event, rendition, latency_ms, stalls, dropped_frames, watch_ms, .. } = beacon;
+    let Figures { rendition, latency_ms, stalls, dropped_frames, watch_ms } = figures;
     tracing::debug!(%stream, ?event, ?rendition, latency_ms, stalls, "beacon");
     let left = event == Happened::Leave;
     if view.has_ended() && !left {
-        return Ok(StatusCode::NO_CONTENT);
+        return Ok(());
     }
     let seen = Sighting {
         viewer,
         network: asker.network(),
         source: SessionSource::Beacon,
         sign: if left { Sign::Left } else { Sign::Seen },
-        covers: asker.guess(&shared, &stream),
+        covers: asker.guess(shared, stream),
         broadcast: view.broadcast(),
         rendition: rendition.and_then(|name| rung(&view, &name)),
         stalls,
@@ -84,6 +106,6 @@ pub async fn take(
         dropped_frames,
         watch_ms,
     };
-    shared.audience.see(&stream, seen);
-    Ok(StatusCode::NO_CONTENT)
+    shared.audience.see(stream, seen);
+    Ok(())
 }

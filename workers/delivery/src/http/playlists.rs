@@ -8,32 +8,38 @@ use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 
 use super::asker::Asker;
 use super::count::Carries;
+use super::freshness::Freshness;
 use super::problem::Problem;
 use super::respond::{Coding, Content};
 use super::state::{Shared, Want};
+use super::ticket::{Admitted, Ticket};
 use crate::live::playlist::Playlist;
 use crate::live::view::Form;
 
 /// RFC 8216bis §10, as Apple's and the common players send it.
 const CONTENT_TYPE: &str = "application/vnd.apple.mpegurl";
-/// Asked again each time; the tag makes it cheap.
-pub const REVALIDATE: &str = "no-cache";
-/// The answer to a blocking request stays an answer to it; caches share it
-/// between viewers who ask at the same moment.
-const BLOCKING: &str = "public, max-age=6";
-/// Nothing will change.
-pub const FINAL: &str = "public, max-age=60";
 
 /// `GET /hls/{stream_id}/index.m3u8`
 pub async fn multivariant(
     State(shared): State<Shared>,
     Path(stream): Path<String>,
+    ticket: Ticket,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let stream: StreamId = stream.parse()?;
     let followed = shared.follow(&stream).await?;
-    let playlist = followed.now().current.multivariant();
-    Ok(respond(playlist, CONTENT_TYPE, REVALIDATE, &headers))
+    let view = followed.now().current.clone();
+    let admitted = ticket.admit(&shared, &stream, &view).await?;
+    // After the end too: another broadcast may follow.
+    let cache = admitted.freshness(Freshness::Current(view.target_duration()));
+    let playlist = match (admitted, ticket.in_url()) {
+        // With it players show it again for the playlists of renditions.
+        (Admitted::Holder(_), Some(token)) => {
+            Playlist::new(hls::multivariant(&view.info, Some(&format!("token={token}"))))
+        }
+        _ => view.multivariant(),
+    };
+    Ok(respond(playlist, CONTENT_TYPE, cache, &headers))
 }
 
 /// `GET /hls/{stream_id}/{broadcast}/{rendition}/media.m3u8`, with the
@@ -44,6 +50,7 @@ pub async fn media(
     Path((stream, broadcast, rendition)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
     asker: Asker,
+    ticket: Ticket,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let stream: StreamId = stream.parse()?;
@@ -55,6 +62,10 @@ pub async fn media(
     let form = if query.skip { Form::Delta } else { Form::Full };
 
     let found = shared.find(&stream, broadcast).await?;
+    let none = || Problem::NoBroadcast(stream.clone(), broadcast);
+    // Before it waits: places are for those who may watch.
+    let seen = found.view(broadcast).ok_or_else(none)?;
+    let admitted = ticket.admit(&shared, &stream, &seen).await?;
     let view = shared.wait_for(found, broadcast, &rendition, want).await?;
     asker.note(&shared, &stream, &view, &rendition);
     let on_write = || {
@@ -63,11 +74,11 @@ pub async fn media(
     let playlist = view.playlist(&rendition, form, on_write);
     let playlist = playlist.ok_or_else(|| Problem::NoRendition(broadcast, rendition.clone()))?;
     let cache = match (view.has_ended(), want) {
-        (true, _) => FINAL,
-        (false, Some(_)) => BLOCKING,
-        (false, None) => REVALIDATE,
+        (true, _) => Freshness::Final,
+        (false, Some(_)) => Freshness::Blocking(view.target_duration()),
+        (false, None) => Freshness::Current(view.target_duration()),
     };
-    let mut response = respond(playlist, CONTENT_TYPE, cache, &headers);
+    let mut response = respond(playlist, CONTENT_TYPE, admitted.freshness(cache), &headers);
     response.extensions_mut().insert(Carries { stream, rendition });
     Ok(response)
 }
@@ -76,7 +87,7 @@ pub async fn media(
 pub fn respond(
     playlist: Playlist,
     content_type: &'static str,
-    cache: &'static str,
+    cache: Freshness,
     request: &HeaderMap,
 ) -> Response<Body> {
     let coding = Coding::of(request);

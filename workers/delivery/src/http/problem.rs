@@ -1,11 +1,15 @@
 //! Why a request gets no answer: a status and one plain line.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
+use millrace_media::dash::TimedName;
 use millrace_media::id::{BroadcastId, InvalidId, RenditionName, StreamId};
 use millrace_media::published::{InvalidMediaName, MediaName};
+
+use super::freshness::Freshness;
+use crate::access::Denied;
 
 /// A request that is answered with an error.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +32,24 @@ pub enum Problem {
     /// Not published, or no longer kept.
     #[error("no media {0}")]
     NoMedia(MediaName),
+    /// No page loads a file of this name.
+    #[error("no such file")]
+    NoFile,
+    /// No segment begins at this time, or it is no longer listed.
+    #[error("no segment {0}")]
+    NoSegment(TimedName),
     /// The query of a playlist is not one.
     #[error("{0}")]
     Query(String),
     /// More than what is to come next was asked for.
     #[error("segment {0} is too far ahead of the live edge")]
     TooFarAhead(u64),
+    /// The broadcast is not for everybody.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// There is a CDN, and the request does not come from it.
+    #[error("this server answers its CDN alone")]
+    PastCdn,
     /// What the request waited for did not come in time.
     #[error("not published within the time-out")]
     TimedOut,
@@ -49,18 +65,31 @@ pub enum Problem {
 }
 
 impl Problem {
-    fn status(&self) -> StatusCode {
+    /// What it is answered with.
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::Id(_)
             | Self::Name(_)
             | Self::NoStream(_)
             | Self::NoBroadcast(..)
             | Self::NoRendition(..)
-            | Self::NoMedia(_) => StatusCode::NOT_FOUND,
+            | Self::NoMedia(_)
+            | Self::NoFile
+            | Self::NoSegment(_) => StatusCode::NOT_FOUND,
             Self::Query(_) | Self::TooFarAhead(_) => StatusCode::BAD_REQUEST,
+            Self::Denied(denied) if denied.asks_for_token() => StatusCode::UNAUTHORIZED,
+            Self::PastCdn | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Crowded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut | Self::Busy(_) | Self::Behind => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// What all who ask would be told now, wherever they ask, a cache may tell
+    /// them for a moment.
+    fn freshness(&self) -> Freshness {
+        let status = self.status();
+        let same = status == StatusCode::NOT_FOUND || status == StatusCode::BAD_REQUEST;
+        if same || matches!(self, Self::TimedOut) { Freshness::Fleeting } else { Freshness::Never }
     }
 }
 
@@ -70,9 +99,12 @@ impl IntoResponse for Problem {
         let mut response = (status, format!("{self}\n")).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        // What is missing now may be there in a second.
-        let cache = if status == StatusCode::NOT_FOUND { "public, max-age=1" } else { "no-store" };
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(CACHE_CONTROL, self.freshness().header());
+        if let Self::Denied(denied) = &self
+            && status == StatusCode::UNAUTHORIZED
+        {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(denied.challenge()));
+        }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -8,10 +8,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 
+use super::freshness::Freshness;
 use super::range::{Asked, asked};
-
-/// Caches may keep it for ever: its URL never gets other bytes.
-pub const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// A body and what a cache must know about it.
 #[derive(Debug, Clone)]
@@ -22,8 +20,8 @@ pub struct Content {
     pub content_type: &'static str,
     /// Entity tag with its quotes.
     pub etag: String,
-    /// `Cache-Control`.
-    pub cache: &'static str,
+    /// How long caches may keep it.
+    pub cache: Freshness,
     /// What the bytes are in.
     pub coding: Coding,
 }
@@ -65,7 +63,9 @@ impl Content {
             return self.finish(StatusCode::NOT_MODIFIED, Body::empty(), None);
         }
         let length = self.bytes.len();
-        let same = text(request, &IF_RANGE).is_none_or(|tag| tag == self.etag);
+        // Strong comparison (RFC 9110 §13.1.5): a weak tag vouches for no piece.
+        let strong = !self.etag.starts_with(WEAK);
+        let same = text(request, &IF_RANGE).is_none_or(|tag| strong && tag == self.etag);
         match asked(text(request, &RANGE).filter(|_| same), length) {
             Asked::Whole => {
                 let body = Body::from(self.bytes.clone());
@@ -88,7 +88,10 @@ impl Content {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.cache));
+        // An error about a range is nobody else's: caches know URLs, not ranges.
+        let fails = status == StatusCode::RANGE_NOT_SATISFIABLE;
+        let cache = if fails { Freshness::Never } else { self.cache };
+        headers.insert(CACHE_CONTROL, cache.header());
         if self.coding != Coding::Sole {
             headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
@@ -106,13 +109,22 @@ impl Content {
     }
 }
 
+/// Begins a weak tag (RFC 9110 §8.8.1).
+const WEAK: &str = "W/";
+
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// A tag without what says that it is weak.
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix(WEAK).unwrap_or(tag)
+}
+
 /// Weak comparison of a list of tags (RFC 9110 §13.1.2).
 fn matches(tags: &str, etag: &str) -> bool {
-    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    let own = opaque(etag);
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || opaque(tag) == own)
 }
 
 #[cfg(test)]
@@ -124,7 +136,7 @@ mod tests {
             bytes: Bytes::from_static(b"0123456789"),
             content_type: "video/mp4",
             etag: "\"a\"".to_owned(),
-            cache: IMMUTABLE,
+            cache: Freshness::Immutable,
             coding: Coding::Sole,
         };
         content.respond(&HeaderMap::from_iter([(name, HeaderValue::from_static(value))]))
@@ -166,5 +178,6 @@ mod tests {
         let beyond = respond(RANGE, "bytes=10-");
         assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
         assert_eq!(beyond.headers()[CONTENT_RANGE], "bytes */10");
+        assert_eq!(beyond.headers()[CACHE_CONTROL], "no-store");
     }
 }

@@ -1,14 +1,18 @@
 //! What the viewers' and the administrators' handlers share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_media::hls::{Reach, Window};
 use millrace_media::id::{BroadcastId, Msn, RenditionName, StreamId};
 use millrace_media::published::MediaName;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::cdn::Cdn;
 use super::problem::Problem;
+use crate::access::Access;
 use crate::archive::Archive;
 use crate::audience::Audience;
 use crate::audience::proxies::Proxies;
@@ -24,9 +28,27 @@ use crate::socket::hub::Sockets;
 /// A broadcast that another replica shows is noticed here within this time.
 const NEWS: Duration = Duration::from_secs(3);
 
-/// Shared by all requests; clones are cheap.
+/// What all requests share. A clone is one pointer: every layer of a route
+/// makes one for each request.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub struct Shared(Arc<Delivery>);
+
+impl Deref for Shared {
+    type Target = Delivery;
+    fn deref(&self) -> &Delivery {
+        &self.0
+    }
+}
+
+impl From<Delivery> for Shared {
+    fn from(delivery: Delivery) -> Self {
+        Self(Arc::new(delivery))
+    }
+}
+
+/// All that answers are made with.
+#[derive(Debug)]
+pub struct Delivery {
     /// Redis and the object store.
     pub origin: Origin,
     /// Followed streams.
@@ -41,6 +63,10 @@ pub struct Shared {
     pub sockets: Sockets,
     /// Whose word for a client's address is believed.
     pub proxies: Proxies,
+    /// Who may watch what is not for everybody.
+    pub access: Access,
+    /// Who is in front of us.
+    pub cdn: Cdn,
     /// What is counted.
     pub metrics: Metrics,
     /// Places for blocked requests.
@@ -76,6 +102,16 @@ pub enum Found {
     Archived(Arc<View>),
 }
 
+impl Found {
+    /// The broadcast as it is now; none if it has gone meanwhile.
+    pub fn view(&self, broadcast: BroadcastId) -> Option<Arc<View>> {
+        match self {
+            Self::Followed(followed) => followed.now().view(broadcast).cloned(),
+            Self::Archived(view) => Some(Arc::clone(view)),
+        }
+    }
+}
+
 impl Shared {
     /// The stream's snapshots, followed from now on.
     pub async fn follow(&self, stream: &StreamId) -> Result<Followed, Problem> {
@@ -90,9 +126,12 @@ impl Shared {
     /// be known to another replica already: it is waited for.
     pub async fn find(&self, stream: &StreamId, broadcast: BroadcastId) -> Result<Found, Problem> {
         let mut followed = self.follow(stream).await?;
-        if broadcast > followed.now().current.broadcast() {
+        // By the time in its id alone, which is no secret: who guesses at the
+        // rest must not be told whether a guess is too high.
+        let is_newer = |now: &Snapshot| broadcast.made_ms() > now.current.broadcast().made_ms();
+        if is_newer(&followed.now()) {
             let _place = self.place()?;
-            let known = |s: &Arc<Snapshot>| s.current.broadcast() >= broadcast;
+            let known = |now: &Arc<Snapshot>| !is_newer(now);
             // Not known in time: it is none, and 404 says so below.
             let _ = await_change(&mut followed.snapshots, NEWS, known).await;
         }
@@ -101,7 +140,7 @@ impl Shared {
             return Ok(Found::Followed(followed));
         }
         let none = || Problem::NoBroadcast(stream.clone(), broadcast);
-        if broadcast > now.current.broadcast() {
+        if is_newer(&now) {
             return Err(none());
         }
         match self.archive.get(stream, broadcast).await {
@@ -111,9 +150,13 @@ impl Shared {
         }
     }
 
-    fn place(&self) -> Result<(SemaphorePermit<'_>, Counted<'_>), Problem> {
-        let place = self.waiters.try_acquire().map_err(|_| Problem::Busy("waiting requests"))?;
-        Ok((place, Counted::new(&self.metrics)))
+    /// A place among those that wait.
+    pub(super) fn place(&self) -> Result<Place, Problem> {
+        let waiters = Arc::clone(&self.waiters).try_acquire_owned();
+        let permit = waiters.map_err(|_| Problem::Busy("waiting requests"))?;
+        let waiters = self.metrics.waiters.clone();
+        waiters.inc();
+        Ok(Place { waiters, _permit: permit })
     }
 
     /// A view of the broadcast in which `want` is published, or anything if
@@ -151,15 +194,15 @@ impl Shared {
         snapshot.view(broadcast).cloned().ok_or_else(gone)
     }
 
-    /// The DASH manifest of the broadcast, and whether it is final. While
-    /// nothing whole is published it is waited for, up to three target
+    /// The DASH manifest of the broadcast, and the view that it is of. While
+    /// nothing is published it is waited for, up to three target
     /// durations.
     pub async fn manifest(
         &self,
         found: Found,
         stream: &StreamId,
         broadcast: BroadcastId,
-    ) -> Result<(Playlist, bool), Problem> {
+    ) -> Result<(Playlist, Arc<View>), Problem> {
         let written = |view: &View| view.manifest(|| _ = self.metrics.renders.inc());
         let none = || Problem::NoBroadcast(stream.clone(), broadcast);
         let (mut followed, view) = match found {
@@ -184,17 +227,17 @@ impl Shared {
                 snapshot.view(broadcast).cloned().ok_or_else(none)?
             }
         };
-        Ok((written(&view).ok_or_else(none)?, view.has_ended()))
+        Ok((written(&view).ok_or_else(none)?, view))
     }
 }
 
 /// Three target durations (RFC 8216bis §6.2.5.2).
-fn time_out(window: &Window) -> Duration {
+pub(super) fn time_out(window: &Window) -> Duration {
     let seconds = u64::try_from(window.target_duration()).unwrap_or_default();
     Duration::from_secs(seconds.clamp(1, 20).saturating_mul(3))
 }
 
-async fn await_change(
+pub(super) async fn await_change(
     snapshots: &mut watch::Receiver<Arc<Snapshot>>,
     time_out: Duration,
     is_ready: impl FnMut(&Arc<Snapshot>) -> bool,
@@ -207,18 +250,16 @@ async fn await_change(
     }
 }
 
-/// Counts a waiter for as long as it lives, also when its client goes away.
-struct Counted<'m>(&'m Metrics);
-
-impl<'m> Counted<'m> {
-    fn new(metrics: &'m Metrics) -> Self {
-        metrics.waiters.inc();
-        Self(metrics)
-    }
+/// A place among those that wait, counted for as long as it lives, also when
+/// its client goes away.
+#[derive(Debug)]
+pub(super) struct Place {
+    waiters: Gauge,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.waiters.dec();
+        self.waiters.dec();
     }
 }

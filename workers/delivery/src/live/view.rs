@@ -75,9 +75,13 @@ impl View {
         })
     }
 
-    /// All that a manifest goes by: complete segments never change.
-    fn listed(&self) -> impl Iterator<Item = (Option<(Msn, Msn)>, bool)> {
-        self.windows.values().map(|window| (window.complete_range(), window.ended()))
+    /// All that a manifest goes by: complete segments never change, nor the
+    /// first part of one that grows.
+    fn listed(&self) -> impl Iterator<Item = (Option<(Msn, Msn)>, Option<Msn>, bool)> {
+        self.windows.values().map(|window| {
+            let growing = window.open().first().map(|part| part.msn);
+            (window.complete_range(), growing, window.ended())
+        })
     }
 
     /// The view with every rendition ended where it stands; none if they are.
@@ -110,6 +114,12 @@ impl View {
         self.windows.iter().map(|(name, window)| (name, window.as_ref()))
     }
 
+    /// EXT-X-TARGETDURATION of its playlists, seconds.
+    pub fn target_duration(&self) -> u64 {
+        let told = self.windows.values().map(|window| window.target_duration()).max();
+        told.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1)
+    }
+
     /// Whether all renditions ended.
     pub fn has_ended(&self) -> bool {
         self.windows.values().all(|window| window.ended())
@@ -125,11 +135,11 @@ impl View {
 
     /// The multivariant playlist; written once.
     pub fn multivariant(&self) -> Playlist {
-        self.multivariant.get_or_init(|| Playlist::new(hls::multivariant(&self.info))).clone()
+        self.multivariant.get_or_init(|| Playlist::new(hls::multivariant(&self.info, None))).clone()
     }
 
     /// The DASH manifest; written once, when `on_write` is called. None before
-    /// a first whole segment.
+    /// a first segment.
     pub fn manifest(&self, on_write: impl FnOnce()) -> Option<Playlist> {
         let write = || {
             on_write();

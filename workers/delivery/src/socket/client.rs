@@ -9,7 +9,7 @@ use futures::{Sink, SinkExt, Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::channel::Listener;
@@ -21,6 +21,9 @@ const MAX_HEARD: u32 = 100;
 /// How long a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
+    /// It is sent nothing before: there are proxies (Skipper 0.22) that lose
+    /// what comes together with the answer to the upgrade.
+    pub greeting: Duration,
     /// It is asked for life this often.
     pub ping: Duration,
     /// And answers within this.
@@ -34,6 +37,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
+            greeting: Duration::from_millis(100),
             ping: Duration::from_secs(20),
             pong: Duration::from_secs(10),
             write: Duration::from_secs(10),
@@ -49,6 +53,7 @@ impl Closed {
         let (code, reason) = match self {
             Self::left => return None,
             Self::shutdown => (1001, "this server ends, come again"),
+            Self::lapsed => (4401, "a token that is good is needed to go on"),
             Self::broken => (1002, "not a frame, or larger than 1 KB"),
             Self::unsupported => (1003, "no messages are taken"),
             Self::flooding => (1008, "too many control frames"),
@@ -59,13 +64,33 @@ impl Closed {
     }
 }
 
+/// What ends a client from here.
+#[derive(Debug, Clone, Default)]
+pub struct Ends {
+    /// This process ends.
+    pub shutdown: CancellationToken,
+    /// It may not listen any more.
+    pub lapse: CancellationToken,
+}
+
+impl Ends {
+    /// Until there is one.
+    async fn any(&self) -> Closed {
+        tokio::select! {
+            biased;
+            () = self.lapse.cancelled() => Closed::lapsed,
+            () = self.shutdown.cancelled() => Closed::shutdown,
+        }
+    }
+}
+
 /// A client and its connection.
 #[derive(Debug)]
 pub struct Client<S> {
     socket: S,
     messages: broadcast::Receiver<Utf8Bytes>,
     pace: Pace,
-    stop: CancellationToken,
+    ends: Ends,
     sent: Counter,
     /// When it is to be pinged, or given up.
     due: Instant,
@@ -74,13 +99,13 @@ pub struct Client<S> {
     heard: u32,
 }
 
-/// Serves a client until it leaves or is dropped, or `stop`. Counts what it is
-/// `sent`.
+/// Serves a client until it leaves or is dropped, or one of its `ends`. Counts
+/// what it is `sent`.
 pub async fn serve<S>(
     socket: S,
     listener: Listener,
     pace: Pace,
-    stop: CancellationToken,
+    ends: Ends,
     sent: Counter,
 ) -> Closed
 where
@@ -88,7 +113,7 @@ where
 {
     let Listener { first, messages } = listener;
     let due = Instant::now() + pace.ping;
-    let mut client = Client { socket, messages, pace, stop, sent, due, pinged: None, heard: 0 };
+    let mut client = Client { socket, messages, pace, ends, sent, due, pinged: None, heard: 0 };
     let Err(closed) = client.talk(first).await;
     let told = client.close(closed).await;
     // What can't be told any more, a lost connection looks like.
@@ -103,6 +128,10 @@ where
     S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Unpin,
 {
     async fn talk(&mut self, first: Vec<Utf8Bytes>) -> Result<std::convert::Infallible, Closed> {
+        tokio::select! {
+            end = self.ends.any() => return Err(end),
+            () = sleep(self.pace.greeting) => {}
+        }
         for text in first {
             self.tell(text).await?;
         }
@@ -110,7 +139,7 @@ where
             // What was heard comes before the time for it is up.
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(Closed::shutdown),
+                end = self.ends.any() => return Err(end),
                 heard = self.socket.next() => self.hear(heard.as_ref())?,
                 () = sleep_until(self.due) => self.ping().await?,
                 message = self.messages.recv() => match message {
@@ -130,7 +159,7 @@ where
 
     async fn send(&mut self, message: Message) -> Step {
         tokio::select! {
-            () = self.stop.cancelled() => Err(Closed::shutdown),
+            end = self.ends.any() => Err(end),
             sent = timeout(self.pace.write, self.socket.send(message)) => match sent {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) => Err(Closed::left),

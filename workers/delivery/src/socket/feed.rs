@@ -57,10 +57,12 @@ impl Feed {
 
     async fn look(&mut self) {
         let Sources { streams, figures, breaker } = &self.sources;
-        let read = breaker.call(figures.get_snapshot(&self.stream));
         // To follow it keeps it followed.
-        let (followed, read) = tokio::join!(streams.follow(&self.stream), read);
+        let followed = streams.follow(&self.stream).await;
         let status = followed.ok().map(|followed| Status::of(&self.stream, &followed.now()));
+        // At once: figures may be long in coming, or not come.
+        self.channel.tell(&self.told.news(status, None));
+        let read = breaker.call(figures.get_snapshot(&self.stream)).await;
         let snapshot = read.unwrap_or_else(|error| {
             if let BreakerError::Failed(error) = error {
                 tracing::debug!(stream = %self.stream, error = report(&error), "no figures");
@@ -70,6 +72,6 @@ impl Feed {
         if snapshot.is_none() {
             self.channel.forget_metrics();
         }
-        self.channel.tell(&self.told.news(status, snapshot));
+        self.channel.tell(&self.told.news(None, snapshot));
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::channel::{Channel, Listener};
-use super::client::{self, Pace};
+use super::client::{self, Ends, Pace};
 use super::feed::{Feed, Sources};
 use super::seats::{Bounds, Full, Seat, Seats};
 use crate::live::streams::Streams;
@@ -86,12 +86,20 @@ impl Sockets {
         Ok(Admitted { _seat: seat, _tracked: self.0.tasks.token() })
     }
 
-    /// Serves a client until it leaves or is dropped.
-    pub async fn serve(self, stream: StreamId, admitted: Admitted, socket: WebSocket) {
+    /// Serves a client until it leaves, is dropped, or may not listen any more
+    /// (`lapse`).
+    pub async fn serve(
+        self,
+        stream: StreamId,
+        admitted: Admitted,
+        socket: WebSocket,
+        lapse: CancellationToken,
+    ) {
         let (joined, listener) = self.join(stream);
         let inner = &joined.inner;
-        let (stop, sent) = (inner.shutdown.clone(), inner.metrics.socket_messages.clone());
-        let reason = client::serve(socket, listener, inner.pace, stop, sent).await;
+        let ends = Ends { shutdown: inner.shutdown.clone(), lapse };
+        let sent = inner.metrics.socket_messages.clone();
+        let reason = client::serve(socket, listener, inner.pace, ends, sent).await;
         inner.metrics.sockets_closed.get_or_create(&ClosedLabels { reason }).inc();
         drop((joined, admitted));
     }

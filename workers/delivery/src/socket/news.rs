@@ -30,17 +30,24 @@ impl Told {
             && self.status.is_some()
             && self.second != Some(snapshot.second)
         {
-            self.second = Some(snapshot.second);
-            self.passages(&snapshot, &mut news);
+            let told = self.second.replace(snapshot.second);
+            self.passages(&snapshot, told, &mut news);
             news.push(Message::Metrics(snapshot.data));
         }
         news
     }
 
-    fn passages(&mut self, snapshot: &Snapshot, news: &mut Vec<Message>) {
+    /// `told`: the second before.
+    fn passages(&mut self, snapshot: &Snapshot, told: Option<u64>, news: &mut Vec<Message>) {
         // Told by an earlier version: what was counted meanwhile is not lost.
         let Some(turnover) = snapshot.turnover.clone() else { return };
         let after = self.turnover.as_ref().and_then(|earlier| turnover.after(earlier));
+        let same = self.turnover.as_ref().is_some_and(|earlier| earlier.since == turnover.since);
+        if after.is_none() && same && told.is_some_and(|told| snapshot.second <= told) {
+            // Of one who summed before, and was late to write it: what it has
+            // not counted yet was told.
+            return;
+        }
         self.turnover = Some(turnover);
         let Some(Turnover { joined, left, moved, .. }) = after else { return };
         let stream_id = &snapshot.data.stream_id;
@@ -131,7 +138,15 @@ mod tests {
             dropped_frames: 0,
             buffering_events: 0,
         };
-        let snapshot = Snapshot { second, broadcast: None, data, turnover: turnover.into() };
+        let turnover = turnover.into();
+        let snapshot = Snapshot {
+            second,
+            broadcast: None,
+            data,
+            turnover,
+            log_lag_ms: None,
+            amiss: millrace_platform::redis::metrics::Amiss::default(),
+        };
         kinds(&told.news(None, Some(snapshot)))
     }
 
@@ -171,6 +186,20 @@ mod tests {
             ["joined 2 of 6", "left 1", "720p>480p 2", "metrics"]
         );
         assert_eq!(figures(&mut told, 16, 6, turnover(7, 10, 4, 3)), ["metrics"]);
+    }
+
+    #[test]
+    fn nobody_is_told_twice_when_one_who_summed_before_writes_late() {
+        let mut told = told();
+        figures(&mut told, 10, 5, turnover(7, 5, 0, 0));
+        assert_eq!(figures(&mut told, 11, 6, turnover(7, 6, 0, 0)), ["joined 1 of 6", "metrics"]);
+        assert_eq!(figures(&mut told, 10, 5, turnover(7, 5, 0, 0)), ["metrics"], "written late");
+        assert_eq!(figures(&mut told, 12, 6, turnover(7, 6, 0, 0)), ["metrics"]);
+        // Who sums now begins a few seconds back, with what is counted by then.
+        assert_eq!(figures(&mut told, 9, 7, turnover(7, 7, 0, 0)), ["joined 1 of 7", "metrics"]);
+        // Redis was restored: what it lost can't be told.
+        assert_eq!(figures(&mut told, 13, 5, turnover(7, 5, 0, 0)), ["metrics"]);
+        assert_eq!(figures(&mut told, 14, 6, turnover(7, 6, 0, 0)), ["joined 1 of 6", "metrics"]);
     }
 
     #[test]

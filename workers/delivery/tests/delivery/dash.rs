@@ -14,14 +14,20 @@ fn media(mpd: &MPD, stream: &str) -> Vec<String> {
     let here = url::Url::parse(&format!("http://host/dash/{stream}/manifest.mpd")).unwrap();
     let mut inits = Vec::new();
     let mut segments = Vec::new();
-    for period in &mpd.periods {
-        for representation in period.adaptations.iter().flat_map(|set| &set.representations) {
+    for set in mpd.periods.iter().flat_map(|period| &period.adaptations) {
+        let shared = set.SegmentTemplate.as_ref().unwrap();
+        let times = shared.SegmentTimeline.as_ref().unwrap().segments.iter().flat_map(|s| {
+            let repeats = u64::try_from(s.r.unwrap_or(0)).unwrap();
+            (0..=repeats).map(|n| (s.t.unwrap() + n * s.d).to_string())
+        });
+        let names = times.map(|time| shared.media.as_ref().unwrap().replace("$Time$", &time));
+        let names: Vec<_> = names.collect();
+        for representation in &set.representations {
             let base = here.join(&representation.BaseURL[0].base).unwrap();
-            let list = representation.SegmentList.as_ref().unwrap();
             let path = |name: &str| base.join(name).unwrap().path().to_owned();
-            let init = list.Initialization.as_ref().unwrap();
-            inits.push(path(init.sourceURL.as_ref().unwrap()));
-            segments.extend(list.segment_urls.iter().map(|s| path(s.media.as_ref().unwrap())));
+            let own = representation.SegmentTemplate.as_ref().unwrap();
+            inits.push(path(own.initialization.as_ref().unwrap()));
+            segments.extend(names.iter().map(|name| path(name)));
         }
     }
     inits.append(&mut segments);
@@ -33,25 +39,24 @@ async fn every_name_in_a_manifest_is_the_media_that_hls_serves() {
     let world = World::new();
     let mut feed = world.feed().await;
     feed.segments(0..3).await;
-    feed.part(3, 0).await;
     let replica = world.replica().await;
     let stream = feed.info.stream.to_string();
     let answer = replica.get(&format!("/dash/{stream}/manifest.mpd")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.header("content-type"), "application/dash+xml");
-    assert_eq!(answer.header("cache-control"), "no-cache");
+    assert_eq!(answer.header("cache-control"), "public, max-age=0, s-maxage=1");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let mpd = parse(&answer.text).unwrap();
     assert_eq!(mpd.mpdtype.as_deref(), Some("dynamic"));
     assert_eq!(mpd.timeShiftBufferDepth, Some(Duration::from_mins(2)));
-    assert_eq!(mpd.minimumUpdatePeriod, Some(Duration::from_secs(2)));
+    assert_eq!(mpd.minimumUpdatePeriod, Some(Duration::from_millis(500)));
     assert_eq!(mpd.locations[0].url, format!("{}.mpd", feed.info.broadcast));
     let named = media(&mpd, &stream);
     assert_eq!(named.len(), 3 + 3 * 3, "{named:?}");
     for path in &named {
         assert_eq!(replica.get(path).await.status, 200, "{path}");
     }
-    let last = named.iter().find(|path| **path == feed.path("720p", "2-1.m4s")).unwrap();
+    let last = named.iter().find(|path| **path == feed.path("720p", "at-360000.m4s")).unwrap();
     let bytes = segment_bytes(&"720p".parse().unwrap(), 2);
     assert_eq!(replica.get(last).await.text.as_bytes(), bytes);
 }
@@ -101,20 +106,19 @@ async fn replicas_give_the_same_manifest_and_a_known_one_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_manifest_is_waited_for_until_a_first_segment_is_whole() {
+async fn a_manifest_is_waited_for_until_a_first_part_is_there() {
     let world = World::new();
-    let mut feed = world.feed().await;
-    feed.part(0, 0).await;
+    let feed = world.feed().await;
     let replica = world.replica().await;
     let path = format!("/dash/{}/manifest.mpd", feed.info.stream);
     let waiting: Vec<_> = (0..20).map(|_| replica.spawn_get(&path)).collect();
     replica.until_waiters(20).await;
     let before = replica.metrics.renders.get();
-    feed.segment(0).await;
+    feed.part(0, 0).await;
     for one in waiting {
         let answer = one.await.unwrap();
         assert_eq!(answer.status, 200);
-        assert!(answer.text.contains("\"0-1.m4s\""), "{}", answer.text);
+        assert!(answer.text.contains("<S t=\"0\" d=\"180000\"/>"), "{}", answer.text);
     }
     // Each rendition's entry may come as a change of its own.
     assert!(replica.metrics.renders.get() - before <= 3);
@@ -135,7 +139,8 @@ async fn a_broadcast_keeps_its_manifest_when_another_begins() {
     let mpd = parse(&ended.text).unwrap();
     assert_eq!(mpd.mediaPresentationDuration, Some(Duration::from_secs(4)));
     assert_eq!(ended.header("cache-control"), "public, max-age=60");
-    assert_eq!(replica.get(&current).await.header("cache-control"), "no-cache");
+    let told = replica.get(&current).await;
+    assert_eq!(told.header("cache-control"), "public, max-age=0, s-maxage=1");
 
     let mut next = world.feed().await;
     next.segments(0..1).await;
@@ -182,22 +187,24 @@ async fn a_manifest_that_does_not_exist_is_404() {
 }
 
 #[tokio::test]
-async fn a_part_has_no_manifest_written_again_and_a_segment_has() {
+async fn a_manifest_is_written_again_for_a_segments_first_part_and_no_other() {
     let world = World::new();
     let mut feed = world.feed().await;
     feed.segments(0..3).await;
+    feed.part(3, 0).await;
     let replica = world.replica().await;
     let path = format!("/dash/{}/manifest.mpd", feed.info.stream);
     let first = replica.get(&path).await;
-    feed.part(3, 0).await;
+    feed.part(3, 1).await;
     for rendition in ["480p", "720p", "audio"] {
-        let reload = feed.path(rendition, "media.m3u8?_HLS_msn=3&_HLS_part=0");
+        let reload = feed.path(rendition, "media.m3u8?_HLS_msn=3&_HLS_part=1");
         assert_eq!(replica.get(&reload).await.status, 200);
     }
     let written = replica.metrics.renders.get();
     assert_eq!(replica.get(&path).await.text, first.text);
     assert_eq!(replica.metrics.renders.get(), written);
     feed.segment(3).await;
-    until(async || replica.get(&path).await.text.contains("3-1.m4s")).await;
+    feed.part(4, 0).await;
+    until(async || replica.get(&path).await.text.contains("r=\"4\"")).await;
     assert!(replica.metrics.renders.get() > written);
 }

@@ -8,7 +8,11 @@
     reason = "helpers of tests"
 )]
 
+mod access;
+mod api;
 mod audience;
+mod cdn;
+mod crowd;
 mod dash;
 mod media;
 mod metrics;
@@ -16,3 +20,4 @@ mod pages;
 mod playlists;
 mod socket;
 mod support;
+mod timed;

@@ -14,14 +14,19 @@ use crate::refusal::Refusal;
 
 /// How long the cache may take before Postgres is asked instead.
 const CACHE: Duration = Duration::from_millis(500);
+/// How long it may take where Postgres does not answer either.
+const CACHE_LATE: Duration = Duration::from_secs(2);
 /// Longer than a verdict lives.
 const VERDICT_LIFE: Duration = Duration::from_hours(25);
 
+/// The cache did not answer.
+pub(super) struct Unheard;
+
 impl Inner {
     /// The verdict on a key, if the cache has one.
-    pub(super) async fn cached(&self, id: &KeyId) -> Option<Verdict> {
+    pub(super) async fn cached(&self, id: &KeyId) -> Result<Option<Verdict>, Unheard> {
         if !self.cache.allows(Instant::now()) {
-            return None;
+            return Err(Unheard);
         }
         let get = async {
             match self.verdicts.get(id).await {
@@ -33,19 +38,25 @@ impl Inner {
         match timeout(CACHE, get).await {
             Ok(Ok(verdict)) => {
                 self.cache.succeeded();
-                verdict
+                Ok(verdict)
             }
             Ok(Err(error)) => {
                 self.cache.failed(Instant::now());
                 warn!("the verdict cache is not used: {}", report(&error));
-                None
+                Err(Unheard)
             }
             Err(_) => {
                 self.cache.failed(Instant::now());
                 warn!("the verdict cache is not used: no answer within {CACHE:?}");
-                None
+                Err(Unheard)
             }
         }
+    }
+
+    /// The verdict on a key, where nobody else answers: a late one is better
+    /// than none.
+    pub(super) async fn cached_late(&self, id: &KeyId) -> Option<Verdict> {
+        timeout(CACHE_LATE, self.verdicts.get(id)).await.ok()?.ok()?
     }
 
     pub(super) async fn remember(&self, id: &KeyId, verdict: &Verdict) {

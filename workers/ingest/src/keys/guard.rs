@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millrace_media::id::{KeyId, PublishKey};
 use millrace_platform::backoff::Backoff;
-use millrace_platform::keys::Heard;
+use millrace_platform::keys::{Heard, Verdict};
 use millrace_platform::report::report;
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -45,6 +45,17 @@ pub(super) struct Known {
     pub(super) unasked: bool,
     /// Not accepted from then on, ms since 1970.
     pub(super) expires_ms: Option<i64>,
+}
+
+impl Known {
+    /// By this verdict alone.
+    pub(super) fn by_cache(verdict: &Verdict) -> Self {
+        let expires_ms = match verdict {
+            Verdict::Right { expires_ms, .. } => *expires_ms,
+            _ => None,
+        };
+        Self { unasked: true, expires_ms }
+    }
 }
 
 pub(super) struct Guard {

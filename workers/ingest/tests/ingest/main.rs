@@ -9,6 +9,7 @@
     reason = "helpers of tests"
 )]
 
+mod ending;
 mod flood;
 mod keys;
 mod publishing;

@@ -9,7 +9,7 @@ fn ends(records: &[Record]) -> bool {
     matches!(records.last(), Some(Record { body: Body::End(_), .. }))
 }
 
-fn opens(records: &[Record]) -> Vec<&millrace_media::record::Open> {
+pub(crate) fn opens(records: &[Record]) -> Vec<&millrace_media::record::Open> {
     let open = |r| match r {
         &Record { body: Body::Open(ref open), .. } => Some(open),
         _ => None,
@@ -71,7 +71,11 @@ async fn the_row_follows_the_broadcast() {
     assert_eq!(row.opened.key_id, *world.key.id());
 }
 
-async fn wait_for_status(world: &World, broadcast: millrace_media::id::BroadcastId, status: &str) {
+pub(crate) async fn wait_for_status(
+    world: &World,
+    broadcast: millrace_media::id::BroadcastId,
+    status: &str,
+) {
     for _ in 0..300 {
         let row = world.broadcasts.find(broadcast).await.unwrap();
         if row.as_ref().is_some_and(|row| format!("{:?}", row.status) == status) {
@@ -231,4 +235,25 @@ async fn a_silent_publisher_gives_way_to_a_second_one() {
     second.gops(0, 1).await;
     let records = world.records_when(|r| tell(r).contains(&"2 video key".to_owned())).await;
     assert_eq!(opens(&records)[0].broadcast, opens(&records)[1].broadcast);
+}
+
+#[tokio::test]
+async fn what_came_while_ingest_stood_still_is_no_silence() {
+    let world = World::new().await;
+    let ingest = world.ingest(&[]);
+    let mut publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+    publisher.configs().await;
+    publisher.gops(0, 1).await;
+    world.records_when(|r| tell(r).contains(&"1 video key".to_owned())).await;
+    ingest.signal("-STOP");
+    // Longer than a publisher may be silent; this one is not.
+    tokio::time::sleep(std::time::Duration::from_secs(9)).await;
+    publisher.gops(1, 1).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    ingest.signal("-CONT");
+    publisher.gops(2, 1).await;
+    publisher.unpublish().await;
+    let told = tell(&world.records_when(ends).await);
+    let keys = told.iter().filter(|what| *what == "1 video key").count();
+    assert_eq!((keys, told.last().map(String::as_str)), (3, Some("1 end Unpublished")), "{told:?}");
 }

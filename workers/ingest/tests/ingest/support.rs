@@ -19,6 +19,7 @@ use millrace_platform::config::{
 };
 use millrace_platform::kafka::{Admin, LogReader, Producer, ProducerLimits, TopicSpec, Watermarks};
 use millrace_platform::keys::{Hasher, KeyRing, Verdicts, generate};
+use millrace_platform::log::Endings;
 use millrace_platform::names::topics;
 use millrace_platform::postgres::broadcasts::Broadcasts;
 use millrace_platform::postgres::keys::{KeySource, Keys, NewKey};
@@ -184,6 +185,12 @@ impl World {
             environment.push(((*name).to_owned(), (*value).to_owned()));
         }
         Ingest::start(&environment)
+    }
+
+    /// Ends broadcasts from outside.
+    pub(crate) fn endings(&self) -> Endings {
+        let installation = Installation::read(&Env::from_pairs(self.environment.clone())).unwrap();
+        Endings::open(&self.kafka, &installation).unwrap()
     }
 
     /// Writes to the log as another process would.

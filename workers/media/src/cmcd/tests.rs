@@ -6,7 +6,7 @@ use super::*;
 fn a_request_of_hls_js_is_read() {
     let query = "_HLS_msn=7&CMCD=bl%3D2300%2Cbr%3D3000%2Cbs%2Ccid%3D%22live%2Ca%22%2Cd%3D200%2C\
                  mtp%3D25400%2Cot%3Dv%2Cpr%3D1.05%2Csf%3Dh%2C\
-                 sid%3D%226e2fb550-c457-11e9-bb97-0800200c9a66%22%2Cst%3Dl%2Csu%2Ctb%3D5000";
+                 sid%3D%226e2fb550-c457-11e9-bb97-0800200c9a66%22%2Cst%3Dll%2Csu%2Ctb%3D5000";
     let cmcd = Cmcd::of_query(query).unwrap().unwrap();
     let expected = Cmcd {
         bitrate_kbps: Some(3_000),

@@ -2,10 +2,70 @@
 //! the audio.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use super::Listed;
+use super::{Listed, growing};
+use crate::hls::Window;
 use crate::id::Msn;
-use crate::published::{InitHash, RenditionInfo, SegmentInfo};
+use crate::published::{BroadcastInfo, InitHash, RenditionInfo, RenditionKind, SegmentInfo};
+
+/// How many segments a rendition may be behind the others before the manifest
+/// goes on without it.
+pub(super) const PATIENCE: usize = 2;
+
+/// A rendition and all that may be listed of it.
+#[derive(Debug)]
+pub(super) struct Track<'a> {
+    info: &'a RenditionInfo,
+    window: &'a Window,
+    /// The segment that grows, as it will be.
+    growing: Option<SegmentInfo>,
+}
+
+impl<'a> Track<'a> {
+    pub(super) fn of(broadcast: &BroadcastInfo, listed: &Listed<'a>) -> Self {
+        let (info, window) = *listed;
+        Self { info, window, growing: growing::segment(broadcast, listed) }
+    }
+
+    pub(super) fn is_video(&self) -> bool {
+        matches!(self.info.kind, RenditionKind::Video { .. })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &SegmentInfo> {
+        self.window.complete().chain(&self.growing)
+    }
+
+    fn grows(&self, msn: Msn) -> bool {
+        self.growing.as_ref().is_some_and(|segment| segment.msn == msn)
+    }
+
+    fn first(&self) -> Option<Msn> {
+        self.segments().next().map(|segment| segment.msn)
+    }
+
+    fn last(&self) -> Option<Msn> {
+        let complete = self.window.complete_range().map(|(_, last)| last);
+        self.growing.as_ref().map(|segment| segment.msn).or(complete)
+    }
+}
+
+/// The segments that are listed: those that all renditions have come to, so
+/// that players see each with all its media, and in the Period it stays in.
+/// None before there is one.
+pub(super) fn span(tracks: &[Track<'_>]) -> Option<RangeInclusive<Msn>> {
+    Some(tracks.iter().filter_map(Track::first).max()?..=edge(tracks)?)
+}
+
+fn edge(tracks: &[Track<'_>]) -> Option<Msn> {
+    let live = tracks.iter().filter(|track| !track.window.ended());
+    let reached = live.map(|track| track.last().map(|last| last.0));
+    let Some((slowest, fastest)) = reached.clone().min().zip(reached.max()) else {
+        return Some(Msn(u64::MAX));
+    };
+    let patience = u64::try_from(PATIENCE).unwrap_or(u64::MAX);
+    slowest.max(fastest.and_then(|last| last.checked_sub(patience))).map(Msn)
+}
 
 /// An AdaptationSet in the making.
 #[derive(Debug)]
@@ -14,12 +74,15 @@ pub(super) struct Set<'a> {
     pub(super) renditions: Vec<&'a RenditionInfo>,
     /// Ticks per second of its segments' times.
     pub(super) timescale: u32,
+    /// All that its renditions have, in a slot or not; of gaps those that say
+    /// what they are a gap in.
+    pub(super) segments: Vec<&'a SegmentInfo>,
     /// Oldest first.
     pub(super) slots: Vec<Slot<'a>>,
 }
 
 /// A segment that every rendition of the set has at the same time. One that a
-/// rendition lacks (EXT-X-GAP) or has not published yet is in no slot:
+/// rendition lacks (EXT-X-GAP) or has nothing of yet is in no slot:
 /// `@segmentAlignment` and one timeline for all are promised.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
@@ -27,6 +90,8 @@ pub(super) struct Slot<'a> {
     pub(super) lead: &'a SegmentInfo,
     /// Of every rendition, in the set's order.
     pub(super) all: Vec<&'a SegmentInfo>,
+    /// Some rendition does not have all of it yet.
+    pub(super) growing: bool,
 }
 
 impl Slot<'_> {
@@ -46,27 +111,38 @@ impl Slot<'_> {
 }
 
 impl<'a> Set<'a> {
-    /// Of these renditions; none if there are none.
-    pub(super) fn of(listed: &[&Listed<'a>]) -> Option<Self> {
-        let ((first, lead), others) = listed.split_first()?;
+    /// Of these segments of these renditions; none if there are none.
+    pub(super) fn of(tracks: &[&'a Track<'a>], span: &RangeInclusive<Msn>) -> Option<Self> {
+        let (lead, others) = tracks.split_first()?;
+        let listed = |segment: &&SegmentInfo| span.contains(&segment.msn);
+        let all = tracks.iter().flat_map(|track| track.segments());
+        let segments = all.filter(listed).filter(|s| !s.gap || s.base.is_some()).collect();
         let others: Vec<BTreeMap<Msn, &SegmentInfo>> = others
             .iter()
-            .map(|(_, window)| window.complete().map(|segment| (segment.msn, segment)).collect())
+            .map(|track| track.segments().map(|segment| (segment.msn, segment)).collect())
             .collect();
-        let slots = lead.complete().filter_map(|lead| {
+        let slots = lead.segments().filter(listed).filter_map(|lead| {
             let others = others.iter().map(|list| list.get(&lead.msn).copied());
             let all: Option<Vec<_>> = std::iter::once(Some(lead)).chain(others).collect();
-            all.filter(|all| all.iter().all(|s| goes_with(s, lead))).map(|all| Slot { lead, all })
+            let growing = tracks.iter().any(|track| track.grows(lead.msn));
+            all.filter(|all| all.iter().all(|s| goes_with(s, lead, growing))).map(|all| Slot {
+                lead,
+                all,
+                growing,
+            })
         });
         Some(Self {
-            renditions: listed.iter().map(|(rendition, _)| *rendition).collect(),
-            timescale: first.timescale.max(1),
+            renditions: tracks.iter().map(|track| track.info).collect(),
+            timescale: lead.info.timescale.max(1),
+            segments,
             slots: slots.collect(),
         })
     }
 }
 
-fn goes_with(segment: &SegmentInfo, lead: &SegmentInfo) -> bool {
-    let place = |s: &SegmentInfo| (s.start, s.duration, s.discontinuities);
-    !segment.gap && place(segment) == place(lead)
+/// How long one that grows will be is not known for certain.
+fn goes_with(segment: &SegmentInfo, lead: &SegmentInfo, growing: bool) -> bool {
+    let place = |s: &SegmentInfo| (s.start, s.discontinuities);
+    let alike = growing || segment.duration == lead.duration;
+    !segment.gap && alike && place(segment) == place(lead)
 }

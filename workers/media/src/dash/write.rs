@@ -6,17 +6,22 @@
 
 use std::fmt::{self, Write};
 
+use super::name::TEMPLATE;
 use super::period::{Period, Stretch};
 use crate::hls::text::{Date, Seconds};
-use crate::published::{BroadcastInfo, FrameRate, MediaName, RenditionInfo, RenditionKind};
+use crate::published::{Access, BroadcastInfo, FrameRate, MediaName, RenditionInfo, RenditionKind};
 use crate::time::{TIMESCALE, Ticks};
 
 /// Scheme and value of the channels' number (ISO/IEC 23091-3).
 const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
 /// The clock that `availabilityStartTime` goes by: ours, as ISO 8601.
 const CLOCK: &str = "urn:mpeg:dash:utc:http-iso:2014";
-/// No other profile: those of live services ask for templates.
-const PROFILE: &str = "urn:mpeg:dash:profile:full:2011";
+const PROFILE: &str = "urn:mpeg:dash:profile:isoff-live:2011";
+/// How often players look for what is new: between a segment's first part and
+/// that they ask for it lies half of this on average.
+const UPDATE: Ticks = Ticks::from_ms(500);
+/// `@bandwidth` is what the encoder's buffer of a second is filled with.
+const MIN_BUFFER: Ticks = Ticks::from_ms(1_000);
 /// How much faster or slower a player may play to keep its distance, percent.
 const PLAYBACK_RATE: &str = "min=\"0.96\" max=\"1.04\"";
 
@@ -26,7 +31,7 @@ pub(super) fn mpd(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     head(&mut out, broadcast, periods, ended);
     for period in periods {
-        write_period(&mut out, broadcast, period);
+        write_period(&mut out, broadcast, period, ended);
     }
     if !ended {
         _ = writeln!(out, "<UTCTiming schemeIdUri=\"{CLOCK}\" value=\"time\"/>");
@@ -37,7 +42,11 @@ pub(super) fn mpd(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool
 
 fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) {
     let segment = broadcast.segment_duration;
+    // For players that take no part of a segment before the rest.
     let delay = Ticks(segment.0.saturating_mul(3));
+    // As near as a player can be that does: what it may not know of yet, and
+    // three parts, as in HLS.
+    let near = UPDATE + Ticks(broadcast.part_target.0.saturating_mul(3));
     _ = write!(
         out,
         "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"{PROFILE}\" type=\"{}\" \
@@ -46,7 +55,7 @@ fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], end
         if ended { "static" } else { "dynamic" },
         Date(broadcast.started_ms),
         Date(published_ms(broadcast, periods, ended)),
-        Span(segment),
+        Span(MIN_BUFFER),
         Span(segment + broadcast.part_target),
     );
     if ended {
@@ -54,47 +63,52 @@ fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], end
         _ = writeln!(out, " mediaPresentationDuration=\"PT{}S\">", Seconds::micros(end));
         return;
     }
-    _ = write!(
+    _ = writeln!(
         out,
         " minimumUpdatePeriod=\"{}\" timeShiftBufferDepth=\"{}\" \
-         suggestedPresentationDelay=\"{}\">\n\
-         <Location>{}.mpd</Location>\n\
-         <ServiceDescription id=\"0\">\n\
-         <Latency target=\"{}\" min=\"{}\" max=\"{}\"/>\n\
-         <PlaybackRate {PLAYBACK_RATE}/>\n\
-         </ServiceDescription>\n",
-        Span(segment),
+         suggestedPresentationDelay=\"{}\">",
+        Span(UPDATE.min(segment)),
         Span(broadcast.dvr_window.max(delay)),
         Span(delay),
-        broadcast.broadcast,
-        delay.as_ms(),
-        segment.as_ms().saturating_mul(2),
-        segment.as_ms().saturating_mul(6),
+    );
+    // Without one players ask again where they asked, with the token in it.
+    if broadcast.access == Access::Public {
+        _ = writeln!(out, "<Location>{}.mpd</Location>", broadcast.broadcast);
+    }
+    _ = writeln!(
+        out,
+        "<ServiceDescription id=\"0\">\n\
+         <Latency target=\"{}\" min=\"{}\" max=\"{}\"/>\n\
+         <PlaybackRate {PLAYBACK_RATE}/>\n\
+         </ServiceDescription>",
+        near.as_ms().saturating_mul(2),
+        near.as_ms(),
+        delay.as_ms().max(near.as_ms().saturating_mul(4)),
     );
 }
 
-/// `@publishTime`: between the ends of the sets, so that it grows with each,
-/// and with the end of all.
+/// `@publishTime`: between what the sets have reached, so that it grows with
+/// each, and with the end of all.
 fn published_ms(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) -> i64 {
-    let ends: Vec<_> = periods.last().into_iter().flat_map(Period::ends).collect();
+    let ends: Vec<_> = periods.last().into_iter().flat_map(Period::reached).collect();
     let count = i64::try_from(ends.len()).unwrap_or(1).max(1);
     let mean = ends.iter().map(|end| end / count).sum::<i64>();
-    broadcast.started_ms.saturating_add(mean / 1_000 + i64::from(ended))
+    broadcast.started_ms.saturating_add(mean / 1_000 + 2 * i64::from(ended))
 }
 
-fn write_period(out: &mut String, broadcast: &BroadcastInfo, period: &Period<'_>) {
+fn write_period(out: &mut String, broadcast: &BroadcastInfo, period: &Period<'_>, ended: bool) {
     _ = write!(out, "<Period id=\"{}\" start=\"PT{}S\"", period.id, Seconds::micros(period.start));
     if let Some(end) = period.end {
         _ = write!(out, " duration=\"PT{}S\"", Seconds::micros(end - period.start));
     }
     out.push_str(">\n");
     for stretch in &period.stretches {
-        adaptation_set(out, broadcast, stretch);
+        adaptation_set(out, broadcast, stretch, ended);
     }
     out.push_str("</Period>\n");
 }
 
-fn adaptation_set(out: &mut String, broadcast: &BroadcastInfo, stretch: &Stretch<'_>) {
+fn adaptation_set(out: &mut String, broadcast: &BroadcastInfo, stretch: &Stretch<'_>, ended: bool) {
     let Some(first) = stretch.set.renditions.first() else { return };
     let aligned = "segmentAlignment=\"true\" startWithSAP=\"1\"";
     match first.kind {
@@ -116,27 +130,43 @@ fn adaptation_set(out: &mut String, broadcast: &BroadcastInfo, stretch: &Stretch
         }
     }
     out.push_str("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"main\"/>\n");
-    timeline(out, stretch);
+    // A segment can be had when its first part can.
+    let early = broadcast.segment_duration - broadcast.part_target;
+    timeline(out, stretch, Some(early).filter(|early| !ended && early.0 > 0));
     for (index, rendition) in stretch.set.renditions.iter().enumerate() {
         representation(out, broadcast, rendition, index, stretch);
     }
     out.push_str("</AdaptationSet>\n");
 }
 
-/// One `S` for each segment, without `@r`: the n-th is the n-th `SegmentURL`.
-fn timeline(out: &mut String, stretch: &Stretch<'_>) {
+/// The names and times of all renditions' segments; `early`: how much earlier
+/// than at its end each can be had.
+fn timeline(out: &mut String, stretch: &Stretch<'_>, early: Option<Ticks>) {
     let Stretch { set, slots, offset } = stretch;
-    _ = writeln!(
+    _ = write!(
         out,
-        "<SegmentList timescale=\"{}\" presentationTimeOffset=\"{offset}\">\n<SegmentTimeline>",
+        "<SegmentTemplate timescale=\"{}\" presentationTimeOffset=\"{offset}\" \
+         media=\"{TEMPLATE}\"",
         set.timescale,
     );
-    for slot in *slots {
-        // Decode times of a source with B-frames begin before zero.
-        let (start, end) = (slot.lead.start.max(0), slot.end());
-        _ = writeln!(out, "<S t=\"{start}\" d=\"{}\"/>", end.saturating_sub(start));
+    if let Some(early) = early {
+        let early = Seconds::micros(micros(early));
+        _ = write!(out, " availabilityTimeOffset=\"{early}\" availabilityTimeComplete=\"false\"");
     }
-    out.push_str("</SegmentTimeline>\n</SegmentList>\n");
+    out.push_str(">\n<SegmentTimeline>\n");
+    // Decode times of a source with B-frames begin before zero.
+    let mut times = slots.iter().map(|slot| (slot.lead.start.max(0), slot.end())).peekable();
+    while let Some((start, end)) = times.next() {
+        let duration = end.saturating_sub(start);
+        let (mut repeats, mut until) = (0, end);
+        let same = |next: &(i64, i64), until| *next == (until, until + duration);
+        while let Some((_, end)) = times.next_if(|next| same(next, until)) {
+            (repeats, until) = (repeats + 1, end);
+        }
+        _ = write!(out, "<S t=\"{start}\" d=\"{duration}\"");
+        _ = if repeats > 0 { writeln!(out, " r=\"{repeats}\"/>") } else { writeln!(out, "/>") };
+    }
+    out.push_str("</SegmentTimeline>\n</SegmentTemplate>\n");
 }
 
 fn representation(
@@ -158,17 +188,13 @@ fn representation(
     }
     // In one piece: ffmpeg passes over a Period's.
     let (stream, id) = (&broadcast.stream, broadcast.broadcast);
-    _ = writeln!(out, ">\n<BaseURL>../../hls/{stream}/{id}/{name}/</BaseURL>\n<SegmentList>");
-    let segments = || stretch.slots.iter().filter_map(|slot| slot.all.get(index));
-    if let Some(segment) = segments().next() {
+    _ = writeln!(out, ">\n<BaseURL>../../hls/{stream}/{id}/{name}/</BaseURL>");
+    let first = stretch.slots.first().and_then(|slot| slot.all.get(index));
+    if let Some(segment) = first {
         let init = MediaName::Init(segment.init.clone());
-        _ = writeln!(out, "<Initialization sourceURL=\"{init}\"/>");
+        _ = writeln!(out, "<SegmentTemplate initialization=\"{init}\"/>");
     }
-    for segment in segments() {
-        let media = MediaName::Segment { msn: segment.msn, run: segment.run };
-        _ = writeln!(out, "<SegmentURL media=\"{media}\"/>");
-    }
-    out.push_str("</SegmentList>\n</Representation>\n");
+    out.push_str("</Representation>\n");
 }
 
 /// `@frameRate`; left out when it isn't known.
@@ -185,9 +211,13 @@ struct Span(Ticks);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = i128::from(self.0.0) * 1_000_000 / i128::from(TIMESCALE);
-        write!(f, "PT{}S", Seconds::micros(i64::try_from(micros).unwrap_or(i64::MAX)))
+        write!(f, "PT{}S", Seconds::micros(micros(self.0)))
     }
+}
+
+fn micros(Ticks(ticks): Ticks) -> i64 {
+    let micros = i128::from(ticks) * 1_000_000 / i128::from(TIMESCALE);
+    i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
 /// Text in an attribute.

@@ -6,7 +6,7 @@ use super::FlvError;
 
 /// How far a picture may be presented from where it is decoded, in ms: far more
 /// than any reordering needs.
-const COMPOSITION_MS: std::ops::RangeInclusive<i32> = -10_000..=10_000;
+pub(crate) const COMPOSITION_MS: std::ops::RangeInclusive<i32> = -10_000..=10_000;
 
 /// CodecID of AVC.
 const AVC: u8 = 7;

@@ -8,8 +8,9 @@ use crate::published::{BroadcastInfo, FrameRate, RenditionInfo, RenditionKind};
 const GROUP: &str = "audio";
 
 /// The multivariant playlist of a broadcast, in the order of its renditions.
-/// URIs are relative to `/hls/{stream}/`.
-pub fn multivariant(broadcast: &BroadcastInfo) -> String {
+/// URIs are relative to `/hls/{stream}/`; with a `query` they have it, as
+/// players take none along from one playlist to the next.
+pub fn multivariant(broadcast: &BroadcastInfo, query: Option<&str>) -> String {
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let audio = broadcast.renditions.iter().find_map(|r| match r.kind {
         RenditionKind::Audio { channels, .. } => Some((r, channels)),
@@ -21,14 +22,14 @@ pub fn multivariant(broadcast: &BroadcastInfo) -> String {
             out,
             "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{GROUP}\",NAME=\"Audio\",DEFAULT=YES,\
              AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{}\"",
-            uri(broadcast, audio),
+            uri(broadcast, audio, query),
         );
     }
     for rendition in &broadcast.renditions {
         if let RenditionKind::Video { width, height } = rendition.kind {
             variant(&mut out, rendition, audio.map(|(audio, _)| audio));
             _ = writeln!(out, ",RESOLUTION={width}x{height}{}", frame_rate(broadcast.frame_rate));
-            _ = writeln!(out, "{}", uri(broadcast, rendition));
+            _ = writeln!(out, "{}", uri(broadcast, rendition, query));
         }
     }
     out
@@ -50,8 +51,9 @@ fn variant(out: &mut String, video: &RenditionInfo, audio: Option<&RenditionInfo
     }
 }
 
-fn uri(broadcast: &BroadcastInfo, rendition: &RenditionInfo) -> String {
-    format!("{}/{}/media.m3u8", broadcast.broadcast, rendition.name)
+fn uri(broadcast: &BroadcastInfo, rendition: &RenditionInfo, query: Option<&str>) -> String {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}/{}/media.m3u8{query}", broadcast.broadcast, rendition.name)
 }
 
 /// FRAME-RATE with three decimals, rounded; left out when it isn't known.

@@ -27,6 +27,10 @@ pub enum Reach {
     TooFar,
 }
 
+/// Segments that are remembered when they are no longer listed: whoever read
+/// the list just before still asks for them.
+const REMEMBERED: usize = 3;
+
 /// A complete segment, and its parts while they are listed.
 #[derive(Debug, Clone)]
 pub(super) struct Segment {
@@ -46,6 +50,8 @@ pub struct Window {
     /// How far back the list reaches.
     reach_back: Ticks,
     segments: VecDeque<Segment>,
+    /// The last ones that left the list by their age, oldest first.
+    gone: VecDeque<SegmentInfo>,
     /// Parts of the segment that grows, from its first.
     open: Vec<PartInfo>,
     last_id: Option<(u64, u64)>,
@@ -61,6 +67,7 @@ impl Window {
             part_target: broadcast.part_target,
             reach_back: broadcast.dvr_window,
             segments: VecDeque::new(),
+            gone: VecDeque::new(),
             open: Vec::new(),
             last_id: None,
             ended: false,
@@ -134,23 +141,41 @@ impl Window {
     /// that fewer than three target durations stay, §6.2.2), and parts more
     /// than three target durations from the end (§4.4.4.9). At the end of the
     /// broadcast all parts go: they are the ones nobody keeps.
+    ///
+    /// Distances are sums of durations: the timeline also has what lacks before
+    /// a discontinuity.
     fn trim(&mut self) {
-        let Some(end) = self.end() else { return };
-        let shown = self.ticks(self.reach_back).max(self.ticks(self.target_span(3)));
-        while self.segments.get(1).is_some_and(|second| end - second.info.start >= shown) {
-            self.segments.pop_front();
-        }
         let listed = self.ticks(self.target_span(3));
-        for segment in &mut self.segments {
-            let age = end - (segment.info.start + segment.info.duration);
+        let shown = self.ticks(self.reach_back).max(listed);
+        let complete: i64 = self.segments.iter().map(|s| s.info.duration).sum();
+        let mut rest = self.growing().saturating_add(complete);
+        while let (Some(first), true) = (self.segments.front(), self.segments.len() > 1) {
+            rest = rest.saturating_sub(first.info.duration);
+            if rest < shown {
+                break;
+            }
+            let old = self.segments.pop_front();
+            self.gone.extend(old.map(|segment| segment.info));
+            if self.gone.len() > REMEMBERED {
+                self.gone.pop_front();
+            }
+        }
+        let mut age = self.growing();
+        for segment in self.segments.iter_mut().rev() {
             if self.ended || age >= listed {
                 segment.parts = Vec::new();
             }
+            age = age.saturating_add(segment.info.duration);
         }
     }
 
+    /// How much there is of the segment that grows.
+    fn growing(&self) -> i64 {
+        self.open.iter().map(|part| part.duration).sum()
+    }
+
     /// Where the list ends, in the rendition's timescale.
-    fn end(&self) -> Option<i64> {
+    pub(super) fn end(&self) -> Option<i64> {
         let part = self.open.last().map(|p| p.start + p.duration);
         part.or_else(|| self.segments.back().map(|s| s.info.start + s.info.duration))
     }
@@ -286,17 +311,36 @@ impl Window {
         self.segments.iter()
     }
 
-    pub(super) fn open(&self) -> &[PartInfo] {
+    /// The parts of the segment that grows, from its first.
+    pub fn open(&self) -> &[PartInfo] {
         &self.open
+    }
+
+    /// The complete segment that begins at this time, at 0 also one that begins
+    /// before it; also one that left the list just now.
+    pub(super) fn beginning_at(&self, time: i64) -> Option<&SegmentInfo> {
+        let place = self.segments.partition_point(|segment| segment.info.start.max(0) < time);
+        let listed = self.segments.get(place).map(|segment| &segment.info);
+        let begins = |info: &&SegmentInfo| info.start.max(0) == time;
+        listed.filter(begins).or_else(|| self.gone.iter().find(begins))
+    }
+
+    /// In the rendition's timescale.
+    pub(super) fn two_segments(&self) -> i64 {
+        self.ticks(self.segment_duration).saturating_mul(2)
     }
 
     /// How many segments a delta update leaves out: those that end more than
     /// `boundary` before the list does (the Skip Boundary, §6.2.5.1).
     pub(super) fn skippable(&self, boundary: Ticks) -> usize {
-        let Some(end) = self.end() else { return 0 };
         let boundary = self.ticks(boundary);
-        let old = |s: &&Segment| end - (s.info.start + s.info.duration) > boundary;
-        self.segments.iter().take_while(old).count()
+        let mut age = self.growing();
+        let kept = self.segments.iter().rev().take_while(|segment| {
+            let young = age <= boundary;
+            age = age.saturating_add(segment.info.duration);
+            young
+        });
+        self.segments.len() - kept.count()
     }
 }
 

@@ -31,14 +31,15 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// From there, or from the end of a publish, to `publish`.
     pub publish: Duration,
-    /// Between audio or video messages of an accepted publisher.
+    /// Between audio or video messages of an accepted publisher. A network that stands still for less
+    /// costs it nothing.
     pub idle: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { handshake: ten, publish: ten, idle: ten }
+        Self { handshake: ten, publish: ten, idle: 3 * ten }
     }
 }
 

@@ -20,6 +20,8 @@ const MAX_STRAYS_MS: i64 = 2_000;
 pub(super) struct Continuity {
     video: Option<i64>,
     audio: Option<i64>,
+    /// How far after its own time the last picture was put: no two have one time.
+    video_ahead: i64,
     video_step: Option<i64>,
     suspect: Option<Suspect>,
     /// The track that had strays and has not come back, and the other track's
@@ -54,9 +56,10 @@ pub(super) struct Judged {
 }
 
 impl Continuity {
-    /// Both tracks' times, for a snapshot; `None` while something is held.
+    /// Both tracks' times, for a snapshot; `None` while something is held, or put after its time.
     pub(super) fn settled(&self) -> Option<(Option<i64>, Option<i64>)> {
-        (self.suspect.is_none() && self.strays.is_none()).then_some((self.video, self.audio))
+        let settled = self.suspect.is_none() && self.strays.is_none() && self.video_ahead == 0;
+        settled.then_some((self.video, self.audio))
     }
 
     /// From a snapshot.
@@ -96,15 +99,21 @@ impl Continuity {
         steps || agrees
     }
 
-    fn advance(&mut self, frame: &Frame) {
+    /// Notes the frame's time, and puts a picture that is not after the one before a millisecond
+    /// after it: a clock that stands still loses no picture and doubles none.
+    fn advance(&mut self, frame: &mut Frame) {
+        let time = frame.time_ms;
         match frame.track {
             Track::Video => {
-                let step = self.video.map(|last| frame.time_ms.saturating_sub(last));
+                let last = self.video.map(|last| last.saturating_add(self.video_ahead));
+                frame.time_ms = last.map_or(time, |last| time.max(last.saturating_add(1)));
+                let step = last.map(|last| frame.time_ms.saturating_sub(last));
                 self.video_step =
                     step.filter(|s| (1..=MAX_STEP_MS).contains(s)).or(self.video_step);
-                self.video = Some(frame.time_ms);
+                self.video = Some(time);
+                self.video_ahead = frame.time_ms.saturating_sub(time);
             }
-            Track::Audio => self.audio = Some(frame.time_ms),
+            Track::Audio => self.audio = Some(time),
         }
     }
 
@@ -137,16 +146,12 @@ impl Continuity {
     }
 
     fn go_on(&mut self, mut frame: Frame) -> Judged {
-        if frame.track == Track::Video && self.video == Some(frame.time_ms) {
-            // Two pictures in one millisecond: no picture is lost, none doubled.
-            frame.time_ms = frame.time_ms.saturating_add(1);
-        }
-        self.advance(&frame);
+        let time = frame.time_ms;
+        self.advance(&mut frame);
         let Some(suspect) = &self.suspect else {
             self.strays.take_if(|(track, _)| *track == frame.track);
             return Judged { next: Verdict::Continues(frame), dropped: 0 };
         };
-        let time = frame.time_ms;
         if suspect.track == frame.track {
             // It came back to where it was: what is held was nothing.
             let dropped = self.suspect.take().map_or(0, |s| s.frames.len());

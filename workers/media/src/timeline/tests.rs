@@ -285,6 +285,27 @@ fn a_jump_of_a_silent_source_is_a_discontinuity() {
 }
 
 #[test]
+fn pictures_of_a_clock_that_stands_still_follow_each_other_and_none_is_lost() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25);
+    for n in 0..20 {
+        if n == 10 {
+            log.key(1_000);
+        } else {
+            log.video(1_000);
+        }
+        log.audio(1_003);
+    }
+    // It goes on where it stood, not yet past what was put after it.
+    log.video(1_010).video(1_040).end();
+    let (events, counters) = log.fold();
+    let pictures = pictures(&events);
+    assert_eq!(pictures.len(), 47);
+    assert_eq!(pictures[24..], [vec![960], (1_000..=1_020).collect(), vec![1_040]].concat());
+    assert_eq!((bases(&events).len(), counters.stray), (1, 0));
+}
+
+#[test]
 fn a_stray_time_of_one_track_is_dropped_and_the_stream_goes_on() {
     let mut log = Log::default();
     log.open(1).run(0, 25).audio(900_000);
@@ -471,6 +492,7 @@ enum Act {
     Broadcast,
     LoneVideo(i64),
     LoneAudio(i64),
+    Still { at: i64, count: u32 },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -480,6 +502,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Broadcast),
         1 => (0_i64..30_000).prop_map(Act::LoneVideo),
         1 => (0_i64..30_000).prop_map(Act::LoneAudio),
+        1 => (0_i64..20_000, 1_u32..40).prop_map(|(at, count)| Act::Still { at, count }),
     ]
 }
 
@@ -497,9 +520,28 @@ fn write(acts: &[Act]) -> Log {
             }
             Act::LoneVideo(at) => log.video(*at),
             Act::LoneAudio(at) => log.audio(*at),
+            Act::Still { at, count } => {
+                for n in 0..*count {
+                    if n % 10 == 5 { log.key(*at) } else { log.video(*at) }.audio(*at);
+                }
+                &mut log
+            }
         };
     }
     log
+}
+
+#[test]
+fn a_picture_that_would_be_presented_a_day_later_is_left_out() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25);
+    log.video(1_000);
+    let Body::Frame(frame) = &mut log.records.last_mut().unwrap().body else { unreachable!() };
+    frame.composition_ms = 86_400_000;
+    log.video(1_040).end();
+    let (events, counters) = log.fold();
+    assert_eq!((pictures(&events).len(), counters.stray), (26, 1));
+    assert!(sound(&events).len() < 60, "{} frames of sound", sound(&events).len());
 }
 
 proptest! {

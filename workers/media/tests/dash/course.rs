@@ -20,6 +20,15 @@ pub(crate) struct Event {
     pub(crate) restart: bool,
     /// This rendition has no media for it.
     pub(crate) gap: Option<usize>,
+    /// Whose encoder has other settings from here on.
+    pub(crate) init: Option<Whose>,
+}
+
+/// One rendition or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    One(usize),
+    All,
 }
 
 /// The renditions and what is published of them.
@@ -41,7 +50,7 @@ impl<'a> Course<'a> {
     }
 
     /// The next segment's entries, rendition by rendition; not yet applied.
-    pub(crate) fn segment(&mut self, event: Event, new_init: bool) -> Vec<(usize, Vec<Entry>)> {
+    pub(crate) fn segment(&mut self, event: Event) -> Vec<(usize, Vec<Entry>)> {
         let mut all = Vec::new();
         for (index, publisher) in self.publishers.iter_mut().enumerate() {
             let early = event.outage.map_or(0, |(pictures, _)| i64::from(pictures) * 40);
@@ -49,13 +58,15 @@ impl<'a> Course<'a> {
             let frames = early * [25_000, 25_000, 46_875][index] / 1_000_000;
             let cut = event.outage.map(|_| u32::try_from(frames).unwrap());
             let restart = event.restart.then_some(4);
+            let has_other = |whose| whose == Whose::All || whose == Whose::One(index);
+            let new_init = event.init.is_some_and(has_other) && event.gap != Some(index);
             let mut entries = publisher.segment(Twist { cut, restart, new_init });
             // For what follows.
             publisher.outages += event.outage.map_or(0, |(_, outage)| outage - early);
             if let (true, Some(Entry::Segment(segment))) =
                 (event.gap == Some(index), entries.last().cloned())
             {
-                entries = vec![Entry::Segment(SegmentInfo { gap: true, base: None, ..segment })];
+                entries = vec![Entry::Segment(SegmentInfo { gap: true, ..segment })];
             }
             all.push((index, entries));
         }

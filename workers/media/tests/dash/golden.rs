@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::broadcast::broadcast;
-use crate::course::{Course, Event};
+use crate::course::{Course, Event, Whose};
 
 fn compare(name: &str, found: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -27,8 +27,9 @@ fn manifests_are_the_reviewed_ones() {
             outage: (n == 4).then_some((20, 7_000)),
             restart: n == 1,
             gap: (n == 3).then_some(1),
+            init: (n == 5).then_some(Whose::All),
         };
-        for (index, entries) in course.segment(event, n == 5) {
+        for (index, entries) in course.segment(event) {
             course.apply(index, &entries);
         }
     }

@@ -9,5 +9,6 @@
 mod broadcast;
 mod course;
 mod golden;
+mod growing;
 mod life;
 mod presentation;

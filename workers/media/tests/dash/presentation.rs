@@ -57,23 +57,24 @@ impl Presentation {
         for period in &mpd.periods {
             let mut tracks = Vec::new();
             for set in &period.adaptations {
-                let shared = set.SegmentList.as_ref().unwrap();
+                let shared = set.SegmentTemplate.as_ref().unwrap();
                 let offset = offsets.next().unwrap();
                 let timeline = shared.SegmentTimeline.as_ref().unwrap();
+                let template = shared.media.as_ref().unwrap();
                 for representation in &set.representations {
-                    let own = representation.SegmentList.as_ref().unwrap();
+                    let own = representation.SegmentTemplate.as_ref().unwrap();
                     let base = &representation.BaseURL[0].base;
-                    assert_eq!(own.segment_urls.len(), timeline.segments.len());
-                    let segments = own.segment_urls.iter().zip(&timeline.segments);
-                    let segments = segments.map(|(url, s)| {
-                        assert_eq!(s.r, None, "dash.js counts S elements, not repeats");
-                        Segment {
-                            url: format!("{base}{}", url.media.as_ref().unwrap()),
-                            time: s.t.unwrap().try_into().unwrap(),
-                            duration: s.d.try_into().unwrap(),
-                        }
+                    let segments = timeline.segments.iter().flat_map(|s| {
+                        let (first, duration) = (s.t.unwrap(), s.d);
+                        let repeats = u64::try_from(s.r.unwrap_or(0)).unwrap();
+                        (0..=repeats).map(move |n| (first + n * duration, duration))
                     });
-                    let init = own.Initialization.as_ref().unwrap().sourceURL.as_ref().unwrap();
+                    let segments = segments.map(|(time, duration)| Segment {
+                        url: format!("{base}{}", template.replace("$Time$", &time.to_string())),
+                        time: time.try_into().unwrap(),
+                        duration: duration.try_into().unwrap(),
+                    });
+                    let init = own.initialization.as_ref().unwrap();
                     tracks.push(Track {
                         name: representation.id.clone().unwrap(),
                         timescale: shared.timescale.unwrap().try_into().unwrap(),

@@ -2,7 +2,8 @@
 
 use millrace_media::id::{Msn, RenditionName, Run};
 use millrace_media::published::{
-    BroadcastInfo, Entry, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
+    Access, BroadcastInfo, Entry, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind,
+    SegmentInfo,
 };
 use millrace_media::time::Ticks;
 
@@ -40,6 +41,7 @@ pub(crate) fn broadcast(dvr_seconds: i64) -> BroadcastInfo {
             audio,
         ],
         ended: false,
+        access: Access::default(),
     }
 }
 
@@ -50,7 +52,7 @@ pub(crate) struct Twist {
     pub(crate) cut: Option<u32>,
     /// A new run takes over before this part.
     pub(crate) restart: Option<u32>,
-    /// It needs another init segment than the one before.
+    /// It needs another init segment than the one before; there are two.
     pub(crate) new_init: bool,
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Publisher<'a> {
     run: u64,
     init: u32,
     discontinuities: u32,
-    /// Where the last discontinuity is.
+    /// Where the last discontinuity or other init segment is.
     base: Ticks,
     /// How much more wall clock than timeline has passed at discontinuities, ms.
     pub(crate) outages: i64,
@@ -101,6 +103,11 @@ impl<'a> Publisher<'a> {
         i64::try_from(msn).unwrap() * self.broadcast.segment_duration.0 * self.timescale / 90_000
     }
 
+    /// Where the next segment begins at the earliest.
+    fn grid_line(&self) -> Ticks {
+        Ticks(i64::try_from(self.msn).unwrap() * self.broadcast.segment_duration.0)
+    }
+
     fn date_ms(&self, at: i64) -> i64 {
         STARTED_MS + self.outages + at * 1_000 / self.timescale
     }
@@ -108,8 +115,11 @@ impl<'a> Publisher<'a> {
     /// The parts of the next segment, the segment, and on with the one after.
     pub(crate) fn segment(&mut self, twist: Twist) -> Vec<Entry> {
         let start = self.at;
-        let init = InitHash::of(&(self.init + u32::from(twist.new_init)).to_be_bytes());
-        self.init += u32::from(twist.new_init);
+        if twist.new_init {
+            self.init = 1 - self.init;
+            self.base = self.grid_line();
+        }
+        let init = InitHash::of(&self.init.to_be_bytes());
         let whole = u32::try_from((self.line(self.msn + 1) - start - 1) / self.frame + 1).unwrap();
         let frames = whole - twist.cut.unwrap_or(0).min(whole - 1);
         let target = self.broadcast.part_target.0 * self.timescale / 90_000;
@@ -132,6 +142,7 @@ impl<'a> Publisher<'a> {
                 discontinuities: self.discontinuities,
                 date_ms: self.date_ms(self.at),
                 init: init.clone(),
+                base: Some(self.base),
             }));
             self.at += i64::from(count) * self.frame;
             first += count;
@@ -152,7 +163,7 @@ impl<'a> Publisher<'a> {
         if twist.cut.is_some() {
             self.discontinuities += 1;
             self.at = self.line(self.msn);
-            self.base = Ticks(i64::try_from(self.msn).unwrap() * self.broadcast.segment_duration.0);
+            self.base = self.grid_line();
         }
         entries
     }

@@ -64,7 +64,7 @@ fn media_playlists_are_the_reviewed_ones() {
 #[test]
 fn the_multivariant_playlist_is_the_reviewed_one() {
     let mut broadcast = broadcast(120);
-    let text = multivariant(&broadcast);
+    let text = multivariant(&broadcast, None);
     compare("multivariant.m3u8", &text);
     let parsed = m3u8_rs::parse_master_playlist_res(text.as_bytes()).unwrap();
     assert_eq!(parsed.variants.len(), 2);
@@ -72,7 +72,7 @@ fn the_multivariant_playlist_is_the_reviewed_one() {
     assert_eq!(parsed.alternatives[0].group_id, "audio");
 
     broadcast.renditions.pop();
-    let parsed = multivariant(&broadcast);
+    let parsed = multivariant(&broadcast, None);
     let parsed = m3u8_rs::parse_master_playlist_res(parsed.as_bytes()).unwrap();
     assert_eq!(parsed.variants[0].codecs.as_deref(), Some("avc1.42c01e"));
     assert_eq!(parsed.variants[0].audio, None);

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use millrace_media::hls::{Reach, Window, media_playlist};
+use millrace_media::hls::{self, Reach, Window, media_playlist};
 use millrace_media::id::Msn;
 use millrace_media::published::{BroadcastInfo, Entry, MediaName, RenditionInfo};
 use proptest::prelude::*;
 
 use crate::broadcast::{Publisher, Twist, broadcast};
-use crate::playlist::{Playlist, micros};
+use crate::playlist::{Playlist, Report, Segment, micros};
 
 const DVR_SECONDS: i64 = 30;
 
@@ -33,6 +33,9 @@ struct Memory {
     discontinuities: u32,
     /// Discontinuity number, date and init of each segment.
     standing: HashMap<u64, (u32, String, Option<String>)>,
+    /// What each URI has named: its segment, its length, and its place among
+    /// the parts.
+    named: HashMap<String, (u64, i64, usize)>,
 }
 
 impl Memory {
@@ -45,7 +48,18 @@ impl Memory {
         assert!(list.msn >= self.msn, "EXT-X-MEDIA-SEQUENCE went back");
         assert!(list.discontinuities >= self.discontinuities, "discontinuities went back");
         (self.msn, self.discontinuities) = (list.msn, list.discontinuities);
+        if let Some(first) = list.segments.first() {
+            // What has left is counted, and nothing else.
+            assert_eq!(first.discontinuities, list.discontinuities);
+        }
         for segment in &list.segments {
+            let whole = (!segment.uri.is_empty()).then_some((&segment.uri, segment.micros, 0));
+            let parts = segment.parts.iter().zip(1..).map(|(part, n)| (&part.uri, part.micros, n));
+            for (uri, micros, place) in parts.chain(whole) {
+                let now = (segment.msn, micros, place);
+                let before = self.named.entry(uri.clone()).or_insert(now);
+                assert_eq!(*before, now, "{uri} has become another");
+            }
             let now = (segment.discontinuities, segment.date.clone(), segment.map.clone());
             let before = self.standing.entry(segment.msn).or_insert_with(|| now.clone());
             assert_eq!(&now, before, "segment {} changed", segment.msn);
@@ -75,9 +89,41 @@ fn check_version(list: &Playlist) {
     }
 }
 
+/// Which parts are listed (§4.4.4.9), and the dates of segments that follow
+/// each other.
+fn check_parts_and_dates(list: &Playlist) {
+    let end: i64 = list.segments.iter().map(length).sum();
+    let mut at = 0;
+    for segment in &list.segments {
+        at += length(segment);
+        let age = end - at;
+        assert!(segment.parts.is_empty() || age < 3 * list.target * 1_000_000, "{age}");
+        let but_last = segment.parts.iter().rev().skip(1);
+        let short = but_last.filter(|part| part.micros * 100 < list.part_target * 85);
+        assert_eq!(short.count(), 0, "parts under 85 % in segment {}", segment.msn);
+    }
+    for pair in list.segments.windows(2) {
+        let passed = pair[1].date_ms() - pair[0].date_ms();
+        let jumps = pair[0].discontinuities != pair[1].discontinuities;
+        assert!(jumps || (passed - length(&pair[0]) / 1_000).abs() <= 1, "{pair:?}");
+        assert!(passed > 0, "{pair:?}");
+    }
+}
+
+/// Of a segment, or of what there is of it, in microseconds.
+fn length(segment: &Segment) -> i64 {
+    let parts = || segment.parts.iter().map(|part| part.micros).sum();
+    if segment.uri.is_empty() { parts() } else { segment.micros }
+}
+
 /// A delta update makes the same of the version before as the whole one.
 fn check_delta(whole: &Playlist, delta: &str, before: &Playlist) {
-    let mut merged = Playlist::parse(delta).merged(before);
+    let delta = Playlist::parse(delta);
+    let skipped = usize::try_from(delta.skipped).unwrap();
+    let kept = whole.segments[skipped..].iter().map(length).sum::<i64>();
+    let boundary = micros(&whole.control["CAN-SKIP-UNTIL"]);
+    assert!(skipped == 0 || kept > boundary, "skipped what is younger than the boundary");
+    let mut merged = delta.merged(before);
     for (merged, whole) in merged.segments.iter_mut().zip(&whole.segments) {
         if whole.parts.is_empty() {
             // A player may still know parts that are no longer listed.
@@ -142,6 +188,7 @@ fn live(
             let list = Playlist::parse(&text(&window, false));
             memory.check(&list);
             check_version(&list);
+            check_parts_and_dates(&list);
             check_delta(&list, &text(&window, true), &before);
             check_reach(&window);
             before = list;
@@ -156,7 +203,11 @@ fn live(
         assert_eq!(text(&late, false), text(&window, false), "replicas differ");
     }
     assert!(window.apply(&Entry::End { msn: Msn(publisher.msn) }));
-    let ended = Playlist::parse(&text(&window, true));
+    let last = text(&window, true);
+    for late in publisher.segment(Twist::default()) {
+        assert!(!window.apply(&late) && text(&window, true) == last, "the end is the end");
+    }
+    let ended = Playlist::parse(&last);
     memory.check(&ended);
     assert!(ended.ended && ended.skipped == 0 && ended.hint.is_none());
     assert!(ended.segments.iter().all(|s| s.parts.is_empty() && !s.uri.is_empty()));
@@ -192,6 +243,34 @@ fn two_hours_of_video_keep_the_rules() {
     };
     let twists: Vec<_> = (0..3_600).map(twist).collect();
     live(&broadcast, &broadcast.renditions[1], 3_000, &twists, 7);
+}
+
+#[test]
+fn reports_say_where_the_other_renditions_are() {
+    let broadcast = broadcast(DVR_SECONDS);
+    let [video, _, audio] = &broadcast.renditions[..] else { panic!() };
+    let mut pictures = Publisher::new(&broadcast, video, 3_600, 0);
+    let mut sounds = Publisher::new(&broadcast, audio, 1_024, 0);
+    let (mut shown, mut heard) = (Window::new(&broadcast, video), Window::new(&broadcast, audio));
+    for _ in 0..5 {
+        for entry in pictures.segment(Twist::default()) {
+            shown.apply(&entry);
+        }
+        for entry in sounds.segment(Twist::default()) {
+            heard.apply(&entry);
+            let last = heard.last().unwrap();
+            let reports = [hls::Report { rendition: &audio.name, last }];
+            let text = media_playlist(&broadcast, video, &shown, &reports, false);
+            let uri = "../audio/media.m3u8".to_owned();
+            let (msn, part) = match &entry {
+                Entry::Part(part) => (part.msn, Some(part.part)),
+                // The last part of the segment still is the last.
+                Entry::Segment(segment) => (segment.msn, last.part),
+                Entry::End { .. } => panic!(),
+            };
+            assert_eq!(Playlist::parse(&text).reports, [Report { uri, msn: msn.0, part }]);
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,14 @@ pub(crate) struct Segment {
     pub(crate) parts: Vec<Part>,
 }
 
+/// Where another rendition is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) uri: String,
+    pub(crate) msn: u64,
+    pub(crate) part: Option<u32>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Playlist {
     pub(crate) target: i64,
@@ -38,13 +46,24 @@ pub(crate) struct Playlist {
     pub(crate) skipped: u64,
     pub(crate) segments: Vec<Segment>,
     pub(crate) hint: Option<String>,
-    pub(crate) reports: usize,
+    pub(crate) reports: Vec<Report>,
     pub(crate) ended: bool,
 }
 
 pub(crate) fn attributes(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split(',').map(|pair| pair.split_once('=').unwrap());
     pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect()
+}
+
+impl Segment {
+    /// The time of day of its EXT-X-PROGRAM-DATE-TIME, ms.
+    pub(crate) fn date_ms(&self) -> i64 {
+        let time = self.date.split_once('T').unwrap().1.strip_suffix('Z').unwrap();
+        let mut fields = time.split(':');
+        let [hours, minutes, seconds] = [0, 1, 2].map(|_| fields.next().unwrap());
+        let whole = |text: &str| text.parse::<i64>().unwrap();
+        (whole(hours) * 60 + whole(minutes)) * 60_000 + micros(seconds) / 1_000
+    }
 }
 
 impl Playlist {
@@ -100,7 +119,14 @@ impl Playlist {
                     assert_eq!(attributes["TYPE"], "PART");
                     list.hint = Some(attributes["URI"].clone());
                 }
-                "#EXT-X-RENDITION-REPORT" => list.reports += 1,
+                "#EXT-X-RENDITION-REPORT" => {
+                    let attributes = attributes(value);
+                    list.reports.push(Report {
+                        uri: attributes["URI"].clone(),
+                        msn: attributes["LAST-MSN"].parse().unwrap(),
+                        part: attributes.get("LAST-PART").map(|part| part.parse().unwrap()),
+                    });
+                }
                 "#EXT-X-ENDLIST" => list.ended = true,
                 _ => {
                     assert!(!line.starts_with('#'), "{line}");

@@ -32,15 +32,19 @@ pub struct DatabaseConfig {
 impl DatabaseConfig {
     /// From the environment.
     pub fn read(env: &Env) -> Result<Self, Problem> {
-        let url = service_url(env, "DATABASE_URL", &["postgres", "postgresql"]);
+        Self::read_as(env, "DATABASE_URL")
+    }
+
+    /// The same server as another role, whose URL is in `variable`.
+    pub fn read_as(env: &Env, variable: &str) -> Result<Self, Problem> {
+        let url = service_url(env, variable, &["postgres", "postgresql"]);
         let ca_file = env.optional("DATABASE_CA_FILE");
         let max_connections = env.within("DATABASE_MAX_CONNECTIONS", 8, 1..=1_000);
         let acquire = env.within("DATABASE_ACQUIRE_TIMEOUT_MS", 3_000, 10..=600_000);
         let statement = env.within("DATABASE_STATEMENT_TIMEOUT_MS", 5_000, 10..=600_000);
         let idle = env.within("DATABASE_IDLE_TIMEOUT_SECONDS", 300, 1..=86_400);
-        let url = url?.ok_or_else(|| {
-            env.note("DATABASE_URL", "not set", "postgres://user@host:port/database")
-        });
+        let url =
+            url?.ok_or_else(|| env.note(variable, "not set", "postgres://user@host:port/database"));
         Ok(Self {
             url: url?,
             ca_file: ca_file?,

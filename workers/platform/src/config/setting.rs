@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use millrace_media::id::StreamId;
 use millrace_media::ladder::Rung;
+use millrace_media::published::Access;
 
 /// A value that has a text form in the environment. Binaries implement it for
 /// their own settings.
@@ -46,6 +47,17 @@ impl Setting for bool {
         match text {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Setting for Access {
+    const EXPECTED: &'static str = "Public or Token";
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "Public" => Some(Self::Public),
+            "Token" => Some(Self::Token),
             _ => None,
         }
     }

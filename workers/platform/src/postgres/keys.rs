@@ -26,7 +26,8 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    fn as_str(self) -> &'static str {
+    /// As the row says it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Spec => "spec",
             Self::Api => "api",
@@ -62,6 +63,8 @@ pub struct StoredKey {
     pub active: bool,
     /// When it was written, µs since 1970.
     pub created_us: i64,
+    /// When it was revoked, ms since 1970.
+    pub revoked_ms: Option<i64>,
     /// When it was last accepted, ms since 1970.
     pub last_used_ms: Option<i64>,
 }
@@ -90,6 +93,7 @@ struct Row {
     is_active: bool,
     created_us: i64,
     expires_ms: Option<i64>,
+    revoked_ms: Option<i64>,
     last_used_ms: Option<i64>,
 }
 
@@ -112,6 +116,7 @@ impl TryFrom<Row> for StoredKey {
             },
             active: row.is_active,
             created_us: row.created_us,
+            revoked_ms: row.revoked_ms,
             last_used_ms: row.last_used_ms,
         })
     }
@@ -168,6 +173,7 @@ impl Keys {
             r#"SELECT id, stream_id, name, broadcaster_id, hash, source, is_active,
                       (extract(epoch FROM created_at) * 1000000)::bigint AS "created_us!",
                       (extract(epoch FROM expires_at) * 1000)::bigint AS "expires_ms",
+                      (extract(epoch FROM revoked_at) * 1000)::bigint AS "revoked_ms",
                       (extract(epoch FROM last_used_at) * 1000)::bigint AS "last_used_ms"
                FROM stream_keys WHERE id = $1 AND installation = $2"#,
             id.as_str(),
@@ -186,6 +192,7 @@ impl Keys {
             r#"SELECT id, stream_id, name, broadcaster_id, hash, source, is_active,
                       (extract(epoch FROM created_at) * 1000000)::bigint AS "created_us!",
                       (extract(epoch FROM expires_at) * 1000)::bigint AS "expires_ms",
+                      (extract(epoch FROM revoked_at) * 1000)::bigint AS "revoked_ms",
                       (extract(epoch FROM last_used_at) * 1000)::bigint AS "last_used_ms"
                FROM stream_keys
                WHERE stream_id = $1 AND installation = $2 AND source = 'spec' AND is_active

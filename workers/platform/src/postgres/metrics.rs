@@ -3,12 +3,16 @@
 //! Whoever writes a second first wins, and whoever writes it again changes
 //! nothing. The partitions are [`super::partitions`]' matter.
 
+mod buckets;
+
 use std::collections::BTreeMap;
 
 use millrace_media::id::{BroadcastId, RenditionName, StreamId};
 
 use super::{Database, DatabaseError, decode};
 use crate::config::Installation;
+
+pub use buckets::{Bucket, Span};
 
 /// Most seconds one query gives: a day.
 pub const MAX_SECONDS: u32 = 86_400;

@@ -186,6 +186,21 @@ impl Registry {
         .map_err(|e| self.database.error("list the registered LiveStreams", e))
     }
 
+    /// Names of LiveStreams that are there, of this namespace if any.
+    pub async fn names(&self, namespace: Option<&str>) -> Result<Vec<StreamId>, DatabaseError> {
+        sqlx::query_scalar!(
+            "SELECT stream_id FROM livestreams
+             WHERE installation = $1 AND absent_since IS NULL
+               AND ($2::text IS NULL OR split_part(stream_id, '.', 1) = $2)",
+            self.installation.as_str(),
+            namespace,
+        )
+        .fetch_all(self.database.pool())
+        .await
+        .and_then(|names| names.iter().map(|name| name.parse().map_err(decode)).collect())
+        .map_err(|e| self.database.error("list the names of LiveStreams", e))
+    }
+
     /// These are not found: since now, unless it was noted before.
     pub async fn note_absent(&self, uids: &[String]) -> Result<(), DatabaseError> {
         sqlx::query!(

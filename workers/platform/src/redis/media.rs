@@ -9,7 +9,7 @@ mod writer;
 
 pub use reader::MediaReader;
 pub use tail::Tail;
-pub use writer::{Holder, Lease, MediaError, MediaWriter, Outcome};
+pub use writer::{Holder, Lease, MediaError, MediaWriter, Outcome, Write};
 
 use std::fmt;
 use std::str::FromStr;

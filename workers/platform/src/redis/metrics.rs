@@ -46,6 +46,30 @@ pub struct Counters {
     /// Stalls of viewers.
     #[serde(skip_serializing_if = "is_zero")]
     pub buffering_events: u64,
+    /// How long records had been in the log when they were read, at the most,
+    /// ms; by the transcoder, if it read one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_lag_ms: Option<u64>,
+    /// What is amiss; by the transcoder.
+    #[serde(skip_serializing_if = "Amiss::is_nothing")]
+    pub amiss: Amiss,
+}
+
+/// What is amiss with a broadcast that is on, though it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Amiss {
+    /// The object store does not take what is to be stored.
+    pub store_away: bool,
+    /// The source's keyframes are too far apart.
+    pub gop_too_long: bool,
+}
+
+impl Amiss {
+    /// Nothing is.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
@@ -65,6 +89,9 @@ impl Counters {
         }
         self.dropped_frames = self.dropped_frames.saturating_add(other.dropped_frames);
         self.buffering_events = self.buffering_events.saturating_add(other.buffering_events);
+        self.log_lag_ms = self.log_lag_ms.max(other.log_lag_ms);
+        self.amiss.store_away |= other.amiss.store_away;
+        self.amiss.gop_too_long |= other.amiss.gop_too_long;
     }
 
     /// Nothing was counted.
@@ -106,6 +133,12 @@ pub struct Snapshot {
     /// How many viewers came and went until then; earlier versions don't tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turnover: Option<Turnover>,
+    /// The same as in the counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_lag_ms: Option<u64>,
+    /// The same as in the counters.
+    #[serde(default, skip_serializing_if = "Amiss::is_nothing")]
+    pub amiss: Amiss,
 }
 
 /// Database 2. Times are unix seconds, passed in.

@@ -138,3 +138,19 @@ fn certificates_that_can_not_be_read_are_named() {
     let said = crate::report::report(&error);
     assert!(said.contains("S3_CA_FILE /no/such/file"), "{said}");
 }
+
+#[test]
+fn what_everybody_may_read_of_an_error_is_its_kind_and_status_and_nothing_a_server_said() {
+    let said = "Server returned non-2xx status code: 403 Forbidden: <Error>AKIASECRET</Error>";
+    let brief = |source| {
+        let (what, url) = ("read x".to_owned(), "s3://bucket/".to_owned());
+        StoreError::Failed { what, url, source }.brief()
+    };
+    let generic = object_store::Error::Generic { store: "S3", source: said.into() };
+    assert_eq!(brief(generic), "failed: HTTP 403");
+    let path = "x".to_owned();
+    let denied = object_store::Error::PermissionDenied { path, source: said.into() };
+    assert_eq!(brief(denied), "permission denied: HTTP 403");
+    let other = object_store::Error::Generic { store: "S3", source: "AKIASECRET".into() };
+    assert_eq!(brief(other), "failed");
+}

@@ -14,9 +14,11 @@ use millrace_platform::postgres::qualities::Qualities;
 use millrace_platform::postgres::record::Record;
 use millrace_platform::postgres::sessions::{Session, SessionSource, Sessions};
 use millrace_platform::postgres::singleton::Singleton;
+use millrace_platform::postgres::tokens::{NewToken, Tokens};
 use millrace_platform::postgres::{
     Database, DatabaseError, MigrateError, check_schema_min, grant_roles, latest_version, migrate,
 };
+use millrace_platform::tokens::{ApiToken, Scope, StreamPattern};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::{PATIENCE, World, config, opened, stream};
@@ -108,6 +110,7 @@ async fn a_worker_writes_broadcasts_and_checks_keys_and_no_more() {
                 "DELETE FROM streams",
                 "DELETE FROM stream_metrics",
                 "SELECT * FROM livestreams",
+                "SELECT * FROM api_tokens",
                 "SELECT * FROM events_outbox",
                 "DELETE FROM events_outbox",
                 "SELECT * FROM viewer_sessions",
@@ -183,6 +186,7 @@ async fn a_viewer_writes_who_watches_and_relays_events_and_sees_no_key() {
             &[
                 "SELECT id FROM stream_keys",
                 "SELECT uid FROM livestreams",
+                "SELECT hash FROM api_tokens",
                 "DELETE FROM streams",
                 "DELETE FROM stream_metrics",
                 "UPDATE stream_keys SET last_used_at = now()",
@@ -226,11 +230,27 @@ async fn control_manages_keys_and_presets_and_reads_ends_and_deletes_the_record(
     let mut t = database.begin().await.unwrap();
     let refused = table.open(&mut t, &opened("events.keynote", 1)).await;
     assert!(matches!(refused, Err(DatabaseError::Denied { .. })), "{refused:?}");
+    let tokens = Tokens::new(database.clone(), none());
+    let token = NewToken {
+        name: "main".parse().unwrap(),
+        scopes: Scope::ALL.into_iter().collect(),
+        streams: [StreamPattern::All].into_iter().collect(),
+        created_by: "a test".to_owned(),
+        expires_ms: None,
+    };
+    let hash = ApiToken::generate(&mut rand::rng()).hash();
+    let id = tokens.insert(&token, hash).await.unwrap().unwrap();
+    assert_eq!(tokens.good().await.unwrap()[0].id, id);
+    tokens.revoke(id).await.unwrap();
+    assert!(tokens.good().await.unwrap().is_empty());
+    assert_eq!(tokens.list(PageRequest::default()).await.unwrap().items.len(), 1);
+
     roles.refuses("control", &NONE_MAY).await;
     roles
         .refuses(
             "control",
             &[
+                "DELETE FROM api_tokens",
                 "UPDATE streams SET stream_id = 'a.b'",
                 "UPDATE streams SET epoch = 9",
                 "INSERT INTO viewer_sessions (id) VALUES (gen_random_uuid())",

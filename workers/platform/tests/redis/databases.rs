@@ -5,7 +5,7 @@ use millrace_media::published::InitHash;
 use millrace_platform::config::{Env, Installation, RedisConfig};
 use millrace_platform::keys::{Announcements, Heard, Verdict, Verdicts};
 use millrace_platform::redis::media::{Lease, MediaWriter};
-use millrace_platform::redis::metrics::{Counters, MetricsData, MetricsStore, Snapshot};
+use millrace_platform::redis::metrics::{Amiss, Counters, MetricsData, MetricsStore, Snapshot};
 use millrace_platform::redis::viewers::{Report, Sign, Viewers};
 use millrace_platform::redis::{Redis, RedisError};
 use millrace_platform::tls;
@@ -48,7 +48,15 @@ async fn run_a_stream_through(config: &RedisConfig, installation: &Installation)
         dropped_frames: 0,
         buffering_events: 0,
     };
-    let snapshot = Snapshot { second: 1_000, broadcast: Some(broadcast), data, turnover: None };
+    let told = Some(broadcast);
+    let snapshot = Snapshot {
+        second: 1_000,
+        broadcast: told,
+        data,
+        turnover: None,
+        log_lag_ms: None,
+        amiss: Amiss::default(),
+    };
     metrics.put_snapshots(&[snapshot]).await.unwrap();
 
     let viewers = Viewers::new(open(&config.viewers, "viewers"), installation.clone());

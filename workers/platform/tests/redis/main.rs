@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod databases;
+mod lease;
+mod media;
 mod metrics;
 mod server;
 mod viewers;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millrace_media::id::{BroadcastId, StreamId};
 use millrace_platform::redis::Redis;
-use millrace_platform::redis::metrics::{Counters, MetricsData, MetricsStore, Snapshot};
+use millrace_platform::redis::metrics::{Amiss, Counters, MetricsData, MetricsStore, Snapshot};
 use millrace_platform::redis::viewers::Turnover;
 use serde_json::json;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ async fn what_replicas_counted_in_a_second_is_summed_and_telling_twice_changes_n
     let broadcast = Some(BroadcastId(Uuid::now_v7()));
     let live = Counters { broadcast, ..counters(1_000, &[], 0) };
     store.put_live("ingest-1", 50, &[(one.clone(), live)]).await.unwrap();
+    let read = Counters { broadcast, log_lag_ms: Some(9), ..Counters::default() };
+    store.put_live("transcode-1", 50, &[(one.clone(), read)]).await.unwrap();
     let first = [
         (one.clone(), counters(0, &[("480p", 10), ("720p", 20)], 1)),
         (two.clone(), counters(0, &[("720p", 5)], 0)),
@@ -40,7 +42,8 @@ async fn what_replicas_counted_in_a_second_is_summed_and_telling_twice_changes_n
     store.put_counters("delivery-2", 51, &second).await.unwrap();
 
     let sums = store.sums(&[one.clone(), two], 50).await.unwrap();
-    let expected = Counters { broadcast, ..counters(1_000, &[("480p", 10), ("720p", 50)], 3) };
+    let sum = counters(1_000, &[("480p", 10), ("720p", 50)], 3);
+    let expected = Counters { broadcast, log_lag_ms: Some(9), ..sum };
     assert_eq!(sums, [expected, counters(0, &[("720p", 5)], 0)]);
     assert_eq!(store.sums(&[one], 52).await.unwrap(), [Counters::default()]);
 }
@@ -83,7 +86,15 @@ async fn a_snapshot_has_the_names_of_the_metrics_message() {
     let stream = data.stream_id.clone();
     assert_eq!(store.get_snapshot(&stream).await.unwrap(), None);
     let turnover = Turnover { since: 7, joined: 30, left: 9, ..Turnover::default() };
-    let snapshot = Snapshot { second: 50, broadcast: None, data, turnover: Some(turnover) };
+    let turnover = Some(turnover);
+    let snapshot = Snapshot {
+        second: 50,
+        broadcast: None,
+        data,
+        turnover,
+        log_lag_ms: Some(3),
+        amiss: Amiss { store_away: true, gop_too_long: false },
+    };
     store.put_snapshots(std::slice::from_ref(&snapshot)).await.unwrap();
     assert_eq!(store.get_snapshot(&stream).await.unwrap(), Some(snapshot));
 }

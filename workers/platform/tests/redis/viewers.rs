@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::published::{
-    BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
+    Access, BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
 };
 use millrace_media::time::Ticks;
 use millrace_platform::redis::Redis;
@@ -53,6 +53,7 @@ pub(crate) async fn publish(writer: &MediaWriter, broadcast: BroadcastId, stream
         frame_rate: FrameRate { num: 30, den: 1 },
         renditions: vec![rung.clone()],
         ended: false,
+        access: Access::default(),
     };
     writer.put_broadcast(&info).await.unwrap();
     let bytes = bytes::Bytes::from_static(b"media");
@@ -68,6 +69,7 @@ pub(crate) async fn publish(writer: &MediaWriter, broadcast: BroadcastId, stream
         discontinuities: 0,
         date_ms: 0,
         init: init.clone(),
+        base: None,
     };
     writer.publish_part(&rung.name, &part, &bytes).await.unwrap();
     let segment = SegmentInfo {

@@ -33,9 +33,15 @@ impl Grid {
         Msn(u64::try_from(ticks.div_euclid(segment)).unwrap_or(0))
     }
 
-    /// Where a segment begins, in the rendition's timescale, rounded up.
-    pub fn start(&self, msn: Msn) -> i64 {
+    /// Where a segment begins at the earliest.
+    pub fn line(&self, msn: Msn) -> Ticks {
         let ticks = i128::from(msn.0) * i128::from(self.segment.0.max(1));
+        Ticks(i64::try_from(ticks).unwrap_or(i64::MAX))
+    }
+
+    /// The same in the rendition's timescale, rounded up.
+    pub fn start(&self, msn: Msn) -> i64 {
+        let ticks = i128::from(self.line(msn).0);
         let units = (ticks * i128::from(self.timescale) + i128::from(TIMESCALE) - 1)
             .div_euclid(i128::from(TIMESCALE));
         i64::try_from(units).unwrap_or(i64::MAX)

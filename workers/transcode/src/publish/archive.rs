@@ -1,15 +1,22 @@
 //! What follows when segments are durable: the index, the event, the
 //! checkpoint. One task per broadcast.
+//!
+//! An index that the store does not take is tried again, and the checkpoint
+//! waits for it, while live goes on. What waits is bounded: the descriptions of
+//! segments, and keyframes, of half the replay window.
 
 use std::collections::HashMap;
 
 use millrace_media::id::{Msn, RenditionName, Run};
 use millrace_media::index::Head;
 use millrace_media::published::{BroadcastInfo, SegmentInfo};
+use millrace_media::time::Ticks;
 use millrace_media::timeline::Snapshot;
+use millrace_platform::report::report;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{Candidate, Checkpoints};
+use super::inbox::Inbox;
 use super::redis::live_backoff;
 use crate::services::Services;
 
@@ -47,9 +54,13 @@ pub struct Archive {
     run: Option<Run>,
     checkpoints: Checkpoints,
     /// All up to here were announced.
-    written: Option<Msn>,
-    /// The index's head is to be written for another reason than a segment.
-    changed: bool,
+    announced: Option<Msn>,
+    /// The index's head says less than is known.
+    behind: bool,
+    /// What the index had before is not known yet.
+    unread: bool,
+    /// Another process goes on with the broadcast.
+    overtaken: bool,
 }
 
 impl Archive {
@@ -57,30 +68,65 @@ impl Archive {
     pub fn new(services: Services, head: Head, names: &[RenditionName]) -> Self {
         let complete = head.complete();
         let done: HashMap<_, _> = names.iter().map(|n| (n.clone(), complete)).collect();
-        let checkpoints = Checkpoints::new(head.info.segment_duration, done);
-        Self { services, written: complete, head, run: None, checkpoints, changed: false }
+        let patience = Ticks(services.config.replay_window.0 / 2);
+        let checkpoints = Checkpoints::new(head.info.segment_duration, patience, done);
+        Self {
+            services,
+            announced: complete,
+            head,
+            run: None,
+            checkpoints,
+            behind: false,
+            unread: false,
+            overtaken: false,
+        }
     }
 
-    /// Works until the broadcast ends or its session is gone.
-    pub async fn run(mut self, mut notes: mpsc::Receiver<Note>) {
+    /// The store could not be asked for what it has, whatever is known of it from
+    /// before: nothing is written until it was.
+    #[must_use]
+    pub fn unread(self) -> Self {
+        Self { unread: true, behind: true, ..self }
+    }
+
+    /// Works until the broadcast ends, its session is gone, or another process
+    /// goes on with it.
+    pub async fn run(mut self, notes: mpsc::Receiver<Note>) {
+        let mut inbox = Inbox::new(notes);
+        let mut backoff = live_backoff();
         let mut end = None;
         while end.is_none() {
-            let Some(note) = notes.recv().await else { return };
-            self.take(note, &mut end);
-            // All that has come by now is written at once: a store that is slow
-            // to fail must not let the notes pile up until nobody can add one.
-            while let Ok(note) = notes.try_recv() {
+            let again = self.behind.then(|| backoff.next_delay());
+            if !inbox.wait(again).await {
+                return;
+            }
+            // All that has come by now is written at once.
+            for note in inbox.take() {
                 self.take(note, &mut end);
             }
-            self.write().await;
+            inbox.fill_while(self.write()).await;
+            if !self.behind {
+                backoff.reset();
+            }
+            if self.overtaken {
+                self.services.index_is(false, false);
+                return;
+            }
         }
         let Some(Ending { offset, snapshot, done }) = end else { return };
         self.head.info.ended = true;
-        let mut backoff = live_backoff();
-        while !self.write_head().await {
+        while !(self.read().await && self.write_head().await) {
             backoff.wait().await;
         }
-        self.services.commit(offset, snapshot.as_deref()).await;
+        self.services.index_is(false, false);
+        while self.services.owes_before(self.head.info.broadcast) {
+            backoff.wait().await;
+        }
+        if !self.is_overtaken().await
+            && let Some(snapshot) = snapshot
+        {
+            self.services.commit(offset, &snapshot).await;
+        }
         let _ = done.send(());
     }
 
@@ -88,12 +134,12 @@ impl Archive {
         match note {
             Note::Info(info) => {
                 self.head.info = info;
-                self.changed = true;
+                self.behind = true;
             }
             Note::Run(run) => {
                 self.run = Some(run);
                 self.head.run = run;
-                self.changed = true;
+                self.behind = true;
             }
             Note::Candidate(candidate) => self.checkpoints.add(candidate),
             Note::Stored(rendition, segment) => {
@@ -108,23 +154,89 @@ impl Archive {
     /// Says what is new: segments that all renditions have, then the index,
     /// then the checkpoint.
     async fn write(&mut self) {
-        let complete = self.head.complete();
-        if let Some(last) = complete.filter(|_| complete > self.written) {
-            let first = self.written.map_or(0, |msn| msn.0.saturating_add(1));
-            let restart = self.checkpoints.take();
-            for msn in first..=last.0 {
-                let restart = restart.as_deref().filter(|_| msn == last.0);
-                self.services.segment_generated(&self.head, Msn(msn), restart);
+        if self.read().await {
+            self.announce();
+            if self.behind {
+                self.behind = !self.write_head().await;
             }
-            self.written = complete;
-            self.write_head().await;
-            if let Some(point) = restart {
-                self.services.commit(point.offset, Some(&point.snapshot)).await;
-            }
-        } else if self.changed {
-            self.write_head().await;
         }
-        self.changed = false;
+        self.checkpoint().await;
+    }
+
+    fn announce(&mut self) {
+        let complete = self.head.complete();
+        let Some(last) = complete.filter(|_| complete > self.announced) else { return };
+        let first = self.announced.map_or(0, |msn| msn.0.saturating_add(1));
+        let restart = self.checkpoints.due();
+        for msn in first..=last.0 {
+            let restart = restart.filter(|_| msn == last.0);
+            self.services.segment_generated(&self.head, Msn(msn), restart);
+        }
+        self.announced = complete;
+        self.behind = true;
+    }
+
+    /// Commits what is due once the index says that it is durable, and so does
+    /// that of the broadcast before. Where it can't for so long that the log
+    /// could lose what is between, it moves on all the same: viewers have that
+    /// media, the archive will not.
+    async fn checkpoint(&mut self) {
+        let waits = self.behind || self.services.owes_before(self.head.info.broadcast);
+        let overdue = waits && self.checkpoints.is_overdue();
+        self.services.index_is(self.behind, self.behind && overdue);
+        let Some(point) = self.checkpoints.due().cloned() else { return };
+        if waits && !overdue {
+            return;
+        }
+        self.overtaken = self.is_overtaken().await;
+        if self.overtaken {
+            return;
+        }
+        if overdue {
+            self.services.metrics.index_left_behind();
+            tracing::error!(offset = point.offset, "the checkpoint moves on without the index");
+        }
+        if self.services.commit(point.offset, &point.snapshot).await {
+            self.checkpoints.commit();
+        }
+    }
+
+    /// What this process has made durable, the other may not have: where that
+    /// goes on after a crash is for it to say.
+    async fn is_overtaken(&self) -> bool {
+        let Some(run) = self.run else { return false };
+        let broadcast = self.head.info.broadcast;
+        let overtaken = self.services.is_overtaken(broadcast, run).await.unwrap_or_else(|error| {
+            tracing::warn!(error = report(&error), "the claims can't be read");
+            false
+        });
+        if overtaken {
+            tracing::warn!(%broadcast, %run, "another process has gone on: nothing more is committed");
+        }
+        overtaken
+    }
+
+    /// Reads what the index has, if that could not be done before, and goes on
+    /// with it. Whether it is known now.
+    async fn read(&mut self) -> bool {
+        if !self.unread {
+            return true;
+        }
+        match self.services.head(self.head.info.broadcast).await {
+            Ok(found) => {
+                if let Some(found) = found {
+                    self.announced = found.complete();
+                    self.head = found.followed_by(&self.head);
+                }
+                self.unread = false;
+                self.behind = true;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(error = report(&error), "the index is not read yet");
+                false
+            }
+        }
     }
 
     /// Whether it is written; if not, the next one says the same and more.

@@ -43,7 +43,7 @@ struct State<T> {
     /// Items that have a weight.
     heavy: usize,
     /// Popped and not yet done.
-    in_hand: bool,
+    in_hand: usize,
     closed: bool,
     dropped: u64,
 }
@@ -60,6 +60,24 @@ impl<T> State<T> {
     }
 }
 
+impl<T: Item> State<T> {
+    fn take(&mut self, most: Limit) -> Vec<T> {
+        let (mut taken, mut bytes) = (Vec::new(), 0_usize);
+        while taken.len() < most.items
+            && let Some(weight) = self.items.front().map(Item::weight)
+        {
+            bytes = bytes.saturating_add(weight);
+            if bytes > most.bytes && !taken.is_empty() {
+                break;
+            }
+            self.unburden(weight);
+            taken.extend(self.items.pop_front());
+        }
+        self.in_hand = taken.len();
+        taken
+    }
+}
+
 impl<T: Item> Lane<T> {
     /// A lane for what may wait.
     pub fn new(limit: Limit) -> Self {
@@ -67,7 +85,7 @@ impl<T: Item> Lane<T> {
             items: VecDeque::new(),
             weight: 0,
             heavy: 0,
-            in_hand: false,
+            in_hand: 0,
             closed: false,
             dropped: 0,
         };
@@ -104,16 +122,21 @@ impl<T: Item> Lane<T> {
     /// Takes the oldest item; waits for one. `None` when the lane is closed
     /// and empty.
     pub async fn pop(&self) -> Option<T> {
+        self.pop_some(Limit { bytes: 0, items: 1 }).await?.pop()
+    }
+
+    /// Takes the oldest items, in order: at least one, which it waits for, and
+    /// those after it within `most`. `None` when the lane is closed and empty.
+    pub async fn pop_some(&self, most: Limit) -> Option<Vec<T>> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             {
                 let mut state = self.lock();
-                if let Some(item) = state.items.pop_front() {
-                    state.unburden(item.weight());
-                    state.in_hand = true;
-                    return Some(item);
+                let taken = state.take(most);
+                if !taken.is_empty() {
+                    return Some(taken);
                 }
                 if state.closed {
                     return None;
@@ -123,18 +146,21 @@ impl<T: Item> Lane<T> {
         }
     }
 
-    /// The popped item is done with.
+    /// What was popped last is done with.
     pub fn done(&self) {
-        self.lock().in_hand = false;
+        self.lock().in_hand = 0;
         self.changed.notify_waiters();
     }
 
-    /// The popped item could not be delivered; it is next again.
-    pub fn put_back(&self, item: T) {
+    /// These of the popped items could not be delivered; they are next again, in
+    /// the same order. The others are done with.
+    pub fn put_back(&self, items: impl IntoIterator<Item = T, IntoIter: DoubleEndedIterator>) {
         let mut state = self.lock();
-        state.carry(item.weight());
-        state.items.push_front(item);
-        state.in_hand = false;
+        for item in items.into_iter().rev() {
+            state.carry(item.weight());
+            state.items.push_front(item);
+        }
+        state.in_hand = 0;
     }
 
     /// No more will be pushed.
@@ -146,7 +172,7 @@ impl<T: Item> Lane<T> {
     /// Items waiting or in hand, and items dropped so far.
     pub fn depth(&self) -> (usize, u64) {
         let state = self.lock();
-        (state.items.len() + usize::from(state.in_hand), state.dropped)
+        (state.items.len().saturating_add(state.in_hand), state.dropped)
     }
 }
 
@@ -188,7 +214,7 @@ mod tests {
         }
         let first = lane.pop().await.unwrap();
         assert_eq!(first, Load(0, true));
-        lane.put_back(first);
+        lane.put_back([first]);
         lane.push(Load(6, true));
         let mut weights = Vec::new();
         for _ in 0..6 {
@@ -203,7 +229,26 @@ mod tests {
         lane.push(Load(1, true));
         lane.push(Load(2, true));
         let first = lane.pop().await.unwrap();
-        lane.put_back(first);
+        lane.put_back([first]);
         assert_eq!(lane.pop().await, Some(Load(1, true)));
+    }
+
+    #[tokio::test]
+    async fn some_are_taken_within_bounds_and_what_comes_back_keeps_its_order() {
+        let lane = Lane::new(Limit { bytes: 1_000, items: 10 });
+        for n in 1..=5 {
+            lane.push(Load(n, true));
+        }
+        let some = lane.pop_some(Limit { bytes: 6, items: 9 }).await.unwrap();
+        assert_eq!(some, [Load(1, true), Load(2, true), Load(3, true)]);
+        assert_eq!(lane.depth(), (5, 0));
+        lane.put_back(some.into_iter().skip(1));
+        assert_eq!(lane.depth(), (4, 0));
+        // One at least, however heavy.
+        let one = lane.pop_some(Limit { bytes: 1, items: 9 }).await.unwrap();
+        assert_eq!(one, [Load(2, true)]);
+        lane.done();
+        let two = lane.pop_some(Limit { bytes: 100, items: 2 }).await.unwrap();
+        assert_eq!(two, [Load(3, true), Load(4, true)]);
     }
 }

@@ -3,7 +3,7 @@
 //! One task per rendition drains its lane in order. While Redis is away items
 //! wait; the oldest parts give way first, because their segment follows them.
 //! When Redis has come back empty, the window is listed again before anything
-//! new.
+//! new, with the parts of the segment that grows.
 
 use millrace_platform::report::report;
 use std::collections::VecDeque;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, SegmentInfo};
 use millrace_platform::backoff::Backoff;
+use millrace_platform::redis::media::EntryId;
 use tokio::sync::watch;
 
 use super::lane::{Item, Lane, Limit};
@@ -20,6 +21,12 @@ use crate::services::{Place, PublishError, Services};
 
 /// What waits for Redis per rendition: about 90 s of a 5 Mb/s rung.
 pub const LIMIT: Limit = Limit { bytes: 64 << 20, items: usize::MAX };
+/// What is published in one round trip: about three seconds of parts, so that a
+/// Redis that is far away is kept up with; small enough for its answer to come
+/// in time.
+const BATCH: Limit = Limit { bytes: 1 << 20, items: 16 };
+/// Parts published again in one round trip.
+const AGAIN: usize = 4;
 /// Segments listed again when Redis has lost them.
 const WINDOW: usize = 300;
 
@@ -49,6 +56,17 @@ pub enum RedisOp {
         /// Its content; `None` when only the entry is still of use.
         bytes: Option<Bytes>,
     },
+}
+
+impl RedisOp {
+    /// What it adds to the playlist.
+    fn entry(&self) -> Option<Entry> {
+        match self {
+            Self::Init { .. } => None,
+            Self::Part { info, .. } => Some(Entry::Part(info.clone())),
+            Self::Segment { info, .. } => Some(Entry::Segment(info.clone())),
+        }
+    }
 }
 
 impl Item for RedisOp {
@@ -88,43 +106,55 @@ pub struct Drain {
     pub open: watch::Receiver<bool>,
     /// That description.
     pub info: Arc<OnceLock<BroadcastInfo>>,
+    /// The last entry that was known when this writer began,
+    pub read: Option<EntryId>,
+    /// the segments then listed,
+    pub listed: Vec<Entry>,
+    /// and the parts of the segment that was open.
+    pub open_parts: Vec<(PartInfo, Bytes)>,
 }
 
 impl Drain {
-    /// Publishes until the lane is closed and empty.
+    /// Publishes until the lane is closed and empty. What Redis takes no more of,
+    /// being at a later broadcast, is let go.
     ///
     /// # Errors
-    /// When another writer has taken the stream: this one must stop.
+    /// When another writer has taken the stream, or had it until now: this one
+    /// must stop, or begin anew.
     pub async fn run(mut self) -> Result<(), PublishError> {
         if self.open.wait_for(|open| *open).await.is_err() {
             return Ok(());
         }
+        let mut known = Known { last: self.read, ..Known::default() };
+        for entry in std::mem::take(&mut self.listed) {
+            known.list(entry);
+        }
+        for (info, bytes) in std::mem::take(&mut self.open_parts) {
+            known.open.push(RedisOp::Part { info, bytes });
+        }
         let mut backoff = live_backoff();
-        let mut init = None;
-        let mut window = VecDeque::new();
-        while let Some(op) = self.lane.pop().await {
-            let mut published = self.services.publish(&self.place, &op).await;
-            if matches!(published, Err(PublishError::LeaseLost)) {
-                published = self.recover(init.as_ref(), window.make_contiguous()).await;
-                if published.is_ok() {
-                    published = self.services.publish(&self.place, &op).await;
-                }
+        while let Some(ops) = self.lane.pop_some(BATCH).await {
+            let mut left = VecDeque::from(ops);
+            let published = self.publish(&mut left, &mut known).await;
+            if left.is_empty() {
+                self.lane.done();
+            } else {
+                self.lane.put_back(left);
             }
             match published {
-                Ok(()) => {
-                    match op {
-                        RedisOp::Init { .. } => init = Some(op),
-                        RedisOp::Segment { info, .. } => remember(&mut window, info),
-                        RedisOp::Part { .. } => {}
-                    }
-                    self.lane.done();
-                    backoff.reset();
+                Ok(()) => backoff.reset(),
+                Err(error @ (PublishError::Fenced { .. } | PublishError::Stale { .. })) => {
+                    return Err(error);
                 }
-                Err(error @ PublishError::Fenced { .. }) => return Err(error),
+                Err(error @ PublishError::Superseded { .. }) => {
+                    tracing::warn!(rendition = %self.place.rendition, error = report(&error), "only stored from here on");
+                    while self.lane.pop_some(BATCH).await.is_some() {
+                        self.lane.done();
+                    }
+                }
                 Err(error) => {
                     let wait = backoff.next_delay();
                     tracing::warn!(rendition = %self.place.rendition, error = report(&error), ?wait, "not published");
-                    self.lane.put_back(op);
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -132,23 +162,88 @@ impl Drain {
         Ok(())
     }
 
-    /// Takes the lease again and writes what Redis may have lost.
-    async fn recover(&self, init: Option<&RedisOp>, window: &[Entry]) -> Result<(), PublishError> {
+    /// Publishes these in one round trip, and takes away those that are out.
+    /// After a window that had to be listed again some may be left.
+    async fn publish(
+        &self,
+        left: &mut VecDeque<RedisOp>,
+        known: &mut Known,
+    ) -> Result<(), PublishError> {
+        let outcomes =
+            self.services.publish(&self.place, left.make_contiguous(), known.last).await?;
+        for outcome in outcomes {
+            match outcome {
+                Ok(Some(there)) if Some(EntryId::of(&there)) > self.read => {
+                    let Place { broadcast, rendition } = self.place.clone();
+                    return Err(PublishError::Stale { broadcast, rendition });
+                }
+                Ok(_) => {
+                    if let Some(op) = left.pop_front() {
+                        known.add(op);
+                    }
+                }
+                Err(PublishError::LeaseLost) => {
+                    self.recover(known).await?;
+                    // What comes next follows whatever could be listed again.
+                    known.last = None;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the lease again and writes what Redis has lost.
+    async fn recover(&self, known: &mut Known) -> Result<(), PublishError> {
         tracing::warn!(rendition = %self.place.rendition, "listing the window again");
         self.services.reclaim(self.place.broadcast).await?;
         if let Some(info) = self.info.get() {
             self.services.put_broadcast(info).await?;
         }
-        if let Some(init) = init {
-            self.services.publish(&self.place, init).await?;
+        self.services.restore(&self.place, known.window.make_contiguous()).await?;
+        let mut gone: VecDeque<_> = known.init.iter().chain(&known.open).cloned().collect();
+        while !gone.is_empty() {
+            let some: Vec<_> = gone.iter().take(AGAIN).cloned().collect();
+            for outcome in self.services.publish(&self.place, &some, None).await? {
+                outcome?;
+                gone.pop_front();
+            }
         }
-        self.services.restore(&self.place, window).await
+        Ok(())
     }
 }
 
-fn remember(window: &mut VecDeque<Entry>, segment: SegmentInfo) {
-    if window.len() == WINDOW {
-        window.pop_front();
+/// What Redis has, as far as is known.
+#[derive(Debug, Default)]
+struct Known {
+    init: Option<RedisOp>,
+    /// The segments that are listed,
+    window: VecDeque<Entry>,
+    /// and the parts that no segment follows yet.
+    open: Vec<RedisOp>,
+    /// The last entry.
+    last: Option<EntryId>,
+}
+
+impl Known {
+    /// It was published.
+    fn add(&mut self, op: RedisOp) {
+        self.last = self.last.max(op.entry().as_ref().map(EntryId::of));
+        match op {
+            RedisOp::Init { .. } => self.init = Some(op),
+            RedisOp::Part { .. } => self.open.push(op),
+            RedisOp::Segment { info, .. } => {
+                self.open.clear();
+                self.list(Entry::Segment(info));
+            }
+        }
     }
-    window.push_back(Entry::Segment(segment));
+
+    fn list(&mut self, segment: Entry) {
+        if self.window.len() == WINDOW {
+            self.window.pop_front();
+        }
+        self.window.push_back(segment);
+    }
 }

@@ -91,7 +91,7 @@ pub async fn drain(
                 Err(error) => {
                     let wait = backoff.next_delay();
                     tracing::warn!(rendition = %place.rendition, error = report(&error), ?wait, "upload failed");
-                    lane.put_back(op);
+                    lane.put_back([op]);
                     tokio::time::sleep(wait).await;
                     continue;
                 }

@@ -20,29 +20,40 @@ impl Services {
     /// Where to go on, and the fold's state there. One that can't be read
     /// counts as none: the log itself is the authority.
     pub async fn checkpoint(&self) -> Result<Option<(i64, Snapshot)>, KafkaError> {
-        let Some(found) = self.checkpoints.load().await? else { return Ok(None) };
+        let Some(found) = self.checkpoints.load().await? else {
+            self.runs.checkpointed(None);
+            return Ok(None);
+        };
         self.metrics.committed(found.offset);
         let snapshot = STANDARD
             .decode(&found.metadata)
             .map_err(|e| e.to_string())
             .and_then(|bytes| Snapshot::from_bytes(&bytes).map_err(|e| e.to_string()));
         match snapshot {
-            Ok(snapshot) => Ok(Some((found.offset, snapshot))),
+            Ok(snapshot) => {
+                self.runs.checkpointed(snapshot.broadcast());
+                Ok(Some((found.offset, snapshot)))
+            }
             Err(error) => {
                 tracing::error!(offset = found.offset, error, "the checkpoint can't be read");
+                self.runs.checkpointed(None);
                 Ok(None)
             }
         }
     }
 
-    /// Moves the checkpoint forward. A failure costs a longer replay, no more.
-    pub async fn commit(&self, offset: i64, snapshot: Option<&Snapshot>) {
-        let Some(snapshot) = snapshot else { return };
+    /// Moves the checkpoint forward; false if it is where it was, which costs a
+    /// longer replay, no more.
+    pub async fn commit(&self, offset: i64, snapshot: &Snapshot) -> bool {
         let checkpoint = Checkpoint { offset, metadata: STANDARD.encode(snapshot.to_bytes()) };
         match self.checkpoints.commit(checkpoint).await {
-            Ok(_) => self.metrics.committed(offset),
+            Ok(_) => {
+                self.metrics.committed(offset);
+                true
+            }
             Err(error) => {
                 tracing::warn!(offset, error = report(&error), "the checkpoint was not moved");
+                false
             }
         }
     }
@@ -91,7 +102,7 @@ mod tests {
     use millrace_harness::events::check;
     use millrace_media::id::{BroadcastId, Run};
     use millrace_media::published::{
-        BroadcastInfo, FrameRate, InitHash, RenditionInfo, RenditionKind, SegmentInfo,
+        Access, BroadcastInfo, FrameRate, InitHash, RenditionInfo, RenditionKind, SegmentInfo,
     };
     use millrace_media::time::Ticks;
     use millrace_media::timeline::Timeline;
@@ -121,6 +132,7 @@ mod tests {
                 rendition("audio", RenditionKind::Audio { sample_rate: 48_000, channels: 2 }),
             ],
             ended: false,
+            access: Access::default(),
         };
         let mut head = Head::new(info, Run(1));
         for msn in [4, 5] {

@@ -1,44 +1,68 @@
 //! What is published, and publishing more.
 
-use millrace_platform::report::report;
-use std::sync::PoisonError;
+use std::cmp::Ordering;
 
 use bytes::Bytes;
-use millrace_media::id::{BroadcastId, Msn, RenditionName, Run};
+use millrace_media::id::{BroadcastId, Msn, RenditionName};
 use millrace_media::index::{Chunk, ChunkRef, Head};
 use millrace_media::published::{BroadcastInfo, Entry, PartInfo, SegmentInfo};
 use millrace_platform::names::objects::{BroadcastObjects, run_of};
-use millrace_platform::redis::media::{EntryId, Lease, MediaError, MediaWriter, Outcome};
-use millrace_platform::store::Created;
+use millrace_platform::redis::media::{EntryId, Holder, MediaError, MediaWriter, Outcome, Write};
+use millrace_platform::report::report;
 
-use super::{Place, PublishError, Published, Services};
+use super::{Blind, Place, PublishError, Published, Services};
 use crate::publish::redis::RedisOp;
 use crate::publish::store::StoreOp;
 
 impl Services {
-    fn objects(&self, broadcast: BroadcastId) -> BroadcastObjects {
+    pub(super) fn writer(&self, broadcast: BroadcastId) -> Result<MediaWriter, PublishError> {
+        self.runs.writer(broadcast).ok_or(PublishError::NoRun)
+    }
+
+    pub(super) fn objects(&self, broadcast: BroadcastId) -> BroadcastObjects {
         BroadcastObjects::new(&self.config.stream, broadcast)
     }
 
     /// What is published of a broadcast: the index of the highest run, and what
-    /// Redis has. A Redis that is away or has lost everything leaves the index.
+    /// Redis has. One of them may be away, or Redis may have lost everything.
+    ///
+    /// A broadcast of which nobody who is there knows anything has just begun,
+    /// unless the checkpoint says otherwise.
+    ///
+    /// # Errors
+    /// When what those say who are there is not enough to go on safely.
     pub async fn published(&self, broadcast: BroadcastId) -> Result<Published, PublishError> {
-        let head = self.head(broadcast).await?;
+        let (head, unread) = match self.soon("read the index", self.head(broadcast)).await {
+            Ok(head) => (head, None),
+            Err(error @ PublishError::Corrupt { .. }) => return Err(error),
+            // As it was written last is the best there is.
+            Err(error) => (self.runs.kept(broadcast), Some(error)),
+        };
+        let index = unread.is_some();
+        if head.is_some() && index {
+            tracing::warn!("going on from the index as it was written last");
+        }
+        let unknown = unread.filter(|_| head.is_none());
         let stream = &self.config.stream;
         let described = match self.reader.get_broadcast(stream).await {
             Ok(info) => info.filter(|info| info.broadcast == broadcast),
-            Err(error) if head.is_some() && error.is_transient() => {
+            Err(error) if unknown.is_none() && error.is_transient() => {
                 tracing::warn!(error = report(&error), "going on from the index alone");
-                return Ok(Published {
-                    info: head.as_ref().map(|h| h.info.clone()),
-                    head,
-                    ..Published::default()
-                });
+                let info = head.as_ref().map(|h| h.info.clone());
+                let blind = Blind { redis: true, index };
+                return Ok(Published { info, head, blind, ..Published::default() });
             }
             Err(error) => return Err(error.into()),
         };
+        let blind = Blind { redis: false, index };
+        if let Some(error) = unknown {
+            if described.is_none() && self.runs.is_checkpointed(broadcast) {
+                return Err(error);
+            }
+            tracing::warn!(error = report(&error), "going on from what Redis has alone");
+        }
         let info = described.or_else(|| head.as_ref().map(|h| h.info.clone()));
-        let mut published = Published { info, head, ..Published::default() };
+        let mut published = Published { info, head, blind, ..Published::default() };
         let names: Vec<_> =
             published.info.iter().flat_map(|i| &i.renditions).map(|r| r.name.clone()).collect();
         for name in names {
@@ -48,7 +72,8 @@ impl Services {
         Ok(published)
     }
 
-    async fn head(&self, broadcast: BroadcastId) -> Result<Option<Head>, PublishError> {
+    /// The index of the highest run, if the store has one.
+    pub async fn head(&self, broadcast: BroadcastId) -> Result<Option<Head>, PublishError> {
         let paths = self.store.list(&self.objects(broadcast).index()).await?;
         let newest = paths.iter().filter(|p| p.contains("/head-")).max_by_key(|p| run_of(p));
         let Some(path) = newest else { return Ok(None) };
@@ -69,65 +94,32 @@ impl Services {
         Ok(self.reader.get_part(stream, place.broadcast, &place.rendition, name).await?)
     }
 
-    /// The bytes of a segment that is published.
-    pub async fn segment(
+    /// The bytes of a segment, if Redis has them.
+    pub async fn segment_in_redis(
         &self,
         place: &Place,
         segment: &SegmentInfo,
     ) -> Result<Option<Bytes>, PublishError> {
         let name = (segment.msn, segment.run);
         let stream = &self.config.stream;
-        if let Some(bytes) =
-            self.reader.get_segment(stream, place.broadcast, &place.rendition, name).await?
-        {
-            return Ok(Some(bytes));
-        }
+        Ok(self.reader.get_segment(stream, place.broadcast, &place.rendition, name).await?)
+    }
+
+    /// The bytes of a segment, if the object store has them.
+    pub async fn segment_in_store(
+        &self,
+        place: &Place,
+        segment: &SegmentInfo,
+    ) -> Result<Option<Bytes>, PublishError> {
         let path =
             self.objects(place.broadcast).segment(&place.rendition, segment.msn, segment.run);
         Ok(self.store.get(&path).await?)
     }
 
-    /// Claims the next run: in the object store, which decides, then in Redis,
-    /// which may be away.
-    pub async fn claim_run(&self, broadcast: BroadcastId) -> Result<Run, PublishError> {
-        let objects = self.objects(broadcast);
-        let claims = self.store.list(&objects.runs()).await?;
-        let mut run =
-            claims.iter().filter_map(|path| run_of(path)).max().unwrap_or_default().next();
-        let token = Bytes::from(self.token.to_string());
-        while self.store.create(&objects.run(run), token.clone()).await? == Created::AlreadyThere {
-            run = run.next();
-        }
-        let lease = Lease { broadcast, run, token: self.token };
-        let config = &self.config;
-        let writer =
-            MediaWriter::new(self.redis.clone(), &config.installation, &config.stream, lease);
-        *self.writer.write().unwrap_or_else(PoisonError::into_inner) = Some(writer.clone());
-        match writer.claim().await {
-            Err(MediaError::Fenced { .. }) => Err(PublishError::Fenced { broadcast }),
-            Err(error) => {
-                tracing::warn!(%run, error = report(&error), "the run is not claimed in Redis yet");
-                Ok(run)
-            }
-            Ok(()) => Ok(run),
-        }
-    }
-
-    fn writer(&self, broadcast: BroadcastId) -> Result<MediaWriter, PublishError> {
-        let writer = self.writer.read().unwrap_or_else(PoisonError::into_inner).clone();
-        writer.filter(|w| w.lease().broadcast == broadcast).ok_or(PublishError::NoRun)
-    }
-
-    /// Takes the lease again after Redis has lost it.
-    pub async fn reclaim(&self, broadcast: BroadcastId) -> Result<(), PublishError> {
-        let writer = self.writer(broadcast)?;
-        writer.claim().await.map_err(|error| self.publish_error(broadcast, error))
-    }
-
     /// Publishes the broadcast's description.
     pub async fn put_broadcast(&self, info: &BroadcastInfo) -> Result<(), PublishError> {
         let put = self.writer(info.broadcast)?.put_broadcast(info).await;
-        put.map_err(|error| self.publish_error(info.broadcast, error))
+        self.heard(info.broadcast, put)
     }
 
     /// Lists entries again that Redis has lost.
@@ -135,7 +127,7 @@ impl Services {
         let entries: Vec<_> =
             entries.iter().map(|e| (place.rendition.clone(), e.clone())).collect();
         let restored = self.writer(place.broadcast)?.restore(&entries).await;
-        restored.map_err(|error| self.publish_error(place.broadcast, error))
+        self.heard(place.broadcast, restored)
     }
 
     /// Ends the broadcast in Redis: one past each rendition's last segment.
@@ -145,68 +137,141 @@ impl Services {
         ends: &[(RenditionName, Msn)],
     ) -> Result<(), PublishError> {
         let put = self.writer(info.broadcast)?.publish_end(info, ends).await;
-        put.map_err(|error| self.publish_error(info.broadcast, error))
+        self.heard(info.broadcast, put)
     }
 
-    /// Publishes one thing to Redis.
-    pub async fn publish(&self, place: &Place, op: &RedisOp) -> Result<(), PublishError> {
-        let writer = self.writer(place.broadcast)?;
+    /// Publishes the first of these to Redis, and in the same round trip as many
+    /// as may go with it, where `last` was published before; for each that was
+    /// tried the entry that was there already in its place, and stays.
+    pub async fn publish(
+        &self,
+        place: &Place,
+        ops: &[RedisOp],
+        last: Option<EntryId>,
+    ) -> Result<Vec<Result<Option<Entry>, PublishError>>, PublishError> {
+        let writer = self.writer(place.broadcast)?.after(last);
         let name = &place.rendition;
-        let outcome = match op {
-            RedisOp::Init { hash, bytes } => {
-                writer.put_init(hash, bytes).await.map(|()| Outcome::New)
+        let alone = match ops.first() {
+            None => return Ok(Vec::new()),
+            Some(RedisOp::Init { hash, bytes }) => Some(writer.put_init(hash, bytes).await),
+            Some(RedisOp::Segment { info, bytes: None, .. }) => {
+                Some(writer.restore(&[(name.clone(), Entry::Segment(info.clone()))]).await)
             }
-            RedisOp::Part { info, bytes } => {
-                let published = writer.publish_part(name, info, bytes).await;
-                if published.is_ok() {
-                    self.metrics.part();
-                }
-                published
-            }
-            RedisOp::Segment { info, bytes: None, .. } => {
-                let entry = (name.clone(), Entry::Segment(info.clone()));
-                writer.restore(&[entry]).await.map(|()| Outcome::New)
-            }
-            RedisOp::Segment { info, parts, bytes: Some(bytes) } => {
-                let parts: Vec<_> = parts.iter().map(|p| (p.part, p.run)).collect();
-                let first = self.window_start(info.msn);
-                self.metrics.segment();
-                writer.publish_segment(name, info, bytes, &parts, first).await
-            }
+            Some(RedisOp::Part { .. } | RedisOp::Segment { .. }) => None,
         };
-        match outcome {
-            Ok(Outcome::New | Outcome::Repeated) => Ok(()),
+        let outcomes = if let Some(written) = alone {
+            vec![written.map(|()| Outcome::New)]
+        } else {
+            let together: Vec<_> = ops.iter().map_while(|op| self.write(op)).collect();
+            let outcomes = writer.publish_all(name, &together).await;
+            outcomes.unwrap_or_else(|error| vec![Err(error)])
+        };
+        let tried = outcomes.into_iter().zip(ops).map_while(|(outcome, op)| {
+            let tried = !matches!(outcome, Ok(Outcome::NotTried));
+            tried.then(|| self.told(place, op, outcome))
+        });
+        Ok(tried.collect())
+    }
+
+    /// What can be published together with others.
+    fn write<'o>(&self, op: &'o RedisOp) -> Option<Write<'o>> {
+        match op {
+            RedisOp::Part { info, bytes } => Some(Write::Part(info, bytes)),
+            RedisOp::Segment { info, parts, bytes: Some(bytes) } => Some(Write::Segment {
+                info,
+                bytes,
+                parts: parts.iter().map(|part| (part.part, part.run)).collect(),
+                window_start: self.window_start(info.msn),
+            }),
+            RedisOp::Init { .. } | RedisOp::Segment { bytes: None, .. } => None,
+        }
+    }
+
+    fn told(
+        &self,
+        place: &Place,
+        op: &RedisOp,
+        outcome: Result<Outcome, MediaError>,
+    ) -> Result<Option<Entry>, PublishError> {
+        let name = &place.rendition;
+        if outcome.is_ok() {
+            match op {
+                RedisOp::Part { .. } => self.metrics.part(name),
+                RedisOp::Segment { .. } => self.metrics.segment(),
+                RedisOp::Init { .. } => {}
+            }
+        }
+        match self.heard(place.broadcast, outcome) {
+            Ok(Outcome::New | Outcome::Repeated | Outcome::NotTried) => Ok(None),
             Ok(Outcome::Kept(there)) => {
                 tracing::warn!(rendition = %name, ?there, "an entry was there already and stays");
-                Ok(())
+                Ok(Some(there))
             }
             // A later entry is there: this one can no longer be told.
-            Err(MediaError::OutOfOrder { entry, last }) => {
+            Err(PublishError::Media(MediaError::OutOfOrder { entry, last })) => {
                 tracing::warn!(rendition = %name, %entry, last, "an entry came too late");
-                Ok(())
+                Ok(None)
             }
             Err(error) => {
                 self.metrics.publish_failed();
-                Err(self.publish_error(place.broadcast, error))
+                Err(error)
             }
         }
     }
 
-    fn publish_error(&self, broadcast: BroadcastId, error: MediaError) -> PublishError {
-        let ours = self.writer(broadcast).map(|w| w.lease().run);
-        match error {
+    /// What Redis said to the writer of a broadcast: every answer, and every one
+    /// that did not come, is noted here.
+    pub(super) fn heard<T>(
+        &self,
+        broadcast: BroadcastId,
+        outcome: Result<T, MediaError>,
+    ) -> Result<T, PublishError> {
+        match &outcome {
+            Err(MediaError::Redis(error)) => self.redis_check.failing(report(error)),
+            _ => self.redis_check.ok(),
+        }
+        outcome.map_err(|error| match error {
             MediaError::LeaseLost => PublishError::LeaseLost,
-            MediaError::Fenced { by } if by.broadcast == broadcast.to_string() => match ours {
-                // Redis was away when this run was claimed, or this was sent
-                // under our last run while we claimed this one.
-                Ok(run) if by.run <= run => PublishError::LeaseLost,
-                _ => PublishError::Fenced { broadcast },
-            },
-            MediaError::Fenced { by } if by.broadcast < broadcast.to_string() => {
-                PublishError::LeaseLost
-            }
-            MediaError::Fenced { .. } => PublishError::Fenced { broadcast },
+            MediaError::Fenced { by } => self.refused(broadcast, &by),
             error => PublishError::Media(error),
+        })
+    }
+
+    /// What it means that another run holds the lease.
+    fn refused(&self, broadcast: BroadcastId, by: &Holder) -> PublishError {
+        let ours = by.token.is_some_and(|token| token == self.token);
+        let run = self.writer(broadcast).map(|writer| writer.lease().run);
+        match by.broadcast.cmp(&broadcast.to_string()) {
+            Ordering::Less => PublishError::LeaseLost,
+            // Redis was away when this run was claimed, or this was sent under
+            // our last run while we claimed this one.
+            Ordering::Equal if ours || run.is_ok_and(|run| by.run < run) => PublishError::LeaseLost,
+            // Who had the lease itself and finds another process beyond it was
+            // replaced. One that has only just begun comes upon the work of the
+            // one before; and of two, either may have had the lease of an earlier one.
+            Ordering::Greater
+                if ours
+                    || by.token.is_none()
+                    || self.config.redundancy > 1
+                    || !self.runs.has_held() =>
+            {
+                PublishError::Superseded { broadcast }
+            }
+            Ordering::Equal | Ordering::Greater => PublishError::Fenced { broadcast },
+        }
+    }
+
+    /// Every answer of the store is noted here, and every one that did not come.
+    pub(super) fn note_store<T>(&self, outcome: &Result<T, PublishError>) {
+        match outcome {
+            Ok(_) => self.store_check.ok(),
+            Err(error) => {
+                self.metrics.store_failed();
+                self.store_check.failing(match error {
+                    PublishError::Store(error) => error.brief(),
+                    error => error.to_string(),
+                });
+            }
         }
     }
 
@@ -226,18 +291,17 @@ impl Services {
             }
         };
         // Names carry the run or the content: what is there already is ours.
-        if let Err(error) = self.store.create(&path, bytes).await {
-            self.metrics.store_failed();
-            return Err(error.into());
-        }
-        if matches!(op, StoreOp::Segment { .. }) {
+        let stored = self.store.create(&path, bytes).await.map(drop).map_err(PublishError::from);
+        self.note_store(&stored);
+        if stored.is_ok() && matches!(op, StoreOp::Segment { .. }) {
             self.metrics.stored();
         }
-        Ok(())
+        stored
     }
 
     /// Writes the index's head; false if the store did not take it.
     pub async fn put_head(&self, head: &Head) -> bool {
+        self.runs.keep(head);
         let path = self.objects(head.info.broadcast).head(head.run);
         self.put_json(&path, head).await
     }
@@ -250,9 +314,9 @@ impl Services {
 
     async fn put_json<T: serde::Serialize>(&self, path: &str, value: &T) -> bool {
         let bytes = serde_json::to_vec(value).unwrap_or_default();
-        let put = self.store.put(path, bytes.into()).await;
+        let put = self.store.put(path, bytes.into()).await.map_err(PublishError::from);
+        self.note_store(&put);
         if let Err(error) = &put {
-            self.metrics.store_failed();
             tracing::warn!(path, error = report(error), "the index was not written");
         }
         put.is_ok()

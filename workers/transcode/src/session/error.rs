@@ -30,9 +30,9 @@ pub enum SessionError {
     /// A base began without one.
     #[error("the log has no video configuration where one is needed")]
     NoVideoConfig,
-    /// Redis did not take the end of the broadcast.
-    #[error("the end of the broadcast could not be told to Redis in time")]
-    EndNotTold,
+    /// A standby that took over would leave pictures out: the log has them.
+    #[error("the pictures held do not reach back to what is published")]
+    HeldTooLittle,
     /// A task of the session died.
     #[error("a task of the session failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -43,9 +43,10 @@ impl SessionError {
     /// same place may break at the same place.
     pub fn may_be_the_source(&self) -> bool {
         match self {
-            Self::Publish(_) | Self::EndNotTold | Self::Encoder(EncoderError::Start { .. }) => {
-                false
-            }
+            Self::Publish(_)
+            | Self::HeldTooLittle
+            | Self::Encoder(EncoderError::Start { .. } | EncoderError::Pipe(_)) => false,
+            Self::Encoder(error) if error.is_from_outside() => false,
             Self::Encoder(_)
             | Self::Silent { .. }
             | Self::Avc(_)
@@ -53,5 +54,32 @@ impl SessionError {
             | Self::NoVideoConfig
             | Self::Task(_) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn an_encoder_that_somebody_killed_says_nothing_of_the_source() {
+        let blamed = |wait_status| {
+            let end = Some(ExitStatus::from_raw(wait_status));
+            SessionError::from(EncoderError::Exited { end, last_words: String::new() })
+                .may_be_the_source()
+        };
+        let code = |code: i32| code << 8;
+        let (hup, int, ill, abort, kill, segv, term) = (1, 2, 4, 6, 9, 11, 15);
+        for outside in [kill, term, int, hup, code(255), code(123)] {
+            assert!(!blamed(outside), "{outside}");
+        }
+        for own in [segv, abort, ill, code(1), code(69), code(0)] {
+            assert!(blamed(own), "{own}");
+        }
+        let closed = EncoderError::Exited { end: None, last_words: String::new() };
+        assert!(SessionError::from(closed).may_be_the_source());
     }
 }

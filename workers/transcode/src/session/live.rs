@@ -1,5 +1,6 @@
 //! One run: an encoder and the tasks that read what it makes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,10 +26,13 @@ use crate::package::{FrameClock, Sample};
 const SILENCE: Duration = Duration::from_secs(3);
 /// It may take longer to begin on a machine that is busy.
 const SILENCE_AT_START: Duration = Duration::from_secs(15);
+/// How often that is looked at, and the most that counts between two looks: time
+/// in which this process stood still says nothing of the encoder.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The source's configuration.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Parsed.
     pub avc: AvcConfig,
     /// As it came: an FLV tag body.
@@ -42,11 +46,7 @@ pub(super) struct LiveRun {
     stamps: Stamps,
     clock: Arc<FrameClock>,
     readers: JoinSet<Result<(), SessionError>>,
-    /// Pictures made of the first rung.
-    made: Arc<AtomicU64>,
-    seen: u64,
-    /// When something was fed after the last picture that came out.
-    unanswered: Option<Instant>,
+    silence: Silence,
     step: Ticks,
     segment: Ticks,
 }
@@ -110,7 +110,8 @@ impl LiveRun {
         outlet.announce(codecs);
         let step = frames.last().map_or(Ticks::ZERO, |f| f.step);
         let segment = config.segment;
-        Ok(Self { engine, stamps, clock, readers, made, seen: 0, unanswered: None, step, segment })
+        let silence = Silence::new(made);
+        Ok(Self { engine, stamps, clock, readers, silence, step, segment })
     }
 
     /// Feeds one picture; waits while the encoder is busy.
@@ -120,12 +121,14 @@ impl LiveRun {
         match &mut self.engine {
             Engine::Ffmpeg(encoder) => {
                 self.clock.feed(frame.dts, frame.pts);
-                let fed = encoder.feed(stamp, frame.payload);
-                match tokio::time::timeout(SILENCE_AT_START, fed).await {
-                    Ok(fed) => fed?,
-                    Err(_) => return Err(silent(SILENCE_AT_START)),
+                let mut fed = pin!(encoder.feed(stamp, frame.payload));
+                loop {
+                    match tokio::time::timeout(LOOK, &mut fed).await {
+                        Ok(fed) => break fed?,
+                        Err(_) => self.silence.look()?,
+                    }
                 }
-                self.watch()
+                self.silence.look()
             }
             Engine::Passthrough(fed) => {
                 self.clock.feed(frame.dts, frame.dts);
@@ -138,17 +141,19 @@ impl LiveRun {
         }
     }
 
-    /// Notices an encoder that takes and does not give.
-    fn watch(&mut self) -> Result<(), SessionError> {
-        let made = self.made.load(Ordering::Relaxed);
-        if made > self.seen {
-            self.seen = made;
-            self.unanswered = None;
-            return Ok(());
-        }
-        let limit = if made == 0 { SILENCE_AT_START } else { SILENCE };
-        let since = *self.unanswered.get_or_insert_with(Instant::now);
-        if since.elapsed() > limit { Err(silent(limit)) } else { Ok(()) }
+    /// Whether the run is to end before this picture: it has lasted for weeks.
+    pub(super) fn is_worn(&self, next: &VideoFrame) -> bool {
+        self.stamps.are_worn(next.dts)
+    }
+
+    /// As [`LiveRun::finish`], where this picture follows in another run.
+    pub(super) async fn finish_before(self, next: &VideoFrame) -> Result<(), SessionError> {
+        let shown = match &self.engine {
+            Engine::Ffmpeg(_) => next.pts,
+            Engine::Passthrough(_) => next.dts,
+        };
+        self.clock.feed(next.dts, shown);
+        self.finish().await
     }
 
     /// No more pictures: waits until all that were fed are out.
@@ -165,8 +170,38 @@ impl LiveRun {
     }
 }
 
-fn silent(limit: Duration) -> SessionError {
-    SessionError::Silent { seconds: limit.as_secs() }
+/// Notices an encoder that takes, or does not even take, and gives nothing.
+#[derive(Debug)]
+struct Silence {
+    /// Pictures made of all rungs.
+    made: Arc<AtomicU64>,
+    seen: u64,
+    /// For how long none came out.
+    lasts: Duration,
+    looked: Instant,
+}
+
+impl Silence {
+    fn new(made: Arc<AtomicU64>) -> Self {
+        Self { made, seen: 0, lasts: Duration::ZERO, looked: Instant::now() }
+    }
+
+    /// While there is something to be made.
+    fn look(&mut self) -> Result<(), SessionError> {
+        let (made, now) = (self.made.load(Ordering::Relaxed), Instant::now());
+        let passed = now.saturating_duration_since(std::mem::replace(&mut self.looked, now));
+        if made > self.seen {
+            self.seen = made;
+            self.lasts = Duration::ZERO;
+            return Ok(());
+        }
+        self.lasts += passed.min(LOOK);
+        let limit = if made == 0 { SILENCE_AT_START } else { SILENCE };
+        if self.lasts <= limit {
+            return Ok(());
+        }
+        Err(SessionError::Silent { seconds: limit.as_secs() })
+    }
 }
 
 fn run_args(config: &Config, outlet: &Outlet, from: Ticks, stamps: Stamps, fds: &[i32]) -> RunArgs {
@@ -246,5 +281,39 @@ impl Reader {
             sync,
             data,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said after so many looks of half a second each.
+    fn looks(silence: &mut Silence, count: u32) -> bool {
+        let look = |_| {
+            silence.looked -= LOOK;
+            silence.look().is_ok()
+        };
+        (0..count).all(look)
+    }
+
+    #[test]
+    fn an_encoder_that_gives_nothing_is_noticed_after_its_time() {
+        let made = Arc::new(AtomicU64::new(0));
+        let mut silence = Silence::new(Arc::clone(&made));
+        assert!(looks(&mut silence, 29));
+        made.store(1, Ordering::Relaxed);
+        assert!(looks(&mut silence, 6));
+        made.store(2, Ordering::Relaxed);
+        assert!(looks(&mut silence, 1));
+        assert!(!looks(&mut silence, 7));
+    }
+
+    #[test]
+    fn a_process_that_stood_still_does_not_blame_its_encoder() {
+        let mut silence = Silence::new(Arc::new(AtomicU64::new(1)));
+        assert!(silence.look().is_ok());
+        silence.looked -= Duration::from_mins(1);
+        assert!(silence.look().is_ok());
     }
 }

@@ -1,7 +1,6 @@
 //! A broadcast's renditions and the tasks that carry what they make away.
 
 use millrace_platform::report::report;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use millrace_media::published::{BroadcastInfo, PartInfo, RenditionInfo};
 use millrace_media::record::Open;
 use millrace_media::time::Ticks;
 use millrace_media::timeline::{Base, Snapshot};
+use millrace_platform::store::StoreError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -26,12 +26,12 @@ use crate::publish::redis::{self, RedisOp};
 use crate::publish::resume::{self, RenditionResume};
 use crate::publish::store::{self, StoreOp};
 use crate::rendition::{Rendition, RunContext};
-use crate::services::{Place, PublishError, Published, Services};
+use crate::services::{Blind, Place, PublishError, Published, Services};
 
 /// Notes that wait for the archive.
 const NOTES: usize = 256;
-/// How long the end of a broadcast waits for Redis.
-const END_LIMIT: Duration = Duration::from_mins(1);
+/// How long the log waits, at the end of a broadcast, for Redis to take it.
+const END_LIMIT: Duration = Duration::from_secs(3);
 /// How often the lanes are looked at while they drain.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -59,7 +59,8 @@ pub(super) struct Outlet {
     lanes: Vec<Lanes>,
     notes: mpsc::Sender<Note>,
     drains: JoinSet<()>,
-    fenced: Arc<AtomicBool>,
+    /// Why nothing more is published.
+    stopped: Arc<OnceLock<PublishError>>,
     /// The description as published, once the encoder has told its codecs.
     announced: Arc<OnceLock<BroadcastInfo>>,
     announcing: bool,
@@ -74,6 +75,7 @@ impl Outlet {
         config: &Config,
         facts: &Open,
         format: &Format,
+        blind: Blind,
     ) -> Self {
         let info = BroadcastInfo {
             stream: config.stream.clone(),
@@ -86,10 +88,13 @@ impl Outlet {
             // Known once the encoder has told its codecs.
             renditions: format.audio.iter().map(format::audio_rendition).collect(),
             ended: false,
+            access: config.access,
         };
         let mut head_info = info.clone();
         head_info.renditions.clear();
-        let mut outlet = Self::empty(services, info, Head::new(head_info, Run(0)), &names(format));
+        let archive = Archive::new(services.clone(), Head::new(head_info, Run(0)), &names(format));
+        let archive = if blind.index { archive.unread() } else { archive };
+        let mut outlet = Self::empty(services, info, archive);
         for rung in &format.rungs {
             let rendition =
                 outlet.rendition(&rung.name, 90_000, &RenditionResume::default(), Vec::new());
@@ -112,12 +117,14 @@ impl Outlet {
     ) -> Result<Self, SessionError> {
         let head = published.head.clone().unwrap_or_else(|| Head::new(info.clone(), Run(0)));
         let names: Vec<_> = info.renditions.iter().map(|r| r.name.clone()).collect();
-        let mut outlet = Self::empty(services, info.clone(), head, &names);
+        let archive = Archive::new(services.clone(), head, &names);
+        let archive = if published.blind.index { archive.unread() } else { archive };
+        let mut outlet = Self::empty(services, info.clone(), archive);
         outlet.announcing = true;
         for rendition in &info.renditions {
             let entries = published.entries.get(&rendition.name).map_or(&[][..], Vec::as_slice);
             let plan = resume::plan(rendition, entries, published.head.as_ref());
-            let shared = outlet.adopt(rendition, plan).await?;
+            let shared = outlet.adopt(rendition, plan, published.blind).await?;
             match format::standing(rendition, &config.ladder) {
                 Some(rung) => outlet.videos.push((rung, shared)),
                 None => outlet.audio = Some(shared),
@@ -128,15 +135,10 @@ impl Outlet {
         Ok(outlet)
     }
 
-    fn empty(
-        services: &Services,
-        info: BroadcastInfo,
-        head: Head,
-        names: &[RenditionName],
-    ) -> Self {
+    fn empty(services: &Services, info: BroadcastInfo, archive: Archive) -> Self {
         let (notes, inbox) = mpsc::channel(NOTES);
         let mut drains = JoinSet::new();
-        drains.spawn(Archive::new(services.clone(), head, names).run(inbox));
+        drains.spawn(archive.run(inbox));
         Self {
             services: services.clone(),
             info,
@@ -145,7 +147,7 @@ impl Outlet {
             lanes: Vec::new(),
             notes,
             drains,
-            fenced: Arc::default(),
+            stopped: Arc::default(),
             announced: Arc::default(),
             announcing: false,
             open: watch::Sender::new(false),
@@ -158,6 +160,7 @@ impl Outlet {
         &mut self,
         info: &RenditionInfo,
         mut plan: RenditionResume,
+        blind: Blind,
     ) -> Result<Shared, SessionError> {
         let place = self.place(&info.name);
         let open = self.open_parts(&place, &plan.open).await?;
@@ -165,9 +168,24 @@ impl Outlet {
             tracing::warn!(rendition = %info.name, "the open segment is made again: parts are lost");
             plan.reopen();
         }
-        let mut unindexed = Vec::new();
+        let (mut unindexed, mut away) = (Vec::new(), blind.index);
         for segment in &plan.unindexed {
-            let bytes = self.services.segment(&place, segment).await?;
+            let mut bytes = self.services.segment_in_redis(&place, segment).await?;
+            if bytes.is_none() && !away {
+                let stored = self.services.segment_in_store(&place, segment);
+                bytes = match self.services.soon("read a segment", stored).await {
+                    // Nor is it asked for the others: a viewer waits.
+                    Err(PublishError::Store(error @ StoreError::Late { .. })) => {
+                        tracing::warn!(
+                            error = report(&error),
+                            "what is not indexed yet counts as missing"
+                        );
+                        away = true;
+                        None
+                    }
+                    stored => stored?,
+                };
+            }
             unindexed.push(StoreOp::Segment { info: segment.clone(), bytes });
         }
         let shared = self.rendition(&info.name, info.timescale, &plan, open);
@@ -219,12 +237,16 @@ impl Outlet {
             lane: to_redis.clone(),
             open: self.open.subscribe(),
             info: self.announced.clone(),
+            read: resume.read,
+            listed: resume.listed.clone(),
+            open_parts: open.clone(),
         };
-        let fenced = self.fenced.clone();
+        let stopped = self.stopped.clone();
         self.drains.spawn(async move {
             if let Err(error) = drain.run().await {
-                tracing::error!(%error, "another writer has the stream");
-                fenced.store(true, Ordering::Relaxed);
+                tracing::error!(error = report(&error), "nothing more is published");
+                // Another rendition may have been first.
+                let _ = stopped.set(error);
             }
         });
         let notes = self.notes.clone();
@@ -269,14 +291,23 @@ impl Outlet {
 
     /// Fails when another writer has the stream.
     pub(super) fn check(&self) -> Result<(), SessionError> {
-        if self.fenced.load(Ordering::Relaxed) {
-            return Err(PublishError::Fenced { broadcast: self.info.broadcast }.into());
+        let broadcast = self.info.broadcast;
+        match self.stopped.get() {
+            None => Ok(()),
+            Some(PublishError::Stale { rendition, .. }) => {
+                Err(PublishError::Stale { broadcast, rendition: rendition.clone() }.into())
+            }
+            Some(_) => Err(PublishError::Fenced { broadcast }.into()),
         }
-        Ok(())
     }
 
-    /// Tells the archive; a full queue waits, a closed one is at its end.
+    /// Tells the archive; a full queue waits, a closed one is at its end. Places
+    /// to restart at leave half of it free: what is live waits for none of them,
+    /// and without one a replay is longer, no more.
     pub(super) async fn note(&self, note: Note) {
+        if matches!(note, Note::Candidate(_)) && self.notes.capacity() < NOTES / 2 {
+            return;
+        }
         let _ = self.notes.send(note).await;
     }
 
@@ -316,6 +347,7 @@ impl Outlet {
             announced: self.announced.clone(),
             notes: self.notes.clone(),
             open: self.open.clone(),
+            stopped: self.stopped.clone(),
         }
     }
 
@@ -328,10 +360,12 @@ impl Outlet {
     }
 
     /// The broadcast is over: gets everything out to viewers. The future that
-    /// is left waits for the object store, then commits `offset`.
+    /// is left tells Redis, should it not have taken the end soon, and meanwhile
+    /// waits for the object store, then commits `offset`: the index says that it
+    /// is over, so nothing waits for Redis.
     ///
     /// # Errors
-    /// When Redis does not take the end in time: it is to be replayed.
+    /// When another writer has the stream.
     pub(super) async fn end(
         self,
         offset: i64,
@@ -349,40 +383,90 @@ impl Outlet {
             redis.close();
             store.close();
         }
-        let told = async {
-            while self.lanes.iter().any(|(redis, _)| redis.depth().0 > 0) {
-                self.check()?;
-                tokio::time::sleep(LOOK).await;
-            }
-            self.publish_end(&ends).await;
-            Ok::<(), SessionError>(())
+        let told = match tokio::time::timeout(END_LIMIT, self.tell(&ends)).await {
+            Ok(told) => told.map(|()| true)?,
+            Err(_) => false,
         };
-        tokio::time::timeout(END_LIMIT, told).await.map_err(|_| SessionError::EndNotTold)??;
+        self.services.leave(self.info.broadcast);
         Ok(Box::pin(async move {
-            while self.lanes.iter().any(|(_, store)| store.depth().0 > 0) {
-                tokio::time::sleep(LOOK).await;
-            }
-            let (done, finished) = oneshot::channel();
-            self.note(Note::End(Ending { offset, snapshot: snapshot.map(Box::new), done })).await;
-            let _ = finished.await;
+            let redis = async {
+                if !told {
+                    self.tell_late(&ends).await;
+                }
+            };
+            tokio::join!(redis, self.store_rest(offset, snapshot));
         }))
     }
 
-    /// Tells Redis that all is out; tries until it is told.
-    async fn publish_end(&self, ends: &[(RenditionName, Msn)]) {
-        let Some(info) = self.announced.get() else { return };
+    /// Waits until the object store has everything, then commits.
+    async fn store_rest(&self, offset: i64, snapshot: Option<Snapshot>) {
+        while self.lanes.iter().any(|(_, store)| store.depth().0 > 0) {
+            tokio::time::sleep(LOOK).await;
+        }
+        let (done, finished) = oneshot::channel();
+        self.note(Note::End(Ending { offset, snapshot: snapshot.map(Box::new), done })).await;
+        let _ = finished.await;
+        self.services.bring_away(self.info.broadcast);
+    }
+
+    /// Waits until Redis has everything, then tells it that this is all. Once a
+    /// later broadcast is written, what is left is of no use to viewers.
+    async fn tell(&self, ends: &[(RenditionName, Msn)]) -> Result<(), SessionError> {
+        let broadcast = self.info.broadcast;
+        while self.lanes.iter().any(|(redis, _)| redis.depth().0 > 0) {
+            if self.services.is_followed(broadcast) {
+                tracing::warn!(%broadcast, "the next broadcast tells viewers of the end");
+                return Ok(());
+            }
+            self.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        self.publish_end(ends).await
+    }
+
+    /// The same with a Redis that is away, until it is back.
+    async fn tell_late(&self, ends: &[(RenditionName, Msn)]) {
+        let broadcast = self.info.broadcast;
+        // Of what was never described nobody knows.
+        if self.announced.get().is_none() {
+            return;
+        }
+        tracing::warn!(%broadcast, "Redis is told of the end when it is back");
+        if let Err(error) = self.tell(ends).await {
+            tracing::error!(%broadcast, error = report(&error), "the end is not told");
+        }
+    }
+
+    /// Tells Redis that all is out; tries until it is told, a later broadcast has
+    /// taken this one's place, or another writer has the stream.
+    async fn publish_end(&self, ends: &[(RenditionName, Msn)]) -> Result<(), SessionError> {
+        let Some(info) = self.announced.get() else { return Ok(()) };
+        let broadcast = self.info.broadcast;
         let mut backoff = redis::live_backoff();
         loop {
             let error = match self.services.publish_end(info, ends).await {
-                Ok(()) => return,
-                Err(PublishError::LeaseLost) => {
-                    match self.services.reclaim(self.info.broadcast).await {
+                Ok(()) => {
+                    tracing::info!(%broadcast, "Redis was told of the end");
+                    return Ok(());
+                }
+                // Not before: the lease is the later one's.
+                Err(PublishError::LeaseLost) if !self.services.is_followed(broadcast) => {
+                    match self.services.reclaim(broadcast).await {
                         Ok(()) => continue,
                         Err(error) => error,
                     }
                 }
                 Err(error) => error,
             };
+            match error {
+                PublishError::Fenced { .. } => return Err(error.into()),
+                PublishError::Superseded { .. } | PublishError::NoRun => return Ok(()),
+                _ if self.services.is_followed(broadcast) => {
+                    tracing::warn!(%broadcast, error = report(&error), "the next broadcast tells viewers of the end");
+                    return Ok(());
+                }
+                _ => {}
+            }
             let wait = backoff.next_delay();
             tracing::warn!(error = report(&error), ?wait, "the end is not told yet");
             tokio::time::sleep(wait).await;
@@ -396,6 +480,7 @@ struct PublishInfo {
     announced: Arc<OnceLock<BroadcastInfo>>,
     notes: mpsc::Sender<Note>,
     open: watch::Sender<bool>,
+    stopped: Arc<OnceLock<PublishError>>,
 }
 
 impl PublishInfo {
@@ -413,6 +498,15 @@ impl PublishInfo {
                 },
                 Err(error) => error,
             };
+            match error {
+                PublishError::Fenced { .. } => {
+                    let _ = self.stopped.set(error);
+                    return;
+                }
+                // Redis takes none of it: the lanes let go what they have.
+                PublishError::Superseded { .. } => break,
+                _ => {}
+            }
             let wait = backoff.next_delay();
             if !matches!(error, PublishError::NoRun) {
                 tracing::warn!(error = report(&error), ?wait, "the broadcast is not described yet");

@@ -126,6 +126,9 @@ impl Looking {
                     // Whoever made it should look again, unless he made it just now.
                     is_missing(&self.outside, stream, begun.checked_sub(NEW).unwrap_or(begun));
                 }
+                if log.is_new() {
+                    self.view.gets_on();
+                }
                 log.ends_at(end, self.answered);
             }
         }

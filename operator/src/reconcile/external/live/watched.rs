@@ -49,6 +49,11 @@ impl Watched {
         self.silent.map(|since| now.saturating_duration_since(since)).unwrap_or_default()
     }
 
+    /// It was not looked at often enough to know anything.
+    pub(super) fn is_new(&self) -> bool {
+        !self.twice
+    }
+
     /// The log ends there; none: there is no such topic.
     pub(super) fn ends_at(&mut self, end: Option<i64>, now: Instant) {
         self.silent = None;

@@ -163,7 +163,6 @@ pub(super) fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
             "spec.packaging.dvrWindow",
             "three segments",
         ),
-        (with("playback", json!({ "access": "Token" })), "spec.playback.access", "not supported"),
         (with("playback", json!({ "hostname": "no_good" })), "spec.playback.hostname", "DNS name"),
         (
             with("playback", json!({ "ingressClassName": "nginx" })),

@@ -25,6 +25,7 @@ struct Status {
 /// What is known of the stream's edge.
 pub(crate) struct Live {
     http: Http,
+    api: Http,
     index: String,
     status: String,
     viewer: Option<Viewer>,
@@ -39,6 +40,7 @@ impl Live {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            api: http.with_token(&endpoints.token),
             http,
             index: endpoints.hls.clone(),
             status: endpoints.status_url(),
@@ -67,7 +69,7 @@ impl Live {
 
     async fn line(&self) -> String {
         let at = self.started.elapsed().as_secs();
-        match self.http.json::<Status>(&self.status).await {
+        match self.api.json::<Status>(&self.status).await {
             Ok(status) => {
                 let latency = status
                     .live_edge_latency_seconds

@@ -1,7 +1,9 @@
 //! The demo itself: start everything in order, watch it play, end everything.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::future::pending;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -204,6 +206,7 @@ fn write_env(place: &Place, endpoints: &Endpoints, plan: &Plan) -> Result<()> {
         ("HLS_URL", &endpoints.hls),
         ("PLAYER_URL", &endpoints.player),
         ("API_URL", &endpoints.api),
+        ("API_TOKEN", &endpoints.token),
         ("WS_URL", &endpoints.ws),
         ("METRICS_URLS", &endpoints.metrics),
         ("DATABASE_URL", &plan.servers.database),
@@ -212,7 +215,10 @@ fn write_env(place: &Place, endpoints: &Endpoints, plan: &Plan) -> Result<()> {
     ];
     let text: String = lines.map(|(name, value)| format!("{name}={value}\n")).concat();
     let new = place.path("env.new");
-    fs::write(&new, text)?;
+    // It has the key and the token: for its owner only.
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
     fs::rename(new, place.path("env"))?;
     Ok(())
 }

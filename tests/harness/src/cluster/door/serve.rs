@@ -10,7 +10,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
@@ -79,11 +79,20 @@ async fn pass(State(inside): State<Arc<Inside>>, request: Request) -> Response {
     if let Some(refusal) = inside.judge(asked) {
         return refusal.response();
     }
+    if watched.as_ref().is_some_and(|resource| lock(&inside.hushed).contains(resource)) {
+        return silent();
+    }
     inside.delay().await;
     match forward(&inside, request).await {
         Ok(answer) => back(inside, answer, watched.map(|resource| (resource, ends))),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
+}
+
+/// The beginning of an answer that never comes.
+fn silent() -> Response {
+    let nothing = stream::pending::<Result<Bytes, Infallible>>();
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(nothing)).into_response()
 }
 
 async fn forward(inside: &Inside, request: Request) -> Result<reqwest::Response> {

@@ -51,7 +51,8 @@ struct Peer {
 const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_millis(20);
 /// Never pings, waits for ever.
-const PATIENT: Pace = Pace { ping: LONG, pong: LONG, write: LONG, farewell: SHORT };
+const PATIENT: Pace =
+    Pace { greeting: Duration::ZERO, ping: LONG, pong: LONG, write: LONG, farewell: SHORT };
 
 fn begin(pace: Pace, stuck: bool, waiting: usize) -> Peer {
     let (says, heard) = mpsc::unbounded();
@@ -63,7 +64,8 @@ fn begin(pace: Pace, stuck: bool, waiting: usize) -> Peer {
     let listener = Listener { first: vec![Utf8Bytes::from_static("first")], messages };
     let (stop, sent) = (CancellationToken::new(), Counter::default());
     let wire = Wire { heard, told: tell, stuck };
-    let client = tokio::spawn(serve(wire, listener, pace, stop.clone(), sent.clone()));
+    let ends = Ends { shutdown: stop.clone(), ..Ends::default() };
+    let client = tokio::spawn(serve(wire, listener, pace, ends, sent.clone()));
     Peer { told, says, news, stop, sent, client }
 }
 
@@ -83,6 +85,15 @@ impl Peer {
 
 fn text(message: Option<Message>) -> String {
     message.unwrap().into_text().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn nothing_is_sent_together_with_the_answer_to_the_upgrade() {
+    let mut peer = begin(Pace { greeting: LONG, ..PATIENT }, false, 1);
+    tokio::time::sleep(SHORT).await;
+    assert!(peer.told.try_recv().is_err());
+    peer.stop.cancel();
+    assert_eq!(peer.end().await, (Closed::shutdown, Some(1001)));
 }
 
 #[tokio::test]

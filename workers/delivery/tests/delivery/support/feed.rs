@@ -8,9 +8,10 @@ use millrace_delivery::settings::Settings;
 use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::index::Head;
 use millrace_media::published::{
-    BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
+    Access, BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
 };
 use millrace_media::time::Ticks;
+use millrace_platform::config::Installation;
 use millrace_platform::names::objects::BroadcastObjects;
 use millrace_platform::redis::Redis;
 use millrace_platform::redis::media::{Lease, MediaWriter};
@@ -25,6 +26,8 @@ const PART_MS: i64 = 200;
 pub(crate) struct Feed {
     pub info: BroadcastInfo,
     writer: MediaWriter,
+    redis: Redis,
+    installation: Installation,
     store: Store,
     objects: BroadcastObjects,
     head: Head,
@@ -33,7 +36,7 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Begins a broadcast with two rungs and audio.
-    pub(crate) async fn begin(settings: &Settings, stream: &StreamId) -> Self {
+    pub(crate) async fn begin(settings: &Settings, stream: &StreamId, access: Access) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         let started_ms = i64::try_from(now).unwrap();
         let info = BroadcastInfo {
@@ -46,11 +49,13 @@ impl Feed {
             frame_rate: FrameRate { num: 30, den: 1 },
             renditions: renditions(),
             ended: false,
+            access,
         };
         let run = Run(1);
         let lease = Lease { broadcast: info.broadcast, run, token: Uuid::new_v4() };
         let redis = Redis::connect(&settings.redis.media, "media").unwrap();
-        let writer = MediaWriter::new(redis, &settings.installation, stream, lease);
+        let installation = settings.installation.clone();
+        let writer = MediaWriter::new(redis.clone(), &installation, stream, lease);
         let store = Store::open(&settings.store, &settings.installation).unwrap();
         let objects = BroadcastObjects::new(stream, info.broadcast);
         writer.claim().await.unwrap();
@@ -58,7 +63,7 @@ impl Feed {
         store.put(&objects.init(&init()), INIT).await.unwrap();
         writer.put_broadcast(&info).await.unwrap();
         let head = Head::new(info.clone(), run);
-        Self { info, writer, store, objects, head, run }
+        Self { info, writer, redis, installation, store, objects, head, run }
     }
 
     /// The stream's URL part: `/hls/{stream}`.
@@ -98,9 +103,19 @@ impl Feed {
                 discontinuities: 0,
                 date_ms: self.info.started_ms + start_ms(msn) + offset,
                 init: init(),
+                base: Some(Ticks::ZERO),
             };
             self.writer.publish_part(&rendition.name, &info, &bytes).await.unwrap();
         }
+    }
+
+    /// What follows is made by another run.
+    pub(crate) async fn restart(&mut self) {
+        self.run = Run(self.run.0 + 1);
+        let lease = Lease { broadcast: self.info.broadcast, run: self.run, token: Uuid::new_v4() };
+        let (redis, stream) = (self.redis.clone(), &self.info.stream);
+        self.writer = MediaWriter::new(redis, &self.installation, stream, lease);
+        self.writer.claim().await.unwrap();
     }
 
     /// Completes a segment of every rendition: in the object store, then in
@@ -111,6 +126,15 @@ impl Feed {
         for (name, segment) in segments {
             let bytes = segment_bytes(&name, msn);
             let publish = self.writer.publish_segment(&name, &segment, &bytes, &parts, Msn(0));
+            publish.await.unwrap();
+        }
+    }
+
+    /// Completes a segment of which parts were lost: it is another one.
+    pub(crate) async fn segment_made_again(&mut self, msn: u64) {
+        for (name, segment) in self.store_segment(msn).await {
+            let bytes = Bytes::from_static(b"made again");
+            let publish = self.writer.publish_segment(&name, &segment, &bytes, &[], Msn(0));
             publish.await.unwrap();
         }
     }

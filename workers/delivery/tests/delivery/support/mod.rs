@@ -3,6 +3,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod live;
+pub(crate) mod nginx;
 pub(crate) mod postgres;
 pub(crate) mod socket;
 pub(crate) mod wire;
@@ -13,14 +14,17 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use millrace_delivery::background;
+use millrace_delivery::http::api::{self, state::Api};
 use millrace_delivery::metrics::Metrics;
 use millrace_delivery::origin::Origin;
 use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
 use millrace_media::id::StreamId;
+use millrace_media::published::Access;
 use millrace_platform::config::Env;
 use millrace_platform::health::{self, Health};
 use millrace_platform::postgres::Database;
+use millrace_platform::tokens::Scope;
 use millrace_platform::{telemetry, tls};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -77,6 +81,11 @@ impl World {
         (wire, Settings::read(&Env::from_pairs(variables)).unwrap())
     }
 
+    /// A token of the API, good for these scopes and streams.
+    pub(crate) async fn token(&self, scopes: &[Scope], streams: &str) -> String {
+        self.tables().token(scopes, streams).await
+    }
+
     /// Its tables.
     pub(crate) fn tables(&self) -> postgres::Tables {
         postgres::Tables::open(&self.settings(&self.redis))
@@ -109,6 +118,7 @@ impl World {
             ("MILLRACE_INSTALLATION", self.installation.clone()),
         ];
         variables.extend(self.database.clone().map(|url| ("DATABASE_URL", url)));
+        variables.extend(self.database.clone().map(|url| ("DATABASE_API_URL", url)));
         variables
     }
 
@@ -119,7 +129,17 @@ impl World {
 
     /// Begins a broadcast of the stream.
     pub(crate) async fn feed(&self) -> Feed {
-        Feed::begin(&self.settings(&self.redis), &self.stream).await
+        self.feed_of(&self.stream).await
+    }
+
+    /// Begins a broadcast of another stream.
+    pub(crate) async fn feed_of(&self, stream: &StreamId) -> Feed {
+        Feed::begin(&self.settings(&self.redis), stream, Access::Public).await
+    }
+
+    /// Begins a broadcast for those with a token.
+    pub(crate) async fn closed_feed(&self) -> Feed {
+        Feed::begin(&self.settings(&self.redis), &self.stream, Access::Token).await
     }
 
     /// Starts a replica.
@@ -129,6 +149,15 @@ impl World {
 
     /// Starts a replica with these settings.
     pub(crate) async fn replica_with(&self, settings: Settings) -> Replica {
+        self.replica_beside(settings, None).await
+    }
+
+    /// Starts a replica that knows this API server.
+    pub(crate) async fn replica_beside(
+        &self,
+        settings: Settings,
+        kubernetes: Option<kube::Client>,
+    ) -> Replica {
         let shutdown = CancellationToken::new();
         let metrics = Metrics::default();
         let origin = Origin::open(&settings, &metrics).unwrap();
@@ -136,13 +165,17 @@ impl World {
         let server = server.await.unwrap();
         let (viewers, admin) = server.addresses().unwrap();
         let database = settings.database.as_ref().map(|d| Database::open(d).unwrap());
+        let health = Health::default();
+        let (shared, record) = (server.shared(), database.as_ref());
+        let api = Api::open(&settings, shared, record, kubernetes, health.clone()).unwrap();
         let tasks = background::tasks(&settings, database, server.shared(), &shutdown);
         for (_, task) in tasks.unwrap() {
             tokio::spawn(task);
         }
         let registry = telemetry::Metrics::default();
         registry.with(|registry| metrics.register(registry));
-        tokio::spawn(server.run(health::router(Health::default(), registry)));
+        let routes = api::router(api).merge(health::router(health, registry));
+        tokio::spawn(server.run(routes));
         Replica {
             viewers,
             admin,
@@ -187,6 +220,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -207,10 +244,10 @@ impl Replica {
         answer(request).await
     }
 
-    /// GET on the administrators' listener.
-    pub(crate) async fn ask(&self, path: &str) -> serde_json::Value {
+    /// GET on the administrators' listener, with a token.
+    pub(crate) async fn ask(&self, path: &str, token: &str) -> Answer {
         let request = self.client.get(format!("http://{}{path}", self.admin));
-        serde_json::from_str(&answer(request).await.text).unwrap()
+        answer(request.bearer_auth(token)).await
     }
 
     /// GET in the background.

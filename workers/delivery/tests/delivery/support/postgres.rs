@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use millrace_delivery::keeping::Keeping;
 use millrace_delivery::settings::Settings;
-use millrace_media::id::{BroadcastId, Epoch, StreamId};
+use millrace_media::id::{BroadcastId, Epoch, KeyId, StreamId};
 use millrace_platform::config::{DatabaseConfig, Env};
+use millrace_platform::keys::KeyHash;
 use millrace_platform::postgres::broadcasts::{Broadcasts, Opened};
+use millrace_platform::postgres::keys::{KeySource, Keys, NewKey};
 use millrace_platform::postgres::metrics::StreamMetrics;
 use millrace_platform::postgres::outbox::{Outbox, Waiting};
 use millrace_platform::postgres::page::PageRequest;
 use millrace_platform::postgres::sessions::{Session, SessionFilter, Sessions};
+use millrace_platform::postgres::tokens::{NewToken, Tokens};
 use millrace_platform::postgres::{Database, migrate};
+use millrace_platform::tokens::{ApiToken, Scope};
 use sqlx::{Connection, Executor};
 
 use super::PATIENCE;
@@ -96,6 +100,50 @@ impl Tables {
         };
         broadcasts.open(&mut transaction, &opened).await.unwrap();
         transaction.commit().await.unwrap();
+    }
+
+    /// The broadcast fails.
+    pub(crate) async fn fail(&self, broadcast: BroadcastId) {
+        let broadcasts = Broadcasts::new(self.database.clone(), self.settings.installation.clone());
+        let mut transaction = self.database.begin().await.unwrap();
+        broadcasts.fail(&mut transaction, broadcast, "noMedia", 1_764_000_001_000).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// A key as the operator writes it.
+    pub(crate) async fn spec_key(&self, stream: &StreamId) -> KeyId {
+        let key = NewKey {
+            id: "spec1234".parse().unwrap(),
+            stream: stream.clone(),
+            name: "main".to_owned(),
+            broadcaster: "acme".to_owned(),
+            hash: KeyHash::from_stored("$2b$04$x".to_owned()),
+            source: KeySource::Spec,
+            expires_ms: None,
+        };
+        let keys = Keys::new(self.database.clone(), self.settings.installation.clone());
+        keys.upsert(&key).await.unwrap();
+        key.id
+    }
+
+    /// A token of the API.
+    pub(crate) async fn token(&self, scopes: &[Scope], streams: &str) -> String {
+        let token = ApiToken::generate(&mut rand::rng());
+        let row = NewToken {
+            name: "test".parse().unwrap(),
+            scopes: scopes.iter().copied().collect(),
+            streams: streams.split(',').map(|text| text.parse().unwrap()).collect(),
+            created_by: "a test".to_owned(),
+            expires_ms: None,
+        };
+        let tokens = self.tokens();
+        tokens.insert(&row, token.hash()).await.unwrap().unwrap();
+        token.reveal().to_owned()
+    }
+
+    /// The tokens of the API.
+    pub(crate) fn tokens(&self) -> Tokens {
+        Tokens::new(self.database.clone(), self.settings.installation.clone())
     }
 
     /// Every session, the latest to join first.

@@ -74,6 +74,17 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
+    /// The code with which it is closed, without a word before.
+    pub(crate) async fn end_unheard(mut self) -> u16 {
+        loop {
+            match timeout(PATIENCE, self.socket.next()).await.unwrap().unwrap().unwrap() {
+                Message::Close(frame) => return frame.unwrap().code.into(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// The code with which it is closed.
     pub(crate) async fn end(mut self) -> u16 {
         let end = async {
@@ -102,7 +113,15 @@ pub(crate) fn tell_figures(store: MetricsStore, stream: &StreamId) -> AbortOnDro
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             let (second, data) = (seconds() - 2, data.clone());
-            let snapshot = Snapshot { second, broadcast: None, data, turnover: None };
+            let (broadcast, turnover) = (None, None);
+            let snapshot = Snapshot {
+                second,
+                broadcast,
+                data,
+                turnover,
+                log_lag_ms: Some(4),
+                amiss: millrace_platform::redis::metrics::Amiss::default(),
+            };
             let _ = store.put_snapshots(&[snapshot]).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

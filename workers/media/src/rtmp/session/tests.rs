@@ -197,7 +197,7 @@ fn every_wait_has_a_deadline() {
     assert_eq!(asked().next_deadline(), None);
     let mut live = publishing();
     live.handle_input(&bytes(&[media(MessageType::Video, 0, &[0x17])]), at(8)).unwrap();
-    assert_eq!(timed_out(live, 18), ErrorKind::Timeout(Wait::Media));
+    assert_eq!(timed_out(live, 38), ErrorKind::Timeout(Wait::Media));
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl Keys {
             r#"SELECT id, stream_id, name, broadcaster_id, hash, source, is_active,
                       (extract(epoch FROM created_at) * 1000000)::bigint AS "created_us!",
                       (extract(epoch FROM expires_at) * 1000)::bigint AS "expires_ms",
+                      (extract(epoch FROM revoked_at) * 1000)::bigint AS "revoked_ms",
                       (extract(epoch FROM last_used_at) * 1000)::bigint AS "last_used_ms"
                FROM stream_keys
                WHERE installation = $1

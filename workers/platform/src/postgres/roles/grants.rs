@@ -23,11 +23,12 @@ END $$",
     "GRANT SELECT ON _sqlx_migrations TO {role}",
 ];
 
-/// The operator and the API: keys, presets and the register of LiveStreams;
+/// The operator and the API: keys, tokens, presets and the register of LiveStreams;
 /// reads the record, ends what a deleted LiveStream left open, and deletes what
 /// is not to be kept of it; tells.
 pub(super) const CONTROL: Grants = &[
     "GRANT SELECT, INSERT, UPDATE, DELETE ON stream_keys, quality_levels, livestreams TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON api_tokens TO {role}",
     "GRANT SELECT, DELETE ON streams, viewer_sessions, stream_metrics TO {role}",
     "GRANT UPDATE (status, active_epoch, interrupted_epoch, ended_at, end_reason)
          ON streams TO {role}",

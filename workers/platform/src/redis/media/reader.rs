@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::published::{BroadcastInfo, Entry, InitHash};
 
-use super::{EntryId, RawEntry, Tail, parse_entry};
+use super::{EntryId, Holder, RawEntry, Tail, parse_entry};
 use crate::config::Installation;
 use crate::names::redis_keys::MediaKeys;
 use crate::redis::{Redis, RedisError};
@@ -91,6 +91,17 @@ impl MediaReader {
         Ok(streams)
     }
 
+    /// Who holds the writer's lease of a stream.
+    pub async fn holder(&self, stream: &StreamId) -> Result<Option<Holder>, RedisError> {
+        let what = || format!("look up the writer of {stream}");
+        let mut get = redis::cmd("HMGET");
+        get.arg(self.keys(stream).writer()).arg("broadcast").arg("run").arg("token");
+        let (broadcast, run, token): (Option<String>, Option<u64>, Option<String>) =
+            self.redis.query(&get, what).await?;
+        let token = token.and_then(|token| token.parse().ok());
+        Ok(broadcast.zip(run).map(|(broadcast, run)| Holder { broadcast, run: Run(run), token }))
+    }
+
     /// All entries of a rendition after `after` (that one not included), in
     /// order.
     pub async fn entries(
@@ -118,6 +129,31 @@ impl MediaReader {
                 return Ok(entries);
             }
         }
+    }
+
+    /// The last entry of each of these renditions, in their order; none where
+    /// nothing is published, or nothing is left.
+    pub async fn newest(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+        renditions: &[RenditionName],
+    ) -> Result<Vec<Option<Entry>>, RedisError> {
+        if renditions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let what = || format!("read the ends of the playlists of {stream}");
+        let mut commands = redis::pipe();
+        for rendition in renditions {
+            let key = self.keys(stream).playlist(broadcast, rendition);
+            commands.cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+        }
+        let answers: Vec<Vec<RawEntry>> = self.redis.pipeline(&commands, what).await?;
+        let last = |answer: Vec<RawEntry>| {
+            let entry = answer.into_iter().next().map(parse_entry).transpose();
+            entry.map_err(|e| self.redis.corrupt(what(), &e))
+        };
+        answers.into_iter().map(last).collect()
     }
 
     /// Waits for entries of several renditions at once, on a connection of its

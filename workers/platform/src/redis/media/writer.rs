@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, SegmentInfo};
-use redis::Script;
+use redis::{Cmd, Script, Value};
 use uuid::Uuid;
 
 use super::{EntryId, MediaReader};
@@ -46,6 +46,9 @@ pub struct Holder {
     pub broadcast: String,
     /// The run.
     pub run: Run,
+    /// The process that has claimed it; none if only the broadcast's description
+    /// is there.
+    pub token: Option<Uuid>,
 }
 
 /// Why nothing was written.
@@ -57,9 +60,10 @@ pub enum MediaError {
         /// The writer that holds the lease.
         by: Holder,
     },
-    /// Nobody holds a lease: Redis has lost its data, or it was never claimed.
-    /// Claim it, restore the window, then write on.
-    #[error("the writer's lease is gone from Redis")]
+    /// Nobody holds a lease, or what was published before is not there: Redis
+    /// has lost its data, or it was never claimed. Claim it, restore the window,
+    /// then write on.
+    #[error("the writer's lease, or what it published before, is gone from Redis")]
     LeaseLost,
     /// The entry would come before the last one.
     #[error("entry {entry} is not after {last}, the last one")]
@@ -83,6 +87,48 @@ pub enum Outcome {
     Repeated,
     /// Another entry has this id and stays; nothing was written.
     Kept(Entry),
+    /// The one before it, given with it, is not there as it was given; nothing
+    /// was written.
+    NotTried,
+}
+
+/// One thing to publish of a rendition.
+#[derive(Debug)]
+pub enum Write<'a> {
+    /// A part.
+    Part(&'a PartInfo, &'a Bytes),
+    /// A complete segment.
+    Segment {
+        /// Its description.
+        info: &'a SegmentInfo,
+        /// The whole; it lets its `parts` (number and run of each) expire in a
+        /// minute.
+        bytes: &'a Bytes,
+        /// See there.
+        parts: Vec<(u32, Run)>,
+        /// The first segment of the DVR window, to which the playlist log is
+        /// trimmed.
+        window_start: Msn,
+    },
+}
+
+impl Write<'_> {
+    /// What stands in the playlist when it is written.
+    fn entry(&self) -> Entry {
+        match *self {
+            Self::Part(info, _) => Entry::Part(info.clone()),
+            Self::Segment { info, .. } => Entry::Segment(info.clone()),
+        }
+    }
+}
+
+/// What must be in the playlist for the next entry to be written.
+#[derive(Debug, Default)]
+struct Before {
+    /// This entry, or a later one.
+    id: Option<EntryId>,
+    /// If not empty, this is it to the byte.
+    exactly: Vec<u8>,
 }
 
 /// The write side of one broadcast. Cheap to clone.
@@ -92,13 +138,21 @@ pub struct MediaWriter {
     keys: MediaKeys,
     lease: Lease,
     installation: Installation,
+    after: Option<EntryId>,
 }
 
 impl MediaWriter {
     /// A writer with this lease, not claimed yet. Asks no server.
     pub fn new(redis: Redis, installation: &Installation, stream: &StreamId, lease: Lease) -> Self {
         let keys = MediaKeys::new(installation, stream);
-        Self { redis, keys, lease, installation: installation.clone() }
+        Self { redis, keys, lease, installation: installation.clone(), after: None }
+    }
+
+    /// What it publishes follows this entry of its rendition:
+    /// [`MediaError::LeaseLost`] where that is gone, with or without the lease.
+    #[must_use]
+    pub fn after(self, entry: Option<EntryId>) -> Self {
+        Self { after: entry, ..self }
     }
 
     /// The lease it writes with.
@@ -116,12 +170,12 @@ impl MediaWriter {
     ///
     /// # Errors
     /// [`MediaError::Fenced`] when a higher run, the same run of another
-    /// process, or a later broadcast holds it.
+    /// process, or a later broadcast holds it, or Redis has lost it and describes
+    /// a later broadcast.
     pub async fn claim(&self) -> Result<(), MediaError> {
-        let mut call = CLAIM.key(self.keys.writer());
-        self.lease_args(&mut call);
+        let mut call = self.call(&CLAIM, &[self.keys.writer(), self.keys.broadcast()]);
         call.arg(LONG_LIFE);
-        self.run(&call, || format!("claim {}", self.keys.stream())).await.map(drop)
+        self.run(&CLAIM, call, || format!("claim {}", self.keys.stream())).await
     }
 
     /// Writes the description of the broadcast.
@@ -131,12 +185,8 @@ impl MediaWriter {
 
     /// Writes an init segment. Named by its content, it needs no lease.
     pub async fn put_init(&self, hash: &InitHash, bytes: &Bytes) -> Result<(), MediaError> {
-        let mut set = redis::cmd("SET");
-        set.arg(self.keys.init(self.lease.broadcast, hash))
-            .arg(bytes.as_ref())
-            .arg("EX")
-            .arg(LONG_LIFE);
-        Ok(self.redis.query(&set, || format!("store init segment {}", hash.as_str())).await?)
+        let what = || format!("store init segment {}", hash.as_str());
+        Ok(self.redis.query(&self.set_init(hash, bytes), what).await?)
     }
 
     /// Publishes a part, in one round trip.
@@ -146,9 +196,7 @@ impl MediaWriter {
         part: &PartInfo,
         bytes: &Bytes,
     ) -> Result<Outcome, MediaError> {
-        let name = (part.msn, part.part, part.run);
-        let key = self.keys.part(self.lease.broadcast, rendition, name);
-        self.publish(rendition, &Entry::Part(part.clone()), (key, bytes), &[], None).await
+        self.publish(rendition, Write::Part(part, bytes)).await
     }
 
     /// Publishes a complete segment in one round trip: stores the whole, lets
@@ -162,14 +210,107 @@ impl MediaWriter {
         parts: &[(u32, Run)],
         window_start: Msn,
     ) -> Result<Outcome, MediaError> {
+        let write = Write::Segment { info: segment, bytes, parts: parts.to_vec(), window_start };
+        self.publish(rendition, write).await
+    }
+
+    async fn publish(
+        &self,
+        rendition: &RenditionName,
+        write: Write<'_>,
+    ) -> Result<Outcome, MediaError> {
+        let mut outcomes = self.publish_all(rendition, &[write]).await?;
+        let nothing = || self.redis.corrupt(format!("publish {rendition}"), &"no answer").into();
+        outcomes.pop().unwrap_or_else(|| Err(nothing()))
+    }
+
+    /// Publishes several things of one rendition, in this order and in one round
+    /// trip. What came of each, in the same order: each but the first is written
+    /// only where the one before it stands as it was given here, else it is
+    /// [`Outcome::NotTried`]. So none takes the place of one that failed, and
+    /// none follows what somebody else wrote.
+    ///
+    /// # Errors
+    /// When nobody knows what came of them: they may be published again.
+    pub async fn publish_all(
+        &self,
+        rendition: &RenditionName,
+        writes: &[Write<'_>],
+    ) -> Result<Vec<Result<Outcome, MediaError>>, MediaError> {
+        let what = || format!("publish {rendition} of {}", self.keys.stream());
+        let mut before = Before { id: self.after, ..Before::default() };
+        let (mut commands, mut ids) = (Vec::new(), Vec::new());
+        for write in writes {
+            let entry = write.entry();
+            let (id, json) = (EntryId::of(&entry), self.redis.to_json(&entry, what)?);
+            commands.push(self.command(rendition, write, (id, &json), &before));
+            before = Before { id: Some(id), exactly: json };
+            ids.push(id);
+        }
+        let answers = self.redis.scripts(&PUBLISH, commands, what).await?;
+        Ok(answers.into_iter().zip(ids).map(|(answer, id)| self.outcome(answer, id)).collect())
+    }
+
+    fn command(
+        &self,
+        rendition: &RenditionName,
+        write: &Write<'_>,
+        (id, entry): (EntryId, &[u8]),
+        before: &Before,
+    ) -> Cmd {
         let broadcast = self.lease.broadcast;
-        let key = self.keys.segment(broadcast, rendition, (segment.msn, segment.run));
-        let replaced: Vec<_> = parts
-            .iter()
-            .map(|(part, run)| self.keys.part(broadcast, rendition, (segment.msn, *part, *run)))
-            .collect();
-        let entry = Entry::Segment(segment.clone());
-        self.publish(rendition, &entry, (key, bytes), &replaced, Some(window_start)).await
+        let (key, bytes, replaced, window_start) = match write {
+            Write::Part(part, bytes) => {
+                let name = (part.msn, part.part, part.run);
+                (self.keys.part(broadcast, rendition, name), bytes, Vec::new(), None)
+            }
+            Write::Segment { info, bytes, parts, window_start } => {
+                let part = |(part, run): &(u32, Run)| {
+                    self.keys.part(broadcast, rendition, (info.msn, *part, *run))
+                };
+                let key = self.keys.segment(broadcast, rendition, (info.msn, info.run));
+                (key, bytes, parts.iter().map(part).collect(), Some(*window_start))
+            }
+        };
+        let bytes: &[u8] = bytes;
+        let playlist = self.keys.playlist(broadcast, rendition);
+        let keys = [&[self.keys.writer(), playlist, key][..], &replaced].concat();
+        let mut call = self.call(&PUBLISH, &keys);
+        call.arg(id.to_string()).arg(entry).arg(bytes);
+        call.arg(MEDIA_LIFE).arg(LONG_LIFE).arg(REPLACED_LIFE);
+        call.arg(window_start.map(|msn| format!("{msn}-0")).unwrap_or_default());
+        call.arg(before.id.map(|entry| entry.to_string()).unwrap_or_default());
+        call.arg(before.exactly.as_slice());
+        call
+    }
+
+    fn set_init(&self, hash: &InitHash, bytes: &Bytes) -> Cmd {
+        let mut set = redis::cmd("SET");
+        let key = self.keys.init(self.lease.broadcast, hash);
+        set.arg(key).arg(bytes.as_ref()).arg("EX").arg(LONG_LIFE);
+        set
+    }
+
+    /// What an answer to one of them says.
+    fn outcome(
+        &self,
+        answer: redis::RedisResult<Value>,
+        id: EntryId,
+    ) -> Result<Outcome, MediaError> {
+        let what = || format!("publish {id} of {}", self.keys.stream());
+        let answer = answer.map_err(|e| self.redis.error(what(), e))?;
+        let answer = self.allowed(answer, what)?;
+        match answer.first().map(Vec::as_slice) {
+            Some(b"ok") => Ok(Outcome::New),
+            Some(b"same") => Ok(Outcome::Repeated),
+            Some(b"not tried") => Ok(Outcome::NotTried),
+            Some(b"kept") => {
+                let there = answer.get(1).map(Vec::as_slice).unwrap_or_default();
+                let there = serde_json::from_slice(there);
+                Ok(Outcome::Kept(there.map_err(|e| self.redis.corrupt(what(), &e))?))
+            }
+            _ => Err(MediaError::OutOfOrder { entry: id, last: text(&answer, 1) }),
+        }
     }
 
     /// Appends entries whose bytes are not here (a window that Redis has lost,
@@ -197,38 +338,6 @@ impl MediaWriter {
         self.append(Some(&info), true, &entries).await
     }
 
-    async fn publish(
-        &self,
-        rendition: &RenditionName,
-        entry: &Entry,
-        (key, bytes): (String, &Bytes),
-        replaced: &[String],
-        window_start: Option<Msn>,
-    ) -> Result<Outcome, MediaError> {
-        let id = EntryId::of(entry);
-        let what = || format!("publish {id} of {} {rendition}", self.keys.stream());
-        let mut call = PUBLISH.key(self.keys.writer());
-        call.key(self.keys.playlist(self.lease.broadcast, rendition)).key(key);
-        for key in replaced {
-            call.key(key);
-        }
-        self.lease_args(&mut call);
-        call.arg(id.to_string()).arg(self.redis.to_json(entry, what)?).arg(bytes.as_ref());
-        call.arg(MEDIA_LIFE).arg(LONG_LIFE).arg(REPLACED_LIFE);
-        call.arg(window_start.map(|msn| format!("{msn}-0")).unwrap_or_default());
-        let answer = self.run(&call, what).await?;
-        match answer.first().map(Vec::as_slice) {
-            Some(b"ok") => Ok(Outcome::New),
-            Some(b"same") => Ok(Outcome::Repeated),
-            Some(b"kept") => {
-                let there = answer.get(1).map(Vec::as_slice).unwrap_or_default();
-                let there = serde_json::from_slice(there);
-                Ok(Outcome::Kept(there.map_err(|e| self.redis.corrupt(what(), &e))?))
-            }
-            _ => Err(MediaError::OutOfOrder { entry: id, last: text(&answer, 1) }),
-        }
-    }
-
     async fn append(
         &self,
         info: Option<&BroadcastInfo>,
@@ -236,15 +345,23 @@ impl MediaWriter {
         entries: &[(RenditionName, Entry)],
     ) -> Result<(), MediaError> {
         let what = || format!("write the description and entries of {}", self.keys.stream());
+        self.run(&APPEND, self.append_command(info, ended, entries)?, what).await
+    }
+
+    fn append_command(
+        &self,
+        info: Option<&BroadcastInfo>,
+        ended: bool,
+        entries: &[(RenditionName, Entry)],
+    ) -> Result<Cmd, MediaError> {
+        let what = || format!("write the description and entries of {}", self.keys.stream());
         let mut renditions: Vec<&RenditionName> = entries.iter().map(|(name, _)| name).collect();
         renditions.sort();
         renditions.dedup();
-        let mut call = APPEND.key(self.keys.writer());
-        call.key(self.keys.broadcast());
-        for rendition in &renditions {
-            call.key(self.keys.playlist(self.lease.broadcast, rendition));
-        }
-        self.lease_args(&mut call);
+        let playlist = |name: &&RenditionName| self.keys.playlist(self.lease.broadcast, name);
+        let mut keys = vec![self.keys.writer(), self.keys.broadcast()];
+        keys.extend(renditions.iter().map(playlist));
+        let mut call = self.call(&APPEND, &keys);
         let info = match info {
             Some(info) => self.redis.to_json(info, what)?,
             None => Vec::new(),
@@ -256,27 +373,46 @@ impl MediaWriter {
             call.arg(index).arg(EntryId::of(entry).to_string());
             call.arg(self.redis.to_json(entry, what)?);
         }
-        self.run(&call, what).await.map(drop)
+        Ok(call)
     }
 
-    fn lease_args(&self, call: &mut redis::ScriptInvocation<'_>) {
+    /// A call of a script by its hash, with the lease as its first arguments.
+    fn call(&self, script: &Script, keys: &[String]) -> Cmd {
         let Lease { broadcast, run, token } = self.lease;
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(script.get_hash()).arg(keys.len()).arg(keys);
         call.arg(broadcast.to_string()).arg(run.0).arg(token.to_string());
+        call
     }
 
-    /// Runs a script: by its hash, and in full where the server lacks it.
+    /// Runs one call.
     async fn run(
         &self,
-        call: &redis::ScriptInvocation<'_>,
+        script: &Script,
+        call: Cmd,
+        what: impl Fn() -> String,
+    ) -> Result<(), MediaError> {
+        let answer = self.redis.scripts(script, vec![call], &what).await?.pop();
+        let nothing = || self.redis.corrupt(what(), &"no answer");
+        let answer = answer.ok_or_else(nothing)?.map_err(|e| self.redis.error(what(), e))?;
+        self.allowed(answer, what).map(drop)
+    }
+
+    /// The answer of a script, unless it says that the lease is not ours.
+    fn allowed(
+        &self,
+        answer: Value,
         what: impl Fn() -> String,
     ) -> Result<Vec<Vec<u8>>, MediaError> {
-        let answer: Vec<Vec<u8>> = self.redis.script(call, &what).await?;
+        let answer: Vec<Vec<u8>> = redis::from_redis_value(answer)
+            .map_err(|e| MediaError::from(self.redis.corrupt(what(), &e)))?;
         match answer.first().map(Vec::as_slice) {
             Some(b"lost") => Err(MediaError::LeaseLost),
             Some(b"fenced") => {
                 let run = text(&answer, 2).parse().map(Run);
                 let run = run.map_err(|e| self.redis.corrupt(what(), &e))?;
-                Err(MediaError::Fenced { by: Holder { broadcast: text(&answer, 1), run } })
+                let (broadcast, token) = (text(&answer, 1), text(&answer, 3).parse().ok());
+                Err(MediaError::Fenced { by: Holder { broadcast, run, token } })
             }
             Some(_) => Ok(answer),
             None => Err(self.redis.corrupt(what(), &"an empty answer").into()),

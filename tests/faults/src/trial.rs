@@ -1,0 +1,181 @@
+//! A broadcast with one fault in the middle, or with many at random, held to what is promised.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::arena::Arena;
+use crate::chance::{self, Turn};
+use crate::dice::Dice;
+use crate::evidence::Evidence;
+use crate::fault::Fault;
+use crate::measure::{Waits, lost_places, waits};
+use crate::on_air::{Beside, OnAir, Over};
+use crate::picture;
+use crate::strike::Strike;
+use crate::table::{Figures, Struck, Tried};
+use crate::timeline::{Blow, Timeline};
+
+/// What a viewer sees before the strike: past the start, and some segments.
+const BEFORE: Duration = Duration::from_secs(7);
+/// What a viewer sees after it, when all that is late has come.
+const AFTER: Duration = Duration::from_secs(7);
+/// Both, where time is short.
+const SHORT: Duration = Duration::from_secs(5);
+/// The strike falls anywhere in a segment.
+const SEGMENT: Duration = Duration::from_secs(2);
+
+/// A broadcast with one fault is shorter than so many seconds.
+const ONE: u32 = 300;
+/// No fault takes longer on average.
+const EACH: Duration = Duration::from_secs(15);
+
+/// One broadcast to come.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// One fault, so long after the start, watched so long after it.
+    One { fault: &'static Fault, wait: Duration, before: Duration, after: Duration },
+    /// Many.
+    Many { fault: Fault, turns: Vec<Turn> },
+}
+
+impl Plan {
+    pub(crate) fn one(fault: &'static Fault, seed: u64, is_short: bool) -> Self {
+        let wait = Dice::new(seed, fault.name).between(Duration::ZERO, SEGMENT);
+        let (before, after) = if is_short { (SHORT, SHORT) } else { (BEFORE, AFTER) };
+        Self::One { fault, wait, before, after }
+    }
+
+    /// For so many seconds.
+    pub(crate) fn at_random(seed: u64, seconds: u64) -> Self {
+        let turns = chance::for_a_time(seed, Duration::from_secs(seconds));
+        Self::Many { fault: chance::fault("random", "faults at random", &turns), turns }
+    }
+
+    /// So many kills of the transcoder and its ffmpeg.
+    pub(crate) fn kills(seed: u64, count: usize) -> Self {
+        let turns = chance::kills(seed, count);
+        Self::Many { fault: chance::fault("kills", "kills at random", &turns), turns }
+    }
+
+    pub(crate) fn fault(&self) -> &Fault {
+        match self {
+            Self::One { fault, .. } => fault,
+            Self::Many { fault, .. } => fault,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.fault().name
+    }
+
+    pub(crate) fn short(&self) -> &'static str {
+        self.fault().short
+    }
+
+    /// How long what is published has to be, in seconds.
+    pub(crate) fn seconds(&self) -> u32 {
+        let Self::Many { turns, .. } = self else { return ONE };
+        let waits: Duration = turns.iter().map(|turn| turn.wait).sum();
+        let each = EACH * u32::try_from(turns.len()).unwrap_or(u32::MAX);
+        // A few lengths only, as each is kept.
+        u32::try_from((waits + each).as_secs()).unwrap_or(u32::MAX).next_multiple_of(ONE) + ONE
+    }
+
+    fn first_stamp(&self) -> i64 {
+        self.fault().strike.first_stamp()
+    }
+
+    fn beside(&self) -> Beside {
+        match self {
+            Self::One { fault, .. } => fault.beside(),
+            Self::Many { .. } => Beside::Replica,
+        }
+    }
+}
+
+/// Where it is tried, and where what is seen of it goes.
+pub(crate) struct Trial<'a> {
+    pub(crate) arena: &'a Arena,
+    /// What helps to find out why.
+    pub(crate) folder: &'a Path,
+    /// What is kept.
+    pub(crate) out: &'a Path,
+}
+
+impl Trial<'_> {
+    /// Tries it and judges.
+    ///
+    /// # Errors
+    /// When it could not be tried to its end.
+    pub(crate) async fn of(&self, plan: &Plan) -> Result<Tried> {
+        let mut on_air = OnAir::begin(self.arena, plan.beside(), plan.first_stamp()).await?;
+        let (blows, back) = match plan {
+            Plan::One { fault, wait, before, after } => {
+                on_air.watch(*before).await?;
+                sleep(*wait).await;
+                on_air.listen().await;
+                let blow = self.strike(fault.strike, fault.short, &mut on_air).await?;
+                let late = blow.begun.elapsed();
+                (vec![blow], on_air.watch(late + *after).await)
+            }
+            Plan::Many { turns, .. } => {
+                on_air.watch(BEFORE).await?;
+                on_air.listen().await;
+                let mut blows = Vec::new();
+                for Turn { wait, strike } in turns {
+                    sleep(*wait).await;
+                    blows.push(self.strike(*strike, &strike.to_string(), &mut on_air).await?);
+                    // Before retention has it.
+                    on_air.log().read().await?;
+                }
+                (blows, on_air.watch(AFTER).await)
+            }
+        };
+        // One that does not come back is to be judged all the same.
+        let late = back.err().map(|error| format!("it did not go on: {error:#}"));
+        let over = on_air.finish().await?;
+        let mut tried = self.judge(plan.fault(), over, blows).await?;
+        tried.broken.extend(late);
+        Ok(tried)
+    }
+
+    async fn strike(&self, strike: Strike, name: &str, on_air: &mut OnAir<'_>) -> Result<Blow> {
+        let begun = Instant::now();
+        strike.at(self.arena, on_air).await.with_context(|| name.to_owned())?;
+        Ok(Blow { name: name.to_owned(), begun, over: Instant::now() })
+    }
+
+    async fn judge(&self, fault: &Fault, over: Over, blows: Vec<Blow>) -> Result<Tried> {
+        let Over { truth, logged, report, at, announced, unannounced } = over;
+        fs::write(self.folder.join("recorded.txt"), report.to_string())?;
+        let mut timeline = Timeline::of(&report, &blows, at);
+        let begun: Vec<Instant> = blows.iter().map(|blow| blow.begun).collect();
+        let waits = report.renditions.iter().map(|rendition| {
+            let arrivals: Vec<Instant> = rendition.arrivals.iter().map(|a| a.at).collect();
+            waits(&arrivals, &begun, at)
+        });
+        let waits = waits.reduce(Waits::worse).context("nothing was recorded")?;
+        let evidence = Evidence::gather(&truth, logged, &report).await?;
+        let lost =
+            evidence.rungs.iter().flat_map(|rung| lost_places(&evidence.logged, &rung.shown));
+        timeline.lost = lost.collect();
+        let picture = format!("{}.svg", fault.name);
+        let title = format!("{}: {}", fault.name, fault.short);
+        fs::write(self.out.join(&picture), picture::svg(&title, &timeline))?;
+        let mut broken = fault.promise.broken(&evidence);
+        broken.extend(unannounced);
+        broken.extend(announced.missing(fault.announced));
+        let figures = Figures::of(&evidence, &waits, timeline.late());
+        let blows = blows.into_iter().zip(&waits.next).map(|(blow, next)| Struck {
+            what: blow.name,
+            lasted_ms: (blow.over - blow.begun).as_millis(),
+            next_part_ms: next.as_ref().map(Duration::as_millis),
+        });
+        let blows = blows.collect();
+        Ok(Tried { figures, broken, announced, blows, picture })
+    }
+}

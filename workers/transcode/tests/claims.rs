@@ -1,0 +1,340 @@
+//! Who may write, while the object store, Redis or both are away.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use bytes::Bytes;
+use millrace_harness::http::eventually;
+use millrace_harness::server::{Kind, Server};
+use millrace_media::id::{BroadcastId, Msn, Run};
+use millrace_media::index::Head;
+use millrace_media::published::{
+    Access, BroadcastInfo, FrameRate, InitHash, PartInfo, SegmentInfo,
+};
+use millrace_media::time::Ticks;
+use millrace_platform::config::Env;
+use millrace_platform::health::Health;
+use millrace_transcode::config::Config;
+use millrace_transcode::metrics::TranscodeMetrics;
+use millrace_transcode::publish::lane::Lane;
+use millrace_transcode::publish::redis::{Drain, RedisOp};
+use millrace_transcode::publish::store::StoreOp;
+use millrace_transcode::services::{Begun, Place, PublishError, Services};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A Redis and a store, both of which can be taken away.
+struct World {
+    redis: Server,
+    folder: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { redis: Server::new(Kind::Redis).unwrap(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("media")
+    }
+
+    /// A process of the stream.
+    fn process(&self) -> Services {
+        self.process_at(&self.store())
+    }
+
+    /// One that has its store elsewhere.
+    fn process_at(&self, store: &Path) -> Services {
+        let store = format!("file://{}", store.display());
+        let env = Env::from_pairs([
+            ("STREAM_ID", "events.keynote"),
+            // Nobody is there, and nobody is asked.
+            ("KAFKA_BROKERS", "127.0.0.1:9"),
+            ("REDIS_URL", &self.redis.address()),
+            ("OBJECT_STORE_URL", &store),
+        ]);
+        let config = Arc::new(Config::read(&env).unwrap());
+        Services::connect(&config, TranscodeMetrics::default(), &Health::default()).unwrap()
+    }
+
+    /// Another thing is where the store was.
+    fn take_store(&self) {
+        fs::rename(self.store(), self.folder.path().join("away")).unwrap();
+        fs::write(self.store(), "").unwrap();
+    }
+
+    fn give_store(&self) {
+        fs::remove_file(self.store()).unwrap();
+        fs::rename(self.folder.path().join("away"), self.store()).unwrap();
+    }
+
+    /// The runs that are claimed in the store.
+    fn claims(&self, broadcast: BroadcastId) -> Vec<u64> {
+        let folder = self.store().join(format!("events.keynote/{broadcast}/runs"));
+        let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
+        let mut runs: Vec<_> =
+            names.filter_map(|name| name.to_str().and_then(|name| name.parse().ok())).collect();
+        runs.sort_unstable();
+        runs
+    }
+
+    async fn claimed(&self, broadcast: BroadcastId, runs: &[u64]) {
+        let there = eventually("the claims", SOON, async || {
+            let claims = self.claims(broadcast);
+            ensure!(claims == runs, "{claims:?}");
+            Ok(())
+        });
+        there.await.unwrap();
+    }
+}
+
+fn broadcast() -> BroadcastId {
+    BroadcastId(Uuid::now_v7())
+}
+
+fn place(broadcast: BroadcastId) -> Place {
+    Place { broadcast, rendition: "480p".parse().unwrap() }
+}
+
+fn part(number: u32, run: Run) -> RedisOp {
+    let info = PartInfo {
+        msn: Msn(0),
+        part: number,
+        run,
+        start: 0,
+        duration: 18_000,
+        bytes: 5,
+        independent: true,
+        discontinuities: 0,
+        date_ms: 0,
+        init: InitHash::of(b"init"),
+        base: None,
+    };
+    RedisOp::Part { info, bytes: Bytes::from_static(b"media") }
+}
+
+fn segment(msn: u64, run: Run) -> SegmentInfo {
+    SegmentInfo {
+        msn: Msn(msn),
+        run,
+        start: 0,
+        duration: 180_000,
+        bytes: 5,
+        discontinuities: 0,
+        date_ms: 0,
+        init: InitHash::of(b"init"),
+        gap: false,
+        base: None,
+    }
+}
+
+fn info(broadcast: BroadcastId) -> BroadcastInfo {
+    BroadcastInfo {
+        stream: "events.keynote".parse().unwrap(),
+        broadcast,
+        started_ms: 0,
+        segment_duration: Ticks::from_ms(2_000),
+        part_target: Ticks::from_ms(215),
+        dvr_window: Ticks::from_ms(120_000),
+        frame_rate: FrameRate { num: 30, den: 1 },
+        renditions: Vec::new(),
+        ended: false,
+        access: Access::default(),
+    }
+}
+
+fn segment_op(run: Run) -> StoreOp {
+    StoreOp::Segment { info: segment(0, run), bytes: Some(Bytes::from_static(b"media")) }
+}
+
+/// The first of what came of publishing one part.
+async fn publish(process: &Services, broadcast: BroadcastId, run: Run) -> Result<(), PublishError> {
+    let outcomes = process.publish(&place(broadcast), &[part(0, run)], None).await;
+    outcomes.unwrap().pop().unwrap().map(drop)
+}
+
+#[tokio::test]
+async fn without_the_store_runs_claimed_ahead_are_used_in_order_and_then_it_is_waited_for() {
+    let (world, on) = (World::new(), broadcast());
+    let process = world.process();
+    assert_eq!(process.claim_run(on).await.unwrap(), Run(1));
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+
+    world.take_store();
+    for run in 2..=5 {
+        assert_eq!(process.claim_run(on).await.unwrap(), Run(run), "it was claimed ahead");
+        publish(&process, on, Run(run)).await.unwrap();
+    }
+    let none = process.claim_run(on).await;
+    assert!(matches!(none, Err(PublishError::Store(_))), "{none:?}");
+    publish(&process, on, Run(5)).await.unwrap();
+    world.give_store();
+    let run = process.claim_run(on).await.unwrap();
+    assert!(run > Run(5), "{run}");
+    publish(&process, on, run).await.unwrap();
+    world.claimed(on, &(1..=run.0 + 4).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn a_process_that_comes_later_waits_for_the_store_and_goes_above_all_that_is_claimed() {
+    let (world, on) = (World::new(), broadcast());
+    let [first, second] = [world.process(), world.process()];
+    first.claim_run(on).await.unwrap();
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+    world.take_store();
+    second.claim_run(on).await.unwrap_err();
+    publish(&first, on, Run(1)).await.unwrap();
+    world.give_store();
+    assert_eq!(second.claim_run(on).await.unwrap(), Run(6));
+}
+
+#[tokio::test]
+async fn a_run_claimed_ahead_does_not_overtake_a_newer_writer() {
+    let (world, on) = (World::new(), broadcast());
+    let old = world.process();
+    old.claim_run(on).await.unwrap();
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+    assert_eq!(world.process().claim_run(on).await.unwrap(), Run(6));
+    let refused = old.claim_run(on).await;
+    assert!(matches!(refused, Err(PublishError::Fenced { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_same_run_of_another_process_is_another_writer() {
+    // Both have it: their stores are not the same.
+    let (world, other, on) = (World::new(), World::new(), broadcast());
+    world.process().claim_run(on).await.unwrap();
+    let process = world.process_at(&other.store());
+    let refused = process.claim_run(on).await;
+    assert!(matches!(refused, Err(PublishError::Fenced { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn without_redis_a_run_is_claimed_in_the_store_and_with_neither_none() {
+    let (world, on) = (World::new(), broadcast());
+    let process = world.process();
+    world.redis.stop().unwrap();
+    let published = process.published(on).await.unwrap();
+    assert!(published.info.is_none() && published.blind.redis, "{published:?}");
+    assert_eq!(process.claim_run(on).await.unwrap(), Run(1));
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+
+    let other = world.process();
+    world.take_store();
+    other.published(on).await.unwrap_err();
+    world.redis.start().unwrap();
+    let back = eventually("Redis", SOON, async || Ok(other.published(on).await?));
+    let published = back.await.unwrap();
+    assert!(published.info.is_none() && published.blind.index, "{published:?}");
+    other.claim_run(on).await.unwrap_err();
+    world.give_store();
+    assert_eq!(other.claim_run(on).await.unwrap(), Run(6));
+}
+
+#[tokio::test]
+async fn the_index_written_last_stands_in_for_a_store_that_is_away() {
+    let (world, on) = (World::new(), broadcast());
+    let process = world.process();
+    let run = process.claim_run(on).await.unwrap();
+    let mut head = Head::new(info(on), run);
+    head.push(&"480p".parse().unwrap(), segment(0, run));
+    assert!(process.put_head(&head).await);
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+    world.take_store();
+    let published = process.published(on).await.unwrap();
+    assert_eq!(published.head, Some(head));
+    assert!(published.blind.index, "the store is to be read before it is written");
+}
+
+#[tokio::test]
+async fn a_later_broadcast_takes_the_lease_and_the_one_before_is_only_stored() {
+    let (world, [first, next]) = (World::new(), [broadcast(), broadcast()]);
+    let process = world.process();
+    let run = process.claim_run(first).await.unwrap();
+    assert!(!process.is_followed(first));
+    let on = process.claim_run(next).await.unwrap();
+    publish(&process, next, on).await.unwrap();
+    assert!(process.is_followed(first) && !process.is_followed(next));
+
+    let ends = [("480p".parse().unwrap(), Msn(1))];
+    for refused in [
+        publish(&process, first, run).await,
+        process.publish_end(&info(first), &ends).await,
+        process.reclaim(first).await,
+    ] {
+        assert!(matches!(refused, Err(PublishError::Superseded { .. })), "{refused:?}");
+    }
+    process.store(&place(first), &segment_op(run)).await.unwrap();
+    publish(&process, next, on).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_process_stores_a_broadcast_whose_successor_is_on_and_then_goes_on_with_that() {
+    let (world, [first, next]) = (World::new(), [broadcast(), broadcast()]);
+    let died = world.process();
+    died.claim_run(first).await.unwrap();
+    world.claimed(first, &[1, 2, 3, 4, 5]).await;
+    let last = died.claim_run(next).await.unwrap();
+    publish(&died, next, last).await.unwrap();
+    world.claimed(next, &[1, 2, 3, 4, 5]).await;
+
+    let process = world.process();
+    let run = process.claim_run(first).await.unwrap();
+    assert_eq!(run, Run(6), "the store gives it, Redis does not matter");
+    process.store(&place(first), &segment_op(run)).await.unwrap();
+    // What is for Redis is let go, all of it.
+    let lane = Arc::new(Lane::new(millrace_transcode::publish::redis::LIMIT));
+    for number in 0..40 {
+        lane.push(part(number, run));
+    }
+    lane.close();
+    let (_open, open) = watch::channel(true);
+    let drain = Drain {
+        services: process.clone(),
+        place: place(first),
+        lane: lane.clone(),
+        open,
+        info: Arc::default(),
+        read: None,
+        listed: Vec::new(),
+        open_parts: Vec::new(),
+    };
+    tokio::time::timeout(SOON, drain.run()).await.unwrap().unwrap();
+    assert_eq!(lane.depth().0, 0);
+    publish(&died, next, last).await.unwrap();
+
+    let run = process.claim_run(next).await.unwrap();
+    assert_eq!(run, Run(6));
+    let op = [part(1, run)];
+    let outcomes = process.publish(&place(next), &op, None).await.unwrap();
+    assert!(matches!(outcomes.as_slice(), [Ok(None)]), "{outcomes:?}");
+    // The one before, should it live after all, has no place left.
+    for refused in [publish(&died, next, last).await, publish(&died, first, Run(1)).await] {
+        assert!(matches!(refused, Err(PublishError::Fenced { .. })), "{refused:?}");
+    }
+    let refused = died.claim_run(next).await;
+    assert!(matches!(refused, Err(PublishError::Fenced { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_writer_whose_store_is_away_is_the_writer_still_and_nobody_else_is() {
+    let (world, on) = (World::new(), broadcast());
+    let [writer, other] = [world.process(), world.process()];
+    assert_eq!(writer.begin(on).await.unwrap(), Begun::Ours(Run(1)));
+    assert_eq!(other.begin(on).await.unwrap(), Begun::Theirs);
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+    world.take_store();
+    assert_eq!(writer.begin(on).await.unwrap(), Begun::OursAgain);
+    other.begin(on).await.unwrap_err();
+    world.give_store();
+    assert_eq!(other.take_over(on).await.unwrap(), Run(6));
+    assert_eq!(writer.begin(on).await.unwrap(), Begun::Theirs);
+}
