@@ -210,6 +210,10 @@ impl Applier {
             }
             applied => applied,
         };
+        let written = match written {
+            Ok(applied) => self.give_up(child, applied).await,
+            refused => refused,
+        };
         let written = written.map_err(|error| ApplyError::new("apply", &child.id, error))?;
         info!(child = %child.id, "applied");
         self.right.note(child, Mark::of(&written.metadata));
@@ -239,5 +243,6 @@ fn is_invalid(error: &kube::Error) -> bool {
 fn is_as_applied<K: Resource + Serialize>(live: &K, child: &Prepared) -> bool {
     let same = live.annotations().get(DIGEST) == Some(&child.digest);
     same && live.meta().deletion_timestamp.is_none()
+        && !put_back::is_held(live.meta())
         && serde_json::to_value(live).is_ok_and(|live| covers(&live, &child.manifest))
 }

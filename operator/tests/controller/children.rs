@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use millrace_operator::api::status::LiveStreamStatus;
 use millrace_operator::reconcile::kind::Kind;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn of_every_kind_of_child_a_field_that_somebody_changes_is_set_right() {
         let (namespace, name) = find(&world, kind, role).await;
         let api = world.api(kind, &namespace);
         let before = api.get(&name).await.unwrap();
-        let field = |object: &kube::api::DynamicObject| object.data.pointer(pointer).cloned();
+        let field = |object: &DynamicObject| object.data.pointer(pointer).cloned();
         let ours = field(&before);
         assert!(ours.is_some(), "{kind:?} {name} has no {pointer}");
         let other: Value = serde_json::from_str(other).unwrap();
@@ -121,14 +121,19 @@ async fn of_every_kind_of_child_a_field_that_somebody_changes_is_set_right() {
         }
         let after = api.get(&name).await.unwrap();
         assert_eq!(after.uid(), before.uid(), "not made anew");
-        let managers = after.metadata.managed_fields.unwrap_or_default().into_iter();
-        let ours: BTreeSet<_> = managers
-            .filter_map(|entry| entry.manager)
-            .filter(|manager| manager.starts_with("millrace"))
-            .collect();
-        assert_eq!(ours, ["millrace-operator".to_owned()].into(), "{kind:?} {name}");
+        // A list is put back in several writes, the last of which gives up what the first took.
+        let alone = || async { managers(&api.get(&name).await.unwrap()) == ["millrace-operator"] };
+        world.eventually(&format!("{kind:?} {name} held by us alone"), alone).await;
     }
     operator.stop().await;
+}
+
+/// Those of ours that hold fields of an object.
+fn managers(object: &DynamicObject) -> Vec<&str> {
+    let entries = object.metadata.managed_fields.iter().flatten();
+    let all = entries.filter_map(|entry| entry.manager.as_deref());
+    let ours: BTreeSet<_> = all.filter(|manager| manager.starts_with("millrace")).collect();
+    ours.into_iter().collect()
 }
 
 /// Namespace and name of the child of a kind whose name ends so.

@@ -48,7 +48,19 @@ pub fn manifest(broadcast: &BroadcastInfo, renditions: &[Listed<'_>]) -> Option<
     let sets: Vec<_> = [video, audio].iter().filter_map(|set| Set::of(set, &span)).collect();
     let ended = renditions.iter().all(|(_, window)| window.ended());
     let periods = period::periods(broadcast, &sets, ended);
-    (!periods.is_empty()).then(|| write::mpd(broadcast, &periods, ended))
+    let published_ms = published_ms(broadcast, &tracks, ended);
+    (!periods.is_empty()).then(|| write::mpd(broadcast, &periods, published_ms, ended))
+}
+
+/// `@publishTime`: the mean of what the renditions have reached, so that it
+/// grows with each segment that one of them begins or ends, and with the end of
+/// all. One that has nothing yet counts as being at the start.
+fn published_ms(broadcast: &BroadcastInfo, tracks: &[Track<'_>], ended: bool) -> i64 {
+    let count = i64::try_from(tracks.len()).unwrap_or(1).max(1);
+    let reached = tracks.iter().filter_map(|track| track.reached_ms(count));
+    let since = reached.map(|ms| ms.saturating_sub(broadcast.started_ms));
+    let total = since.fold(0, i64::saturating_add);
+    broadcast.started_ms.saturating_add(total / count + i64::from(ended))
 }
 
 /// A wall clock time in ms since 1970 as `urn:mpeg:dash:utc:http-iso:2014` wants

@@ -2,6 +2,7 @@
 //! as the number of a Service's port: applied, our entry would come beside
 //! theirs, with the same name, and be refused for it again and again.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
@@ -10,6 +11,12 @@ use crate::reconcile::prepared::Prepared;
 
 /// Who puts lists back, for a moment.
 const PUTS_BACK: &str = "millrace-operator-puts-back";
+
+/// Whether lists were put back and what that took is not given up yet.
+pub(super) fn is_held(object: &ObjectMeta) -> bool {
+    let mut managers = object.managed_fields.iter().flatten();
+    managers.any(|entry| entry.manager.as_deref() == Some(PUTS_BACK))
+}
 
 impl Applier {
     /// Replaces the lists of our spec whole, and applies it over them.
@@ -20,14 +27,25 @@ impl Applier {
             PatchParams { field_manager: Some(PUTS_BACK.to_owned()), ..PatchParams::default() };
         api.patch(name, &manager, &whole).await?;
         let ours = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = api.patch(name, &ours, &Patch::Apply(&child.manifest)).await?;
-        // Who applies takes away only what nobody else has: the fields would
-        // stay when they leave the manifest.
+        api.patch(name, &ours, &Patch::Apply(&child.manifest)).await
+    }
+
+    /// Who applies takes away only what nobody else has: fields that were put
+    /// back would stay when they leave the manifest. A conflict is for the next
+    /// reconcile: until it succeeds the object is not as applied.
+    pub(super) async fn give_up(
+        &self,
+        child: &Prepared,
+        applied: DynamicObject,
+    ) -> Result<DynamicObject, kube::Error> {
+        if !is_held(&applied.metadata) {
+            return Ok(applied);
+        }
         let mut managers = applied.metadata.managed_fields.unwrap_or_default();
         managers.retain(|entry| entry.manager.as_deref() != Some(PUTS_BACK));
         let version = applied.metadata.resource_version;
         let metadata = json!({ "managedFields": managers, "resourceVersion": version });
-        let released = Patch::Merge(json!({ "metadata": metadata }));
-        api.patch(name, &PatchParams::default(), &released).await
+        let given_up = Patch::Merge(json!({ "metadata": metadata }));
+        self.api(&child.id).patch(&child.id.name, &PatchParams::default(), &given_up).await
     }
 }

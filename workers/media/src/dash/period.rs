@@ -79,16 +79,6 @@ fn is_settled(found: &[Found<'_>], sets: usize) -> bool {
 }
 
 impl Period<'_> {
-    /// How far each set has come, as `start` counts: a segment that grows has
-    /// just begun.
-    pub(super) fn reached(&self) -> impl Iterator<Item = i64> {
-        let reached = |stretch: &Stretch<'_>| match stretch.slots.last() {
-            Some(slot) if slot.growing => stretch.micros(slot.lead.start).saturating_add(1_000),
-            _ => stretch.length(),
-        };
-        self.stretches.iter().map(move |stretch| self.start.saturating_add(reached(stretch)))
-    }
-
     /// Where the last set ends for now.
     fn reach(&self) -> i64 {
         let ends = self.stretches.iter().map(|s| self.start.saturating_add(s.length()));

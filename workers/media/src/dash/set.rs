@@ -8,6 +8,7 @@ use super::{Listed, growing};
 use crate::hls::Window;
 use crate::id::Msn;
 use crate::published::{BroadcastInfo, InitHash, RenditionInfo, RenditionKind, SegmentInfo};
+use crate::time::Ticks;
 
 /// How many segments a rendition may be behind the others before the manifest
 /// goes on without it.
@@ -38,6 +39,15 @@ impl<'a> Track<'a> {
 
     fn grows(&self, msn: Msn) -> bool {
         self.growing.as_ref().is_some_and(|segment| segment.msn == msn)
+    }
+
+    /// Wall clock of where it has come to, ms since 1970; of a segment that grows
+    /// `begun` after its start.
+    pub(super) fn reached_ms(&self, begun: i64) -> Option<i64> {
+        let last = self.segments().last()?;
+        let lasts = Ticks::from_units(last.duration, self.info.timescale).as_ms();
+        let passed = if self.grows(last.msn) { begun } else { lasts };
+        Some(last.date_ms.saturating_add(passed))
     }
 
     fn first(&self) -> Option<Msn> {

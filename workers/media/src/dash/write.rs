@@ -25,11 +25,17 @@ const MIN_BUFFER: Ticks = Ticks::from_ms(1_000);
 /// How much faster or slower a player may play to keep its distance, percent.
 const PLAYBACK_RATE: &str = "min=\"0.96\" max=\"1.04\"";
 
-/// The manifest with these periods, of which there is one at least. Writing to
+/// The manifest with these periods, of which there is one at least, and
+/// `@publishTime`. Writing to
 /// a String cannot fail; results are let go throughout.
-pub(super) fn mpd(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) -> String {
+pub(super) fn mpd(
+    broadcast: &BroadcastInfo,
+    periods: &[Period<'_>],
+    published_ms: i64,
+    ended: bool,
+) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    head(&mut out, broadcast, periods, ended);
+    head(&mut out, broadcast, periods, published_ms, ended);
     for period in periods {
         write_period(&mut out, broadcast, period, ended);
     }
@@ -40,7 +46,13 @@ pub(super) fn mpd(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool
     out
 }
 
-fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) {
+fn head(
+    out: &mut String,
+    broadcast: &BroadcastInfo,
+    periods: &[Period<'_>],
+    published_ms: i64,
+    ended: bool,
+) {
     let segment = broadcast.segment_duration;
     // For players that take no part of a segment before the rest.
     let delay = Ticks(segment.0.saturating_mul(3));
@@ -54,7 +66,7 @@ fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], end
          maxSegmentDuration=\"{}\"",
         if ended { "static" } else { "dynamic" },
         Date(broadcast.started_ms),
-        Date(published_ms(broadcast, periods, ended)),
+        Date(published_ms),
         Span(MIN_BUFFER),
         Span(segment + broadcast.part_target),
     );
@@ -85,15 +97,6 @@ fn head(out: &mut String, broadcast: &BroadcastInfo, periods: &[Period<'_>], end
         near.as_ms(),
         delay.as_ms().max(near.as_ms().saturating_mul(4)),
     );
-}
-
-/// `@publishTime`: between what the sets have reached, so that it grows with
-/// each, and with the end of all.
-fn published_ms(broadcast: &BroadcastInfo, periods: &[Period<'_>], ended: bool) -> i64 {
-    let ends: Vec<_> = periods.last().into_iter().flat_map(Period::reached).collect();
-    let count = i64::try_from(ends.len()).unwrap_or(1).max(1);
-    let mean = ends.iter().map(|end| end / count).sum::<i64>();
-    broadcast.started_ms.saturating_add(mean / 1_000 + 2 * i64::from(ended))
 }
 
 fn write_period(out: &mut String, broadcast: &BroadcastInfo, period: &Period<'_>, ended: bool) {
