@@ -3,6 +3,7 @@
 # reach, from those in tests/fuzz/corpus on. Stable Rust does; no sanitizer is needed where there is no
 # unsafe code.
 #   fuzz.sh [SECONDS [TARGET...]]     60 s each, all of them; two at a time
+# FUZZ_SEED: 1 unless given
 # What it finds is in target/fuzz: NAME-crash-..., and ends it with 1; `fuzz.sh NAME-crash-FILE` tries that
 # again. New inputs of a run stay in target/fuzz/NAME and are where the next one begins.
 set -euo pipefail
@@ -33,7 +34,8 @@ if [ $# = 0 ]; then for folder in tests/fuzz/corpus/*; do targets+=("${folder##*
 
 try() { # SECONDS TARGET
   mkdir -p "$out/$2"
-  FUZZ_TARGET=$2 "$program" -max_total_time="$1" -timeout=10 -rss_limit_mb=1024 -max_len=32768 \
+  FUZZ_TARGET=$2 "$program" -seed="${FUZZ_SEED:-1}" -max_total_time="$1" -timeout=10 \
+    -rss_limit_mb=1024 -max_len=32768 \
     -use_value_profile=1 -print_final_stats=1 -artifact_prefix="$out/$2-" \
     "$out/$2" "tests/fuzz/corpus/$2" >"$out/$2.log" 2>&1 || {
       echo "$2: FOUND something"; tail -n 25 "$out/$2.log"; return 1; }

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # What takes longer than a change can wait for, with the release build. What each stage found goes into
 # docs/nightly/STAGE.txt, to be committed.
-#   nightly.sh [STAGE...]     images, e2e, faults, random, versions, fuzz, bench, operator, crd; all by default
+#   nightly.sh [STAGE...]     images, e2e, faults, random, versions, fuzz, properties, bench,
+#                             operator, crd; all by default
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
-[[ ${1:-} != -* ]] || { sed -n '2,4s/^# \?//p' "$0"; exit 2; }
+[[ ${1:-} != -* ]] || { sed -n '2,5s/^# \?//p' "$0"; exit 2; }
 
 # The images twice, from the base on: their digests are the same.
 images() {
@@ -29,7 +30,14 @@ random() {
 }
 # Each worker replaced by the version before and back.
 versions() { tests/previous.sh target/faults/previous && tests/faults.sh --versions target/faults/previous; }
-fuzz() { tests/fuzz.sh 600; }
+fuzz() { FUZZ_SEED=$(date -u +%Y%m%d) tests/fuzz.sh 600; }
+# The tests of properties with another seed each day, and twenty times as many cases.
+properties() {
+  export PROPTEST_RNG_SEED PROPTEST_CASES=5000
+  PROPTEST_RNG_SEED=$(date -u +%Y%m%d)
+  echo "seed $PROPTEST_RNG_SEED"
+  CLUSTER=0 tests/run.sh -p millrace-media -p millrace-transcode
+}
 bench() { tests/bench.sh; }
 operator() { make --no-print-directory bench-operator; }
 # On the oldest API server that the chart allows: CI has the one of the module.
@@ -53,12 +61,13 @@ found() { # STAGE
     e2e) sed -E '/ \.\.\. (ok|FAILED|ignored)/!s/ \.\.\. .*/ .../' |
       grep -a '^test \|^ok$\|^FAILED$\|goes on\|frames from\|panicked' ;;
     operator) grep -a '^test \|stream\|RSS' ;;
+    properties) grep -a '^seed\|passed,' ;;
     crd) grep -a '^test \|^Kubernetes' ;;
     *) cat ;;
   esac
 }
 
-stages=("$@"); [ $# -gt 0 ] || stages=(images e2e faults random versions fuzz bench operator crd)
+stages=("$@"); [ $# -gt 0 ] || stages=(images e2e faults random versions fuzz properties bench operator crd)
 mkdir -p target/nightly docs/nightly
 failed=()
 for stage in "${stages[@]}"; do

@@ -33,7 +33,7 @@ impl<'a> Track<'a> {
         matches!(self.info.kind, RenditionKind::Video { .. })
     }
 
-    fn segments(&self) -> impl Iterator<Item = &SegmentInfo> {
+    fn segments(&self) -> impl DoubleEndedIterator<Item = &SegmentInfo> {
         self.window.complete().chain(&self.growing)
     }
 
@@ -42,12 +42,19 @@ impl<'a> Track<'a> {
     }
 
     /// Wall clock of where it has come to, ms since 1970; of a segment that grows
-    /// `begun` after its start.
+    /// `begun` after its start. No less than the segment before it reached:
+    /// sound may pass the picture at which a discontinuity begins.
     pub(super) fn reached_ms(&self, begun: i64) -> Option<i64> {
-        let last = self.segments().last()?;
-        let lasts = Ticks::from_units(last.duration, self.info.timescale).as_ms();
-        let passed = if self.grows(last.msn) { begun } else { lasts };
-        Some(last.date_ms.saturating_add(passed))
+        let end = |segment: &SegmentInfo| {
+            let lasts = Ticks::from_units(segment.duration, self.info.timescale).as_ms();
+            segment.date_ms.saturating_add(lasts)
+        };
+        let mut newest = self.segments().rev();
+        let last = newest.next()?;
+        let last_ms =
+            if self.grows(last.msn) { last.date_ms.saturating_add(begun) } else { end(last) };
+        let before_ms = newest.next().map(|before| end(before).saturating_add(begun));
+        Some(before_ms.map_or(last_ms, |ms| ms.max(last_ms)))
     }
 
     fn first(&self) -> Option<Msn> {
@@ -100,8 +107,6 @@ pub(super) struct Slot<'a> {
     pub(super) lead: &'a SegmentInfo,
     /// Of every rendition, in the set's order.
     pub(super) all: Vec<&'a SegmentInfo>,
-    /// Some rendition does not have all of it yet.
-    pub(super) growing: bool,
 }
 
 impl Slot<'_> {
@@ -134,12 +139,10 @@ impl<'a> Set<'a> {
         let slots = lead.segments().filter(listed).filter_map(|lead| {
             let others = others.iter().map(|list| list.get(&lead.msn).copied());
             let all: Option<Vec<_>> = std::iter::once(Some(lead)).chain(others).collect();
+            // Some rendition does not have all of it yet.
             let growing = tracks.iter().any(|track| track.grows(lead.msn));
-            all.filter(|all| all.iter().all(|s| goes_with(s, lead, growing))).map(|all| Slot {
-                lead,
-                all,
-                growing,
-            })
+            let goes = |all: &Vec<&SegmentInfo>| all.iter().all(|s| goes_with(s, lead, growing));
+            all.filter(goes).map(|all| Slot { lead, all })
         });
         Some(Self {
             renditions: tracks.iter().map(|track| track.info).collect(),

@@ -298,7 +298,7 @@ impl Window {
 
     /// The complete segments that are listed, oldest first; also those that are
     /// gaps.
-    pub fn complete(&self) -> impl Iterator<Item = &SegmentInfo> {
+    pub fn complete(&self) -> impl DoubleEndedIterator<Item = &SegmentInfo> {
         self.segments.iter().map(|segment| &segment.info)
     }
 

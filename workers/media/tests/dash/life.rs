@@ -166,8 +166,14 @@ fn live(events: &[Event], order: [usize; 3], stride: usize) {
     }
 }
 
+/// Each takes long; as many more as are asked for.
+fn few() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases / 20, ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(few())]
 
     #[test]
     fn a_broadcast_of_any_course_keeps_the_rules(

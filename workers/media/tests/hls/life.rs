@@ -214,8 +214,14 @@ fn live(
     assert_eq!(window.reach(Msn(u64::MAX), Some(9)), Reach::Available);
 }
 
+/// Each takes long; as many more as are asked for.
+fn few() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases / 20, ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(few())]
 
     #[test]
     fn video_of_any_course_keeps_the_rules(
