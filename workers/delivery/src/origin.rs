@@ -8,6 +8,7 @@ use bytes::Bytes;
 use millrace_media::id::{BroadcastId, StreamId};
 use millrace_media::index::{Chunk, Head};
 use millrace_media::published::{BroadcastInfo, MediaName};
+use millrace_media::time::Ticks;
 use millrace_platform::breaker::{Breaker, BreakerError};
 use millrace_platform::names::objects::{BroadcastObjects, run_of};
 use millrace_platform::redis::media::{EntryId, MediaReader};
@@ -24,7 +25,7 @@ use crate::live::snapshot::Snapshot;
 use crate::live::view::View;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::stored::Stored;
+use crate::stored::{self, Stored};
 
 /// Look-ups for unknown streams in the object store at a time: strangers'
 /// guesses must not become a flood of listings.
@@ -152,8 +153,9 @@ impl Origin {
         }
     }
 
-    /// All that Redis has of a broadcast. Where it has lost the entries, the
-    /// object store's come first.
+    /// All that Redis has of a broadcast, and before it what the object store
+    /// has: Redis may have lost entries, and it keeps a number of segments,
+    /// where lists go by their length.
     pub async fn load_redis(&self, info: BroadcastInfo) -> Result<View, RedisError> {
         let mut entries = Vec::new();
         for rendition in &info.renditions {
@@ -162,11 +164,12 @@ impl Origin {
             entries.extend(list.into_iter().map(|entry| (rendition.name.clone(), entry)));
         }
         let view = View::new(info);
-        if let Some(view) = view.after(entries.iter().map(|(name, entry)| (name, entry))) {
+        let view = view.after(entries.iter().map(|(name, entry)| (name, entry))).unwrap_or(view);
+        if !entries.is_empty() && !view.is_short() {
             return Ok(view);
         }
         let stored = self.stored_broadcast(&view.info.stream, view.broadcast()).await;
-        Ok(stored.ok().flatten().map_or(view, Stored::into_view))
+        Ok(stored.ok().flatten().map_or(view, |stored| stored.followed_by(entries)))
     }
 
     /// The last broadcast in the object store.
@@ -195,10 +198,17 @@ impl Origin {
             return Ok(None);
         };
         let mut chunks = Vec::new();
-        for chunk in Stored::chunks_in_window(&head) {
-            let path = objects.chunk(chunk.first, chunk.run);
-            chunks.extend(self.index_object::<Chunk>(&path).await?);
+        let mut missing = stored::window(&head.info) - stored::length(&head.info, &head.segments);
+        for place in head.chunks.iter().rev() {
+            if missing <= Ticks::ZERO {
+                break;
+            }
+            let path = objects.chunk(place.first, place.run);
+            let Some(chunk) = self.index_object::<Chunk>(&path).await? else { break };
+            missing = missing - stored::length(&head.info, &chunk.segments);
+            chunks.push(chunk);
         }
+        chunks.reverse();
         Ok(Some(Stored::new(head, chunks)))
     }
 

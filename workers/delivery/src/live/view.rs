@@ -99,6 +99,11 @@ impl View {
         self.after(ends.iter().map(|(name, end)| (*name, end)))
     }
 
+    /// Whether older segments of some rendition are missing in its list.
+    pub fn is_short(&self) -> bool {
+        self.windows.values().any(|window| window.is_short())
+    }
+
     /// The broadcast's id.
     pub fn broadcast(&self) -> BroadcastId {
         self.info.broadcast

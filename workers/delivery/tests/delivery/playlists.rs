@@ -206,6 +206,29 @@ async fn two_replicas_give_the_same_bytes_and_tags() {
 }
 
 #[tokio::test]
+async fn a_replica_that_starts_lists_from_the_index_what_redis_no_longer_has() {
+    let world = World::new();
+    let mut feed = world.feed().await;
+    feed.segment(0).await;
+    let early = world.replica().await;
+    early.get(&feed.path("audio", "media.m3u8")).await;
+    // It keeps a number; where segments are short, the list has more.
+    feed.kept = 20;
+    // Those before the last are in a chunk of the index.
+    for msn in 1..152 {
+        feed.segment(msn).await;
+    }
+    feed.part(152, 0).await;
+    let late = world.replica().await;
+    for rendition in ["audio", "480p"] {
+        let path = feed.path(rendition, "media.m3u8?_HLS_msn=152&_HLS_part=0");
+        let (one, other) = (early.get(&path).await, late.get(&path).await);
+        assert!(one.text.contains("#EXT-X-MEDIA-SEQUENCE:92\n"), "{}", one.text);
+        assert_eq!(one.text, other.text);
+    }
+}
+
+#[tokio::test]
 async fn a_new_broadcast_appears_under_the_same_index_and_the_old_one_is_final() {
     let world = World::new();
     let mut old = world.feed().await;

@@ -145,10 +145,8 @@ impl Window {
     /// Distances are sums of durations: the timeline also has what lacks before
     /// a discontinuity.
     fn trim(&mut self) {
-        let listed = self.ticks(self.target_span(3));
-        let shown = self.ticks(self.reach_back).max(listed);
-        let complete: i64 = self.segments.iter().map(|s| s.info.duration).sum();
-        let mut rest = self.growing().saturating_add(complete);
+        let (listed, shown) = (self.ticks(self.target_span(3)), self.shown());
+        let mut rest = self.length();
         while let (Some(first), true) = (self.segments.front(), self.segments.len() > 1) {
             rest = rest.saturating_sub(first.info.duration);
             if rest < shown {
@@ -167,6 +165,24 @@ impl Window {
             }
             age = age.saturating_add(segment.info.duration);
         }
+    }
+
+    /// How much is listed at least, once there is as much.
+    fn shown(&self) -> i64 {
+        self.ticks(self.reach_back.max(self.target_span(3)))
+    }
+
+    fn length(&self) -> i64 {
+        let complete: i64 = self.segments.iter().map(|s| s.info.duration).sum();
+        self.growing().saturating_add(complete)
+    }
+
+    /// Whether older segments belong to the list: it was begun in the middle of
+    /// the broadcast, and whoever read it from the start lists more.
+    pub fn is_short(&self) -> bool {
+        let complete = self.segments.front().map(|segment| segment.info.msn);
+        let first = complete.or(self.open.first().map(|part| part.msn));
+        first.is_some_and(|first| first > Msn(0)) && self.length() < self.shown()
     }
 
     /// How much there is of the segment that grows.

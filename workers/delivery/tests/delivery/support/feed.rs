@@ -32,6 +32,8 @@ pub(crate) struct Feed {
     objects: BroadcastObjects,
     head: Head,
     run: Run,
+    /// So many segments stay in Redis' list.
+    pub kept: u64,
 }
 
 impl Feed {
@@ -63,7 +65,7 @@ impl Feed {
         store.put(&objects.init(&init()), INIT).await.unwrap();
         writer.put_broadcast(&info).await.unwrap();
         let head = Head::new(info.clone(), run);
-        Self { info, writer, redis, installation, store, objects, head, run }
+        Self { info, writer, redis, installation, store, objects, head, run, kept: u64::MAX }
     }
 
     /// The stream's URL part: `/hls/{stream}`.
@@ -125,7 +127,8 @@ impl Feed {
         let parts: Vec<_> = (0..PARTS).map(|part| (part, self.run)).collect();
         for (name, segment) in segments {
             let bytes = segment_bytes(&name, msn);
-            let publish = self.writer.publish_segment(&name, &segment, &bytes, &parts, Msn(0));
+            let first = Msn(msn.saturating_sub(self.kept));
+            let publish = self.writer.publish_segment(&name, &segment, &bytes, &parts, first);
             publish.await.unwrap();
         }
     }
@@ -160,6 +163,11 @@ impl Feed {
             };
             self.head.push(&rendition.name, segment.clone());
             segments.push((rendition.name.clone(), segment));
+        }
+        if let Some((place, chunk)) = self.head.cut_chunk() {
+            let json = serde_json::to_vec(&chunk).unwrap();
+            let path = self.objects.chunk(place.first, place.run);
+            self.store.put(&path, json.into()).await.unwrap();
         }
         self.write_head().await;
         segments
