@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What takes longer than a change can wait for, with the release build. What each stage found goes into
 # docs/nightly/STAGE.txt, to be committed.
-#   nightly.sh [STAGE...]     images, e2e, faults, random, versions, fuzz, properties, bench,
-#                             operator, crd; all by default
+#   nightly.sh [STAGE...]     images, e2e, faults, random, steady, versions, fuzz, properties,
+#                             bench, operator, crd; all by default
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
 [[ ${1:-} != -* ]] || { sed -n '2,5s/^# \?//p' "$0"; exit 2; }
@@ -28,6 +28,8 @@ random() {
   tests/faults.sh --random 900 --seed "$(date -u +%Y%m%d)" --out target/faults/random &&
     tests/faults.sh --kills 20 --seed "$(date -u +%Y%m%d)" --out target/faults/kills
 }
+# Half an hour without a fault: memory stays, and sound beside its pictures.
+steady() { tests/faults.sh --steady 1800 --out target/faults/steady; }
 # Each worker replaced by the version before and back.
 versions() { tests/previous.sh target/faults/previous && tests/faults.sh --versions target/faults/previous; }
 fuzz() { FUZZ_SEED=$(date -u +%Y%m%d) tests/fuzz.sh 600; }
@@ -67,7 +69,7 @@ found() { # STAGE
   esac
 }
 
-stages=("$@"); [ $# -gt 0 ] || stages=(images e2e faults random versions fuzz properties bench operator crd)
+stages=("$@"); [ $# -gt 0 ] || stages=(images e2e faults random steady versions fuzz properties bench operator crd)
 mkdir -p target/nightly docs/nightly
 failed=()
 for stage in "${stages[@]}"; do

@@ -63,6 +63,14 @@ impl Announced {
 }
 
 impl Announced {
+    /// What was said that shows viewers or operators a disturbance: events, and processes that are
+    /// others now.
+    pub(crate) fn noise(&self) -> Vec<String> {
+        let restarted = self.restarted.iter().map(|name| format!("{name} was started again"));
+        let events = self.events.iter().map(|event| format!("announced: {event}"));
+        restarted.chain(events).collect()
+    }
+
     /// Leaves out the events of every broadcast, its start and its end; tells if they are not there.
     pub(crate) fn take_usual(&mut self) -> Option<String> {
         let is_whole = self.events.first().is_some_and(|event| event == "StreamStarted")
@@ -214,6 +222,8 @@ mod tests {
             ["not announced: StreamFailed"]
         );
         assert_eq!(said.missing(&["ingest/x"]).len(), 1);
+        assert_eq!(said.noise(), ["ingest was started again", "announced: StreamResumed"]);
+        assert_eq!(Announced::default().noise(), [""; 0]);
         let text = said.to_string();
         assert!(text.starts_with("started again: ingest; breaker_state"), "{text}");
         assert!(text.ends_with("ingest/kafka: no broker; events: StreamResumed"), "{text}");

@@ -17,9 +17,8 @@ use millrace_platform::names::topics::{events_topic, frames_topic};
 
 use crate::programs::Programs;
 use crate::publisher::Materials;
+use crate::setup::Setup;
 
-/// One rung, so that a machine of two cores keeps up with publisher and viewer beside it.
-const LADDER: (&str, u32, u32) = ("480p", 480, 1_000);
 /// One may die.
 const BROKERS: u8 = 3;
 /// Seconds. A broadcast that a fault leaves without its end must not keep the next one waiting.
@@ -43,6 +42,8 @@ pub(crate) struct Arena {
     /// What there is to publish.
     pub(crate) materials: Arc<Materials>,
     pub(crate) programs: Programs,
+    /// What kind of stack it is.
+    pub(crate) setup: Setup,
 }
 
 impl Arena {
@@ -53,6 +54,7 @@ impl Arena {
     pub(crate) async fn open(
         place: &Place,
         number: usize,
+        setup: Setup,
         materials: &Arc<Materials>,
         programs: &Programs,
         screen: &Screen,
@@ -62,7 +64,7 @@ impl Arena {
         let starting = Servers::start_with(&servers, Durability::Throwaway, &more);
         let servers = screen.step("Starting Postgres, Redis, Kafka and S3", starting).await?;
         let between = Between::start(&servers).await?;
-        let plan = plan(place, number, &servers, &between).await?;
+        let plan = plan(place, number, setup, &servers, &between).await?;
         let env = Env::from_pairs([
             ("MILLRACE_INSTALLATION", plan.installation.as_str()),
             ("KAFKA_BROKERS", plan.servers.kafka.as_str()),
@@ -76,18 +78,25 @@ impl Arena {
         let http = Http::new()?;
         let materials = Arc::clone(materials);
         let programs = programs.clone();
-        Ok(Self { servers, between, stack, kafka, topic, events, http, materials, programs })
+        Ok(Self { servers, between, stack, kafka, topic, events, http, materials, programs, setup })
     }
 }
 
-async fn plan(place: &Place, number: usize, servers: &Servers, between: &Between) -> Result<Plan> {
+async fn plan(
+    place: &Place,
+    number: usize,
+    setup: Setup,
+    servers: &Servers,
+    between: &Between,
+) -> Result<Plan> {
     let name = format!("faults-{number}");
     let folder = place.path("run").join(&name);
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let manifest: PathBuf = folder.join("stream.yaml");
     let stream = Manifest {
-        ladder: vec![LADDER],
+        ladder: setup.ladder.to_vec(),
         reconnect_window: RECONNECT_WINDOW,
+        redundancy: setup.transcoders,
         ..Manifest::new("faults")
     };
     fs::write(&manifest, stream.to_string())?;

@@ -82,7 +82,7 @@ pub(crate) fn fault(name: &'static str, short: &'static str, turns: &[Turn]) -> 
         lost: Lost::Nothing,
         discontinuities: u64::try_from(reconnects).unwrap_or(u64::MAX),
     };
-    Fault { name, short, promise, ..Fault::NONE }
+    Fault { name, short, promise, quiet: false, ..Fault::NONE }
 }
 
 #[cfg(test)]

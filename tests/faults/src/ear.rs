@@ -25,7 +25,7 @@ pub(crate) struct Ear {
     tally: Arc<Mutex<Tally>>,
     doors: Vec<Door>,
     /// What processes there were when it was last told to begin.
-    before: Vec<(&'static str, Option<i32>)>,
+    before: Vec<(&'static str, Vec<i32>)>,
     _listening: JoinSet<()>,
 }
 
@@ -114,7 +114,10 @@ fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn pids(stack: &Stack) -> Vec<(&'static str, Option<i32>)> {
-    let pid = |worker| stack.pid(worker).ok().map(nix::unistd::Pid::as_raw);
-    WORKERS.iter().map(|(name, worker)| (*name, pid(*worker))).collect()
+/// Of each worker; of transcoders there may be two.
+fn pids(stack: &Stack) -> Vec<(&'static str, Vec<i32>)> {
+    let both = |worker| if worker == Worker::Transcode { stack.transcoders().ok() } else { None };
+    let all = |worker| both(worker).unwrap_or_else(|| stack.pid(worker).into_iter().collect());
+    let raw = |worker| all(worker).into_iter().map(nix::unistd::Pid::as_raw).collect();
+    WORKERS.iter().map(|(name, worker)| (*name, raw(*worker))).collect()
 }

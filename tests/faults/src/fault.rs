@@ -4,7 +4,9 @@
 
 mod processes;
 mod publisher;
+mod rungs;
 mod servers;
+mod transcoders;
 mod troubles;
 mod versions;
 
@@ -15,6 +17,7 @@ use anyhow::{Result, ensure};
 use crate::liar::Plant;
 use crate::on_air::Beside;
 use crate::promise::{Lost, Promise};
+use crate::setup::Setup;
 use crate::strike::Strike;
 
 /// One fault.
@@ -30,27 +33,38 @@ pub(crate) struct Fault {
     pub(crate) known: Option<&'static str>,
     /// A bug that is to be found.
     pub(crate) plant: Option<Plant>,
+    /// What it is tried on.
+    pub(crate) on: Setup,
     /// What is to be said of it: names of counters, checks, processes, events ([`Announced`]).
     ///
     /// [`Announced`]: crate::announced::Announced
     pub(crate) announced: &'static [&'static str],
+    /// Nothing is to be made of it: no event, and no process that is started again.
+    pub(crate) quiet: bool,
 }
 
 impl Fault {
     /// Nothing, to be changed.
-    pub(crate) const NONE: Self = fault("undisturbed", "nothing", Strike::Nothing, NOTHING);
+    pub(crate) const NONE: Self = fault("undisturbed", "nothing", Strike::Nothing, NOTHING).quiet();
 
     /// This is to be said of it.
     const fn telling(self, announced: &'static [&'static str]) -> Self {
         Self { announced, ..self }
     }
 
+    /// Nothing is to be made of it.
+    const fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
     /// What stands between delivery and whoever watches.
     pub(crate) fn beside(&self) -> Beside {
         match self.plant {
             Some(plant) => Beside::Liar(plant),
-            None if self.strike == Strike::KillOfTwo => Beside::Replica,
-            None => Beside::Nothing,
+            None => match self.strike {
+                Strike::KillOfTwo | Strike::KillOfTwoAfterResets => Beside::Replica,
+                _ => Beside::Nothing,
+            },
         }
     }
 }
@@ -64,7 +78,17 @@ const ONE_STRETCH: Promise =
     Promise { unlogged: false, lost: Lost::OneStretch, discontinuities: 1 };
 
 const fn fault(name: &'static str, short: &'static str, strike: Strike, promise: Promise) -> Fault {
-    Fault { name, short, strike, promise, known: None, plant: None, announced: &[] }
+    Fault {
+        name,
+        short,
+        strike,
+        promise,
+        known: None,
+        plant: None,
+        on: Setup::USUAL,
+        announced: &[],
+        quiet: false,
+    }
 }
 
 const fn planted(name: &'static str, short: &'static str, plant: Plant) -> Fault {
@@ -74,8 +98,15 @@ const fn planted(name: &'static str, short: &'static str, plant: Plant) -> Fault
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 /// By topic, in the order in which they are tried.
-const LISTS: [&[Fault]; 5] =
-    [&[Fault::NONE], processes::ALL, servers::ALL, troubles::ALL, publisher::ALL];
+const LISTS: [&[Fault]; 7] = [
+    &[Fault::NONE],
+    processes::ALL,
+    servers::ALL,
+    troubles::ALL,
+    publisher::ALL,
+    transcoders::ALL,
+    rungs::ALL,
+];
 
 /// All of them, in the order in which they are tried.
 fn all() -> impl Iterator<Item = &'static Fault> {

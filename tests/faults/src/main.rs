@@ -11,6 +11,7 @@ mod before;
 mod chance;
 mod circumstances;
 mod dice;
+mod drift;
 mod ear;
 mod evidence;
 mod fault;
@@ -18,13 +19,16 @@ mod front;
 mod liar;
 mod log;
 mod measure;
+mod memory;
 mod on_air;
 mod picture;
 mod programs;
 mod promise;
 mod publisher;
 mod run;
+mod setup;
 mod sound;
+mod steady;
 mod strike;
 mod table;
 mod timeline;
@@ -65,6 +69,10 @@ struct Cli {
     /// One broadcast with so many kills of the transcoder or its ffmpeg, at random moments.
     #[arg(long, value_name = "N", group = "what")]
     kills: Option<usize>,
+    /// One broadcast of so many seconds without a fault: memory has to stay, and sound beside its
+    /// pictures.
+    #[arg(long, value_name = "SECONDS", group = "what")]
+    steady: Option<u64>,
     /// A worker after the other is replaced, while live, by the one in this folder, and by its own
     /// version again (tests/previous.sh).
     #[arg(long, value_name = "FOLDER", group = "what")]

@@ -120,7 +120,8 @@ impl<'a> OnAir<'a> {
         let told = Told::open(&arena.kafka, &arena.events).await?;
         let ear = Ear::open(http, &arena.stack).await?;
         let target = Target { url: to.rtmp.clone(), name: to.key.clone() };
-        let broadcaster = Broadcaster::begin(target, &arena.materials, stamp_ms).await?;
+        let broadcaster =
+            Broadcaster::begin(target, &arena.materials, (arena.setup.source, stamp_ms)).await?;
         let recorder = eventually("a broadcast to record", PATIENCE, async || {
             broadcaster.check()?;
             ensure!(last != Some(variant(http, &to.hls).await?), "the last one is still offered");
@@ -149,6 +150,14 @@ impl<'a> OnAir<'a> {
     /// When it does not.
     pub(crate) async fn watch(&mut self, wanted: Duration) -> Result<()> {
         self.viewer.watch(wanted, PATIENCE).await
+    }
+
+    /// The same for longer than a start may take.
+    ///
+    /// # Errors
+    /// When it does not go on.
+    pub(crate) async fn watch_long(&mut self, wanted: Duration) -> Result<()> {
+        self.viewer.watch(wanted, wanted + PATIENCE).await
     }
 
     /// The log, as far as it was read.

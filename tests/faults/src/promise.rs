@@ -2,6 +2,7 @@
 //!
 //! Counts, contents and order are judged. Times are told, never judged: they are the machine's too.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::evidence::{Evidence, Rung};
@@ -110,6 +111,7 @@ impl Promise {
 
 /// What was sent and is not in the log.
 pub(crate) fn unlogged(sent: &[u32], logged: &[u32]) -> Vec<u32> {
+    let logged: HashSet<u32> = logged.iter().copied().collect();
     sent.iter().copied().filter(|number| !logged.contains(number)).collect()
 }
 

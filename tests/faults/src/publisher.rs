@@ -17,6 +17,7 @@ pub(crate) const RATE: u32 = FPS as u32;
 pub(crate) const STEP: u32 = 100_000;
 /// How long the other material is, in seconds.
 const OTHER_LENGTH: u32 = 60;
+const REORDERED_LENGTH: u32 = 120;
 /// How long ingest may need to listen, and to take a publisher that comes again.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection that is lost may seem to go on.
@@ -29,6 +30,8 @@ pub(crate) enum Size {
     Wide,
     /// 960x720: it has bars beside it in a ladder of the other shape.
     Narrow,
+    /// 1280x720 with B-frames.
+    Reordered,
 }
 
 /// What there is to publish.
@@ -36,26 +39,35 @@ pub(crate) enum Size {
 pub(crate) struct Materials {
     wide: Numbered,
     narrow: Numbered,
+    reordered: Option<Numbered>,
 }
 
 impl Materials {
     /// Reads it, or makes it, which takes a minute for five; the one that most is published of is so
-    /// many seconds long.
+    /// many seconds long. That with B-frames is there if wanted.
     ///
     /// # Errors
     /// When ffmpeg cannot encode.
-    pub(crate) async fn get(seconds: u32, screen: &Screen) -> Result<Arc<Self>> {
-        let wide = Recipe { width: 1_280, height: 720, first: 0, seconds };
-        let narrow = Recipe { width: 960, height: 720, first: STEP, seconds: OTHER_LENGTH };
+    pub(crate) async fn get(
+        seconds: u32,
+        with_b_frames: bool,
+        screen: &Screen,
+    ) -> Result<Arc<Self>> {
+        let wide = Recipe { width: 1_280, height: 720, first: 0, seconds, b_frames: 0 };
+        let narrow = Recipe { width: 960, first: STEP, seconds: OTHER_LENGTH, ..wide };
+        let reordered = Recipe { seconds: REORDERED_LENGTH, b_frames: 2, ..wide };
         let say = |what: &str| screen.say(what);
+        let reordered =
+            if with_b_frames { Some(Numbered::get(reordered, say).await?) } else { None };
         let (wide, narrow) = (Numbered::get(wide, say).await?, Numbered::get(narrow, say).await?);
-        Ok(Arc::new(Self { wide, narrow }))
+        Ok(Arc::new(Self { wide, narrow, reordered }))
     }
 
-    fn of(&self, size: Size) -> &Numbered {
+    fn of(&self, size: Size) -> Result<&Numbered> {
         match size {
-            Size::Wide => &self.wide,
-            Size::Narrow => &self.narrow,
+            Size::Wide => Ok(&self.wide),
+            Size::Narrow => Ok(&self.narrow),
+            Size::Reordered => self.reordered.as_ref().context("no material with B-frames"),
         }
     }
 }
@@ -86,18 +98,19 @@ impl Broadcaster {
     pub(crate) async fn begin(
         target: Target,
         materials: &Arc<Materials>,
-        stamp_ms: i64,
+        (size, stamp_ms): (Size, i64),
     ) -> Result<Self> {
         let (materials, shots, hanging) = (Arc::clone(materials), Vec::new(), Vec::new());
         let mut broadcaster = Self { target, materials, now: None, shots, hanging };
-        broadcaster.publish(Size::Wide, stamp_ms).await?;
+        broadcaster.publish(size, stamp_ms).await?;
         Ok(broadcaster)
     }
 
     /// Publishes from the first keyframe that was not sent yet, as soon as it is let.
     async fn publish(&mut self, size: Size, stamp_ms: i64) -> Result<()> {
-        let material = self.materials.of(size);
-        let film = material.film(self.reached(size), stamp_ms).context("no material is left")?;
+        let material = self.materials.of(size)?;
+        let film =
+            material.film(self.reached(material), stamp_ms).context("no material is left")?;
         let publisher = eventually("a publisher to be accepted", PATIENCE, async || {
             Publisher::start(&self.target, film.clone()).await
         })
@@ -107,8 +120,7 @@ impl Broadcaster {
     }
 
     /// How far the material was sent, in ms.
-    fn reached(&self, size: Size) -> i64 {
-        let material = self.materials.of(size);
+    fn reached(&self, material: &Numbered) -> i64 {
         let shots =
             self.shots.iter().filter(|shot| Arc::ptr_eq(&shot.material.tags, &material.tags));
         let last = shots.filter_map(|shot| material.tags.get(shot.sent.last()?.tag)).next_back();
@@ -146,7 +158,7 @@ impl Broadcaster {
     pub(crate) async fn lost(&mut self) -> Result<()> {
         if let Some((size, publisher)) = self.now.take() {
             let over = publisher.lost(NOTICE).await?;
-            self.note(size, over);
+            self.note(size, over)?;
         }
         Ok(())
     }
@@ -158,7 +170,7 @@ impl Broadcaster {
     pub(crate) async fn reset(&mut self) -> Result<()> {
         if let Some((size, publisher)) = self.now.take() {
             let over = publisher.reset().await?;
-            self.note(size, over);
+            self.note(size, over)?;
         }
         Ok(())
     }
@@ -170,15 +182,16 @@ impl Broadcaster {
     pub(crate) async fn hang(&mut self) -> Result<()> {
         if let Some((size, publisher)) = self.now.take() {
             let over = publisher.hang().await?;
-            self.note(size, over);
+            self.note(size, over)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, size: Size, mut over: Over) {
+    fn note(&mut self, size: Size, mut over: Over) -> Result<()> {
         let sent = std::mem::take(&mut over.sent);
-        self.shots.push(Shot { material: self.materials.of(size).clone(), sent });
+        self.shots.push(Shot { material: self.materials.of(size)?.clone(), sent });
         self.hanging.push(over);
+        Ok(())
     }
 
     /// Publishes again, from stamp 0, as soon as it is let.
@@ -208,7 +221,7 @@ impl Broadcaster {
     /// When the connection is lost.
     pub(crate) async fn close(mut self) -> Result<Vec<Shot>> {
         if let Some((size, publisher)) = self.now.take() {
-            let material = self.materials.of(size).clone();
+            let material = self.materials.of(size)?.clone();
             self.shots.push(Shot { material, sent: publisher.stop().await? });
         }
         Ok(self.shots)

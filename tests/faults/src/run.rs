@@ -15,7 +15,7 @@ use crate::arena::Arena;
 use crate::circumstances::Circumstances;
 use crate::fault::{self, Fault};
 use crate::programs::Programs;
-use crate::publisher::Materials;
+use crate::publisher::{Materials, Size};
 use crate::table::{self, Outcome};
 use crate::trial::{Plan, Trial};
 
@@ -65,6 +65,8 @@ fn plans(cli: &Cli) -> Result<Vec<Plan>> {
         vec![Plan::at_random(cli.seed, time)]
     } else if let Some(count) = cli.kills {
         vec![Plan::kills(cli.seed, count)]
+    } else if let Some(time) = cli.steady {
+        vec![Plan::steady(time)]
     } else if cli.versions.is_some() {
         each(fault::of_versions())
     } else if cli.short {
@@ -76,7 +78,8 @@ fn plans(cli: &Cli) -> Result<Vec<Plan>> {
     })
 }
 
-/// One after the other. Where one could not be tried to its end, the next has a stack of its own.
+/// One after the other. Where one could not be tried to its end, or another kind of stack is wanted,
+/// the next has a stack of its own.
 async fn all(
     plans: &[Plan],
     place: &Place,
@@ -86,23 +89,36 @@ async fn all(
 ) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     let seconds = plans.iter().map(Plan::seconds).max().unwrap_or_default();
-    let materials = Materials::get(seconds, screen).await.context("what is to be published")?;
-    let mut arena = Arena::open(place, 0, &materials, programs, screen).await?;
+    let with_b_frames = plans.iter().any(|plan| plan.fault().on.source == Size::Reordered);
+    let materials =
+        Materials::get(seconds, with_b_frames, screen).await.context("what is to be published")?;
+    let mut arena: Option<Arena> = None;
     for (number, plan) in plans.iter().enumerate() {
         let folder = place.path("run").join(plan.name());
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-        let trial = Trial { arena: &arena, folder: &folder, out };
+        let setup = plan.fault().on;
+        if let Some(other) = arena.take_if(|arena| arena.setup != setup) {
+            other.stack.stop().await;
+        }
+        let here = match arena.take() {
+            Some(arena) => arena,
+            None => Arena::open(place, number, setup, &materials, programs, screen).await?,
+        };
+        let trial = Trial { arena: &here, folder: &folder, out };
         let tried = screen.step(plan.short(), Box::pin(trial.of(plan))).await;
         let is_broken_off = tried.is_err();
         let outcome = Outcome::new(plan.fault(), tried);
         screen.say(&outcome.verdict());
         outcomes.push(outcome);
         if is_broken_off {
-            arena.stack.stop().await;
-            arena = Arena::open(place, number + 1, &materials, programs, screen).await?;
+            here.stack.stop().await;
+        } else {
+            arena = Some(here);
         }
     }
-    arena.stack.stop().await;
+    if let Some(arena) = arena {
+        arena.stack.stop().await;
+    }
     Ok(outcomes)
 }
 

@@ -17,13 +17,25 @@ use crate::on_air::OnAir;
 use crate::programs::Version;
 
 pub(crate) mod servers;
+pub(crate) mod transcoders;
 
 use servers::Trouble;
+use transcoders::Duo;
 
 /// How long an encoder that was killed just now may be missing.
 const COMES_BACK: Duration = Duration::from_secs(20);
 /// For which another version works: some segments.
 const WORKS: Duration = Duration::from_secs(7);
+
+/// A playlist is full (DVR_WINDOW_SECONDS), and some more.
+const WINDOW: Duration = Duration::from_secs(125);
+/// Connections that are lost: so many segments end early, by two segments in all at least, as good as
+/// always.
+pub(crate) const RESETS: u64 = 4;
+/// What is listed by one that begins is seen for a segment: some begin at a bad moment.
+const KILLS: usize = 3;
+/// Between them.
+const SOME: Duration = Duration::from_secs(3);
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +48,8 @@ pub(crate) enum Strike {
     Kill(Worker),
     /// kill -9 of one delivery of two, which the operator starts again.
     KillOfTwo,
+    /// The same, again and again, where a full playlist has segments that a lost connection cut short.
+    KillOfTwoAfterResets,
     /// SIGSTOP, and SIGCONT after a while.
     Stop(Who, Duration),
     /// kill -9 of a server, which is started again after a while. Redis is empty then; the others
@@ -53,6 +67,8 @@ pub(crate) enum Strike {
     Replace(Worker),
     /// A server is slow, failing, full or away.
     Server(Trouble),
+    /// Something is done to two transcoders.
+    Duo(Duo),
 }
 
 /// A process that can stand still.
@@ -105,6 +121,7 @@ impl fmt::Display for Strike {
             Self::KillEncoder => f.write_str("kill -9 of ffmpeg"),
             Self::Kill(worker) => write!(f, "kill -9 of {}", name(*worker)),
             Self::KillOfTwo => f.write_str("kill -9 of one delivery"),
+            Self::KillOfTwoAfterResets => f.write_str("resets, and kills of one delivery"),
             Self::Stop(who, time) => write!(f, "{who} stopped for {:.1} s", time.as_secs_f64()),
             Self::Away(server, time) => write!(f, "{server:?} away for {} s", time.as_secs()),
             Self::Flush => f.write_str("Redis emptied"),
@@ -113,6 +130,7 @@ impl fmt::Display for Strike {
             Self::Clocks => f.write_str("clocks an hour wrong"),
             Self::Replace(worker) => write!(f, "{} of another version", name(*worker)),
             Self::Server(trouble) => write!(f, "{trouble:?}"),
+            Self::Duo(duo) => write!(f, "{duo:?} of two transcoders"),
         }
     }
 }
@@ -137,6 +155,17 @@ impl Strike {
             }
             Self::Kill(worker) => arena.stack.crash(worker).await?,
             Self::KillOfTwo => arena.stack.crash(Worker::Delivery).await?,
+            Self::KillOfTwoAfterResets => {
+                on_air.watch_long(WINDOW).await?;
+                for _ in 0..RESETS {
+                    Act::Reset.at(on_air.broadcaster()).await?;
+                    sleep(SOME).await;
+                }
+                for _ in 0..KILLS {
+                    arena.stack.crash(Worker::Delivery).await?;
+                    sleep(SOME).await;
+                }
+            }
             Self::Stop(who, time) => {
                 let process = who.process(arena).await?;
                 process.signal(Signal::SIGSTOP)?;
@@ -186,6 +215,7 @@ impl Strike {
                 }
             }
             Self::Server(trouble) => trouble.make(arena).await?,
+            Self::Duo(duo) => duo.at(arena).await?,
         }
         Ok(())
     }

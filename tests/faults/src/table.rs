@@ -15,6 +15,7 @@ use crate::liar::Plant;
 use crate::measure::{Waits, count};
 use crate::promise::unlogged;
 use crate::sound::SoundCount;
+use crate::steady::Steady;
 
 /// What a fault did to a broadcast; of its rungs the worst.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,6 +59,8 @@ pub(crate) struct Tried {
     pub(crate) broken: Vec<String>,
     pub(crate) announced: Announced,
     pub(crate) blows: Vec<Struck>,
+    /// Of a long broadcast without a fault.
+    pub(crate) steady: Option<Steady>,
     /// File with the picture.
     pub(crate) picture: String,
 }
@@ -103,6 +106,7 @@ pub(crate) struct Outcome {
     known: Option<&'static str>,
     announced: Option<Announced>,
     strikes: Vec<Struck>,
+    steady: Option<Steady>,
     picture: Option<String>,
     #[serde(skip)]
     plant: Option<Plant>,
@@ -120,6 +124,7 @@ impl Outcome {
             known,
             announced: None,
             strikes: Vec::new(),
+            steady: None,
             picture: None,
             plant,
         };
@@ -130,6 +135,7 @@ impl Outcome {
                 outcome.broken = tried.broken;
                 outcome.announced = Some(tried.announced);
                 outcome.strikes = tried.blows;
+                outcome.steady = tried.steady;
                 outcome.picture = Some(tried.picture);
             }
         }
@@ -234,6 +240,9 @@ pub(crate) fn text(outcomes: &[Outcome]) -> String {
     for outcome in outcomes.iter().filter(|outcome| outcome.strikes.len() > 1) {
         text.push_str(&outcome.strikes());
     }
+    for steady in outcomes.iter().filter_map(|outcome| outcome.steady.as_ref()) {
+        let _ = write!(text, "\n{steady}");
+    }
     let _ = writeln!(text, "\nCounted and announced:");
     for outcome in outcomes {
         if let Some(announced) = &outcome.announced {
@@ -310,6 +319,7 @@ mod tests {
             broken: broken.iter().map(|what| (*what).to_owned()).collect(),
             announced: Announced::default(),
             blows: Vec::new(),
+            steady: None,
             picture: "moon.svg".to_owned(),
         }
     }

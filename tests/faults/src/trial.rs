@@ -5,16 +5,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use millrace_harness::recorder::Report;
 use tokio::time::{Instant, sleep};
 
 use crate::arena::Arena;
 use crate::chance::{self, Turn};
 use crate::dice::Dice;
+use crate::drift::{Drift, Placed};
 use crate::evidence::Evidence;
 use crate::fault::Fault;
 use crate::measure::{Waits, lost_places, waits};
+use crate::memory::Memory;
 use crate::on_air::{Beside, OnAir, Over};
 use crate::picture;
+use crate::steady::{self, Steady};
 use crate::strike::Strike;
 use crate::table::{Figures, Struck, Tried};
 use crate::timeline::{Blow, Timeline};
@@ -28,8 +32,12 @@ const SHORT: Duration = Duration::from_secs(5);
 /// The strike falls anywhere in a segment.
 const SEGMENT: Duration = Duration::from_secs(2);
 
+/// Of the sound, each second.
+const SAMPLES: i64 = 48_000;
 /// A broadcast with one fault is shorter than so many seconds.
 const ONE: u32 = 300;
+/// A start and an end take no longer.
+const START: Duration = Duration::from_mins(1);
 /// No fault takes longer on average.
 const EACH: Duration = Duration::from_secs(15);
 
@@ -40,6 +48,8 @@ pub(crate) enum Plan {
     One { fault: &'static Fault, wait: Duration, before: Duration, after: Duration },
     /// Many.
     Many { fault: Fault, turns: Vec<Turn> },
+    /// None, for a long time.
+    Steady { fault: Fault, time: Duration },
 }
 
 impl Plan {
@@ -61,10 +71,15 @@ impl Plan {
         Self::Many { fault: chance::fault("kills", "kills at random", &turns), turns }
     }
 
+    /// Nothing for so many seconds.
+    pub(crate) fn steady(seconds: u64) -> Self {
+        Self::Steady { fault: steady::NONE, time: Duration::from_secs(seconds) }
+    }
+
     pub(crate) fn fault(&self) -> &Fault {
         match self {
             Self::One { fault, .. } => fault,
-            Self::Many { fault, .. } => fault,
+            Self::Many { fault, .. } | Self::Steady { fault, .. } => fault,
         }
     }
 
@@ -78,11 +93,15 @@ impl Plan {
 
     /// How long what is published has to be, in seconds.
     pub(crate) fn seconds(&self) -> u32 {
-        let Self::Many { turns, .. } = self else { return ONE };
-        let waits: Duration = turns.iter().map(|turn| turn.wait).sum();
-        let each = EACH * u32::try_from(turns.len()).unwrap_or(u32::MAX);
-        // A few lengths only, as each is kept.
-        u32::try_from((waits + each).as_secs()).unwrap_or(u32::MAX).next_multiple_of(ONE) + ONE
+        let time = match self {
+            Self::One { .. } => return ONE,
+            Self::Steady { time, .. } => return lengths(*time + START),
+            Self::Many { turns, .. } => {
+                let waits: Duration = turns.iter().map(|turn| turn.wait).sum();
+                waits + EACH * u32::try_from(turns.len()).unwrap_or(u32::MAX)
+            }
+        };
+        lengths(time) + ONE
     }
 
     fn first_stamp(&self) -> i64 {
@@ -93,8 +112,14 @@ impl Plan {
         match self {
             Self::One { fault, .. } => fault.beside(),
             Self::Many { .. } => Beside::Replica,
+            Self::Steady { .. } => Beside::Nothing,
         }
     }
+}
+
+/// So many seconds or a little more: a few lengths only, as each is kept.
+fn lengths(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX).next_multiple_of(ONE)
 }
 
 /// Where it is tried, and where what is seen of it goes.
@@ -113,6 +138,7 @@ impl Trial<'_> {
     /// When it could not be tried to its end.
     pub(crate) async fn of(&self, plan: &Plan) -> Result<Tried> {
         let mut on_air = OnAir::begin(self.arena, plan.beside(), plan.first_stamp()).await?;
+        let mut memories = Vec::new();
         let (blows, back) = match plan {
             Plan::One { fault, wait, before, after } => {
                 on_air.watch(*before).await?;
@@ -134,11 +160,19 @@ impl Trial<'_> {
                 }
                 (blows, on_air.watch(AFTER).await)
             }
+            Plan::Steady { time, .. } => {
+                on_air.watch(BEFORE).await?;
+                on_air.listen().await;
+                let (stack, begun) = (&self.arena.stack, Instant::now());
+                let held = steady::hold(*time, stack, &mut on_air, &mut memories).await;
+                let name = plan.short().to_owned();
+                (vec![Blow { name, begun, over: Instant::now() }], held)
+            }
         };
         // One that does not come back is to be judged all the same.
         let late = back.err().map(|error| format!("it did not go on: {error:#}"));
         let over = on_air.finish().await?;
-        let mut tried = self.judge(plan.fault(), over, blows).await?;
+        let mut tried = self.judge(plan.fault(), over, blows, &memories).await?;
         tried.broken.extend(late);
         Ok(tried)
     }
@@ -149,7 +183,13 @@ impl Trial<'_> {
         Ok(Blow { name: name.to_owned(), begun, over: Instant::now() })
     }
 
-    async fn judge(&self, fault: &Fault, over: Over, blows: Vec<Blow>) -> Result<Tried> {
+    async fn judge(
+        &self,
+        fault: &Fault,
+        over: Over,
+        blows: Vec<Blow>,
+        memories: &[Memory],
+    ) -> Result<Tried> {
         let Over { truth, logged, report, at, announced, unannounced } = over;
         fs::write(self.folder.join("recorded.txt"), report.to_string())?;
         let mut timeline = Timeline::of(&report, &blows, at);
@@ -169,6 +209,15 @@ impl Trial<'_> {
         let mut broken = fault.promise.broken(&evidence);
         broken.extend(unannounced);
         broken.extend(announced.missing(fault.announced));
+        if fault.quiet {
+            broken.extend(announced.noise());
+        }
+        let steady = (!memories.is_empty()).then(|| {
+            let shown = evidence.rungs.first().map(|rung| rung.shown.as_slice());
+            let drift = Drift::of(&truth, shown.unwrap_or_default(), &placed(&report));
+            Steady::of(memories, drift)
+        });
+        broken.extend(steady.iter().flat_map(|steady| steady.broken(&announced)));
         let figures = Figures::of(&evidence, &waits, timeline.late());
         let blows = blows.into_iter().zip(&waits.next).map(|(blow, next)| Struck {
             what: blow.name,
@@ -176,6 +225,18 @@ impl Trial<'_> {
             next_part_ms: next.as_ref().map(Duration::as_millis),
         });
         let blows = blows.collect();
-        Ok(Tried { figures, broken, announced, blows, picture })
+        Ok(Tried { figures, broken, announced, blows, steady, picture })
     }
+}
+
+/// The sound that was recorded.
+fn placed(report: &Report) -> Vec<Placed> {
+    let Some(audio) = report.renditions.iter().find(|rendition| !rendition.video) else {
+        return Vec::new();
+    };
+    let frames = audio.frames().map(|frame| Placed {
+        hash: frame.sha,
+        begins: frame.pts * SAMPLES / i64::from(audio.timescale.max(1)),
+    });
+    frames.collect()
 }

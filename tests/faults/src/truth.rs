@@ -9,7 +9,7 @@ use crate::publisher::Shot;
 /// A step of the stamps beyond this, in ms, or back, is a jump (DESIGN: "over a second").
 const JUMP_MS: i64 = 1_000;
 
-/// A picture that was sent.
+/// A picture that was sent; its times are those of presentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Picture {
     pub(crate) number: u32,
@@ -49,7 +49,8 @@ impl Truth {
             let mut before = None;
             for message in sent {
                 let Some(tag) = material.tags.get(message.tag) else { continue };
-                let (media_ms, stamp_ms) = (i64::from(tag.time_ms), message.stamp_ms);
+                let media_ms = tag.shown_ms();
+                let stamp_ms = message.stamp_ms + tag.composition_ms();
                 if let Some(number) = material.number(message.tag) {
                     let is_keyframe = tag.is_keyframe();
                     let picture = Picture { number, is_keyframe, shot, media_ms, stamp_ms };
@@ -61,6 +62,8 @@ impl Truth {
                 }
             }
         }
+        // As they are shown: B-frames are sent after what is shown after them.
+        truth.pictures.sort_by_key(|picture| (picture.shot, picture.number));
         truth
     }
 

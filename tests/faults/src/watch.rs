@@ -24,7 +24,7 @@ use crate::circumstances::Circumstances;
 use crate::evidence::breaches_of;
 use crate::measure::{count, stretches};
 use crate::picture;
-use crate::publisher::{Broadcaster, Materials};
+use crate::publisher::{Broadcaster, Materials, Size};
 use crate::timeline::Timeline;
 use crate::truth::Truth;
 
@@ -124,9 +124,9 @@ async fn record(watch: &Watch, screen: &Screen) -> Result<(Report, Option<u32>, 
     let broadcaster = match (&watch.rtmp, &watch.key) {
         (Some(url), Some(name)) => {
             let seconds = u32::try_from(watch.seconds).unwrap_or(u32::MAX);
-            let materials = Materials::get(seconds.saturating_add(MORE), screen).await?;
+            let materials = Materials::get(seconds.saturating_add(MORE), false, screen).await?;
             let target = Target { url: url.clone(), name: name.clone() };
-            Some(Broadcaster::begin(target, &materials, 0).await?)
+            Some(Broadcaster::begin(target, &materials, (Size::Wide, 0)).await?)
         }
         _ => None,
     };

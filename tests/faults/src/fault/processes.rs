@@ -2,8 +2,8 @@
 
 use millrace_harness::stack::Worker;
 
-use super::{Fault, NOTHING, RECONNECT, TEN_SECONDS, fault};
-use crate::strike::{Strike, Who};
+use super::{Fault, NOTHING, Promise, RECONNECT, TEN_SECONDS, fault};
+use crate::strike::{RESETS, Strike, Who};
 
 pub(super) const ALL: &[Fault] = &[
     fault("ffmpeg-killed", "kill -9 of ffmpeg", Strike::KillEncoder, NOTHING)
@@ -14,6 +14,13 @@ pub(super) const ALL: &[Fault] = &[
         .telling(&["ingest", "StreamInterrupted", "StreamResumed"]),
     fault("delivery-killed", "kill -9 of delivery, of two", Strike::KillOfTwo, NOTHING)
         .telling(&["delivery"]),
+    fault(
+        "delivery-killed-late",
+        "kill -9 of delivery, short segments",
+        Strike::KillOfTwoAfterResets,
+        Promise { discontinuities: RESETS, ..RECONNECT },
+    )
+    .telling(&["delivery"]),
     stopped("ffmpeg-stopped", "ffmpeg stopped for 10 s", Who::Encoder)
         .telling(&["transcode_restarts"]),
     stopped("transcode-stopped", "transcode stopped for 10 s", Who::Worker(Worker::Transcode))

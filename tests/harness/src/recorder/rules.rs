@@ -52,7 +52,8 @@ pub(super) fn step(before: &Snapshot, now: &Snapshot, origin: Origin, broken: &m
             broken.push(what.to_owned());
         }
     };
-    unless(now.msn >= before.msn, "EXT-X-MEDIA-SEQUENCE went back");
+    let went = format!("EXT-X-MEDIA-SEQUENCE went back from {} to {}", before.msn, now.msn);
+    unless(now.msn >= before.msn, &went);
     unless(now.discontinuity >= before.discontinuity, "EXT-X-DISCONTINUITY-SEQUENCE went back");
     unless(now.target == before.target, "EXT-X-TARGETDURATION changed");
     unless(now.part_target == before.part_target, "PART-TARGET changed");

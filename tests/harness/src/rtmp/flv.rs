@@ -53,6 +53,22 @@ impl Tag {
         self.body.get(if self.kind.is_video() { 5 } else { 2 }..).unwrap_or_default()
     }
 
+    /// How much later than decoded the picture is shown, in ms (E.4.3.1: CompositionTime, the three
+    /// bytes before the NAL units).
+    pub fn composition_ms(&self) -> i64 {
+        match self.body.get(2..5) {
+            Some([a, b, c]) if self.kind == Kind::Picture => {
+                i64::from(i32::from_be_bytes([*a, *b, *c, 0]) >> 8)
+            }
+            _ => 0,
+        }
+    }
+
+    /// When it is shown or heard, in ms.
+    pub fn shown_ms(&self) -> i64 {
+        i64::from(self.time_ms) + self.composition_ms()
+    }
+
     /// Whether a decoder can begin with this picture (E.4.3.1).
     pub fn is_keyframe(&self) -> bool {
         self.kind == Kind::Picture && self.body.first().is_some_and(|byte| byte >> 4 == 1)

@@ -2,7 +2,8 @@
 //! and no two frames of its sound are alike, so that a hash names each. Made once by ffmpeg, kept in
 //! the cache.
 //!
-//! 30 pictures a second, no B-frames, a closed GOP every 2 s; noise as AAC-LC, 48 kHz.
+//! 30 pictures a second, B-frames where they are asked for, a closed GOP every 2 s; noise as AAC-LC,
+//! 48 kHz.
 
 use std::collections::HashSet;
 use std::fs;
@@ -37,6 +38,8 @@ pub struct Recipe {
     pub first: u32,
     /// How long it is.
     pub seconds: u32,
+    /// So many B-frames between two others.
+    pub b_frames: u32,
 }
 
 /// A file to publish.
@@ -56,8 +59,9 @@ impl Numbered {
     /// When ffmpeg cannot encode, or what is there is not what it should be.
     pub async fn get(recipe: Recipe, mut progress: impl FnMut(&str)) -> Result<Self> {
         let folder = repo::cache().join("clips");
-        let Recipe { width, height, first, seconds } = recipe;
-        let name = format!("numbered-{RECIPE}-{width}x{height}-{first}-{seconds}.flv");
+        let Recipe { width, height, first, seconds, b_frames } = recipe;
+        let kind = if b_frames > 0 { format!("-b{b_frames}") } else { String::new() };
+        let name = format!("numbered-{RECIPE}-{width}x{height}-{first}-{seconds}{kind}.flv");
         let file = folder.join(&name);
         if !file.exists() {
             fs::create_dir_all(&folder)
@@ -79,16 +83,9 @@ impl Numbered {
     }
 
     fn new(recipe: Recipe, tags: Vec<Tag>) -> Result<Self> {
-        let mut next = recipe.first;
-        let numbers: Vec<Option<u32>> = tags
-            .iter()
-            .map(|tag| {
-                let number = (tag.kind == Kind::Picture).then_some(next);
-                next += u32::from(number.is_some());
-                number
-            })
-            .collect();
-        let (made, wanted) = (next - recipe.first, recipe.seconds * u32::from(FPS));
+        let numbers = in_order_of_presentation(&tags, recipe.first);
+        let made = numbers.iter().flatten().count();
+        let wanted = usize::try_from(recipe.seconds * u32::from(FPS))?;
         ensure!(made == wanted, "{made} pictures instead of {wanted}");
         let mut known = HashSet::new();
         let sounds = tags.iter().filter(|tag| tag.kind == Kind::Sound);
@@ -118,18 +115,44 @@ impl Numbered {
     }
 }
 
+/// The number of the picture in each tag.
+fn in_order_of_presentation(tags: &[Tag], first: u32) -> Vec<Option<u32>> {
+    let pictures = tags.iter().enumerate().filter(|(_, tag)| tag.kind == Kind::Picture);
+    let mut places: Vec<(i64, usize)> = pictures.map(|(at, tag)| (tag.shown_ms(), at)).collect();
+    places.sort_unstable();
+    let mut numbers = vec![None; tags.len()];
+    for (number, (_, at)) in (first..).zip(places) {
+        if let Some(place) = numbers.get_mut(at) {
+            *place = Some(number);
+        }
+    }
+    numbers
+}
+
 async fn encode(recipe: Recipe, target: &Path) -> Result<()> {
-    let Recipe { width, height, first, seconds } = recipe;
+    let Recipe { width, height, first, seconds, b_frames } = recipe;
     let fps = u32::from(FPS);
     let pictures = counter::source(width, height, fps, first)?;
     let noise = format!("anoisesrc=color=pink:amplitude=0.1:sample_rate=48000:seed={first}");
     let (target, length) = (target.display().to_string(), seconds.to_string());
     let (count, gop) = ((seconds * fps).to_string(), (fps * 2).to_string());
+    let between = b_frames.to_string();
     let mut arguments = vec!["-nostdin", "-v", "error"];
     arguments.extend(["-f", "lavfi", "-i", &pictures, "-f", "lavfi", "-i", &noise]);
     arguments.extend(["-frames:v", &count, "-t", &length, "-pix_fmt", "yuv420p"]);
-    arguments.extend(["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-flags", "+cgop"]);
-    arguments.extend(["-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0", "-b:v", "1000k"]);
+    arguments.extend(["-c:v", "libx264", "-preset", "ultrafast", "-bf", &between]);
+    arguments.extend([
+        "-flags",
+        "+cgop",
+        "-g",
+        &gop,
+        "-keyint_min",
+        &gop,
+        "-sc_threshold",
+        "0",
+        "-b:v",
+        "1000k",
+    ]);
     arguments.extend(["-c:a", "aac", "-ac", "2", "-b:a", "96k"]);
     arguments.extend(["-flvflags", "no_duration_filesize", "-f", "flv", &target]);
     run("ffmpeg", &arguments).await
@@ -139,7 +162,7 @@ async fn encode(recipe: Recipe, target: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const RECIPE: Recipe = Recipe { width: 640, height: 480, first: 7, seconds: 1 };
+    const RECIPE: Recipe = Recipe { width: 640, height: 480, first: 7, seconds: 1, b_frames: 0 };
 
     fn tag(kind: Kind, time_ms: u32, body: Vec<u8>) -> Tag {
         Tag { kind, time_ms, body: body.into() }
@@ -167,6 +190,20 @@ mod tests {
         let film = numbered.film(100, 0).unwrap();
         assert_eq!(numbered.number(film.from), Some(17));
         assert!(numbered.film(900, 0).is_none());
+    }
+
+    #[test]
+    fn b_frames_have_the_numbers_of_their_places_in_time() {
+        let mut tags = tags(|n| n);
+        // Decoded after the one that is shown after it, as CompositionTime says.
+        for (at, later) in [(2, 66), (4, 0)] {
+            let tag = &mut tags[at];
+            let mut body = tag.body.to_vec();
+            body[4] = later;
+            tag.body = body.into();
+        }
+        let numbered = Numbered::new(RECIPE, tags).unwrap();
+        assert_eq!([0, 2, 4, 6].map(|at| numbered.number(at)), [7, 9, 8, 10].map(Some));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use millrace_media::hls::Window;
+use millrace_media::id::Msn;
 use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, SegmentInfo};
 use millrace_platform::backoff::Backoff;
 use millrace_platform::redis::media::EntryId;
@@ -125,7 +127,7 @@ impl Drain {
         if self.open.wait_for(|open| *open).await.is_err() {
             return Ok(());
         }
-        let mut known = Known { last: self.read, ..Known::default() };
+        let mut known = Known { last: self.read, reach: self.reach(), ..Known::default() };
         for entry in std::mem::take(&mut self.listed) {
             known.list(entry);
         }
@@ -162,6 +164,12 @@ impl Drain {
         Ok(())
     }
 
+    /// What a playlist of this rendition lists, before anything is.
+    fn reach(&self) -> Option<Window> {
+        let info = self.info.get()?;
+        Some(Window::new(info, info.rendition(&self.place.rendition)?))
+    }
+
     /// Publishes these in one round trip, and takes away those that are out.
     /// After a window that had to be listed again some may be left.
     async fn publish(
@@ -169,8 +177,8 @@ impl Drain {
         left: &mut VecDeque<RedisOp>,
         known: &mut Known,
     ) -> Result<(), PublishError> {
-        let outcomes =
-            self.services.publish(&self.place, left.make_contiguous(), known.last).await?;
+        let (ops, first) = (left.make_contiguous(), known.first());
+        let outcomes = self.services.publish(&self.place, ops, known.last, first).await?;
         for outcome in outcomes {
             match outcome {
                 Ok(Some(there)) if Some(EntryId::of(&there)) > self.read => {
@@ -205,7 +213,8 @@ impl Drain {
         let mut gone: VecDeque<_> = known.init.iter().chain(&known.open).cloned().collect();
         while !gone.is_empty() {
             let some: Vec<_> = gone.iter().take(AGAIN).cloned().collect();
-            for outcome in self.services.publish(&self.place, &some, None).await? {
+            let first = known.first();
+            for outcome in self.services.publish(&self.place, &some, None, first).await? {
                 outcome?;
                 gone.pop_front();
             }
@@ -222,6 +231,8 @@ struct Known {
     window: VecDeque<Entry>,
     /// and the parts that no segment follows yet.
     open: Vec<RedisOp>,
+    /// What of them playlists list still.
+    reach: Option<Window>,
     /// The last entry.
     last: Option<EntryId>,
 }
@@ -240,10 +251,95 @@ impl Known {
         }
     }
 
+    /// The first segment that a playlist may list: by lengths, as playlists go, not by numbers. Short
+    /// ones, as before discontinuities, make more of them. A replica that reads what Redis has is to
+    /// list what one lists that has followed for long.
+    fn first(&self) -> Msn {
+        let range = self.reach.as_ref().and_then(Window::complete_range);
+        range.map_or(Msn(0), |(first, _)| first)
+    }
+
     fn list(&mut self, segment: Entry) {
+        if let Some(reach) = &mut self.reach {
+            reach.apply(&segment);
+        }
         if self.window.len() == WINDOW {
             self.window.pop_front();
         }
         self.window.push_back(segment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_media::id::{BroadcastId, Run};
+    use millrace_media::published::{Access, FrameRate, RenditionInfo, RenditionKind};
+    use millrace_media::time::Ticks;
+
+    use super::*;
+
+    fn info() -> BroadcastInfo {
+        let rendition = RenditionInfo {
+            name: "720p".parse().unwrap(),
+            kind: RenditionKind::Video { width: 1_280, height: 720 },
+            codecs: String::new(),
+            timescale: 90_000,
+            bandwidth: 1,
+            average_bandwidth: 1,
+        };
+        BroadcastInfo {
+            stream: "a.b".parse().unwrap(),
+            broadcast: BroadcastId(uuid::Uuid::nil()),
+            started_ms: 0,
+            segment_duration: Ticks::from_ms(2_000),
+            part_target: Ticks::from_ms(215),
+            dvr_window: Ticks::from_ms(20_000),
+            frame_rate: FrameRate { num: 30, den: 1 },
+            renditions: vec![rendition],
+            ended: false,
+            access: Access::default(),
+        }
+    }
+
+    /// 2 s long, but for some that a discontinuity cut after 0.4 s.
+    fn segment(msn: u64) -> Entry {
+        Entry::Segment(SegmentInfo {
+            msn: Msn(msn),
+            run: Run(0),
+            start: i64::try_from(msn).unwrap() * 180_000,
+            duration: if [14, 17, 23].contains(&msn) { 36_000 } else { 180_000 },
+            bytes: 10,
+            discontinuities: 0,
+            date_ms: 0,
+            init: InitHash::of(b""),
+            gap: false,
+            base: None,
+        })
+    }
+
+    #[test]
+    fn what_stays_in_redis_is_all_that_a_replica_lists_which_has_followed_from_the_start() {
+        let info = info();
+        let window = || Window::new(&info, &info.renditions[0]);
+        let mut known = Known { reach: Some(window()), ..Known::default() };
+        let mut followed = window();
+        for msn in 0..40 {
+            let kept_from = known.first();
+            known.list(segment(msn));
+            followed.apply(&segment(msn));
+            let mut begun_now = window();
+            for left in kept_from.0..=msn {
+                begun_now.apply(&segment(left));
+            }
+            assert_eq!(begun_now.complete_range(), followed.complete_range(), "at {msn}");
+            // No more is kept than what the new one pushes out.
+            let listed = followed.complete_range().unwrap().0;
+            assert!(listed.0 <= kept_from.0 + 2, "{listed:?} of {kept_from:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_before_it_is_known_what_is_listed() {
+        assert_eq!(Known::default().first(), Msn(0));
     }
 }

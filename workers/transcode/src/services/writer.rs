@@ -14,6 +14,18 @@ use super::{Blind, Place, PublishError, Published, Services};
 use crate::publish::redis::RedisOp;
 use crate::publish::store::StoreOp;
 
+/// What can be published together with others.
+fn write(op: &RedisOp, window_start: Msn) -> Option<Write<'_>> {
+    match op {
+        RedisOp::Part { info, bytes } => Some(Write::Part(info, bytes)),
+        RedisOp::Segment { info, parts, bytes: Some(bytes) } => {
+            let parts = parts.iter().map(|part| (part.part, part.run)).collect();
+            Some(Write::Segment { info, bytes, parts, window_start })
+        }
+        RedisOp::Init { .. } | RedisOp::Segment { bytes: None, .. } => None,
+    }
+}
+
 impl Services {
     pub(super) fn writer(&self, broadcast: BroadcastId) -> Result<MediaWriter, PublishError> {
         self.runs.writer(broadcast).ok_or(PublishError::NoRun)
@@ -142,12 +154,14 @@ impl Services {
 
     /// Publishes the first of these to Redis, and in the same round trip as many
     /// as may go with it, where `last` was published before; for each that was
-    /// tried the entry that was there already in its place, and stays.
+    /// tried the entry that was there already in its place, and stays. With a
+    /// segment, entries before `first` leave the playlist.
     pub async fn publish(
         &self,
         place: &Place,
         ops: &[RedisOp],
         last: Option<EntryId>,
+        first: Msn,
     ) -> Result<Vec<Result<Option<Entry>, PublishError>>, PublishError> {
         let writer = self.writer(place.broadcast)?.after(last);
         let name = &place.rendition;
@@ -162,7 +176,7 @@ impl Services {
         let outcomes = if let Some(written) = alone {
             vec![written.map(|()| Outcome::New)]
         } else {
-            let together: Vec<_> = ops.iter().map_while(|op| self.write(op)).collect();
+            let together: Vec<_> = ops.iter().map_while(|op| write(op, first)).collect();
             let outcomes = writer.publish_all(name, &together).await;
             outcomes.unwrap_or_else(|error| vec![Err(error)])
         };
@@ -171,20 +185,6 @@ impl Services {
             tried.then(|| self.told(place, op, outcome))
         });
         Ok(tried.collect())
-    }
-
-    /// What can be published together with others.
-    fn write<'o>(&self, op: &'o RedisOp) -> Option<Write<'o>> {
-        match op {
-            RedisOp::Part { info, bytes } => Some(Write::Part(info, bytes)),
-            RedisOp::Segment { info, parts, bytes: Some(bytes) } => Some(Write::Segment {
-                info,
-                bytes,
-                parts: parts.iter().map(|part| (part.part, part.run)).collect(),
-                window_start: self.window_start(info.msn),
-            }),
-            RedisOp::Init { .. } | RedisOp::Segment { bytes: None, .. } => None,
-        }
     }
 
     fn told(
@@ -273,11 +273,6 @@ impl Services {
                 });
             }
         }
-    }
-
-    fn window_start(&self, msn: Msn) -> Msn {
-        let kept = self.config.dvr_window.0.div_euclid(self.config.segment.0.max(1));
-        Msn(msn.0.saturating_sub(u64::try_from(kept).unwrap_or(0)))
     }
 
     /// Puts one thing into the object store.
