@@ -90,7 +90,7 @@ impl Cli {
                 } else {
                     crd::yaml().context("can't print the CRD")?
                 };
-                std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
+                print(&text)
             }
             Command::EventSchemas { folder } => {
                 for (name, schema) in EventType::ALL.map(EventType::schema_file) {
@@ -122,10 +122,7 @@ impl Cli {
                     () = stop.cancelled() => anyhow::bail!("told to stop before it was done"),
                 }
             }
-            Command::Conditions => {
-                let text = table::markdown();
-                std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
-            }
+            Command::Conditions => print(&table::markdown()),
             Command::Release(args) => release::run(args, stop).await,
             Command::PlaybackKey(args) => playback::key(&args),
             Command::PlaybackToken(args) => playback::token(&args),
@@ -135,4 +132,9 @@ impl Cli {
             Command::Local(args) => Ok(local::run(args, stop).await?),
         }
     }
+}
+
+/// What was asked for goes to stdout.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
 }

@@ -1,6 +1,5 @@
 //! Keys and tokens of viewers by hand (docs/playback.md).
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use millrace_platform::tokens::StreamPattern;
 use millrace_platform::wall;
 
 use crate::api::duration::Duration;
+use crate::cli::print;
 
 /// Largest file of a key, bytes.
 const MOST: u64 = 64 * 1024;
@@ -68,7 +68,7 @@ pub(crate) fn key(args: &PlaybackKeyArgs) -> anyhow::Result<()> {
         Some(file) => Signer::parse(&read(file)?, Some(&args.kid)),
     };
     let streams = (!args.streams.is_empty()).then(|| texts(&args.streams));
-    print(&signer?.entry(streams)?)
+    print(&format!("{}\n", signer?.entry(streams)?))
 }
 
 /// Prints the token.
@@ -83,7 +83,7 @@ pub(crate) fn token(args: &PlaybackTokenArgs) -> anyhow::Result<()> {
         ip: (!args.ip.is_empty()).then(|| OneOrMany::Many(args.ip.clone())),
         ..Claims::default()
     };
-    print(&signer.sign(&claims)?)
+    print(&format!("{}\n", signer.sign(&claims)?))
 }
 
 fn texts(streams: &[StreamPattern]) -> Vec<String> {
@@ -97,8 +97,4 @@ fn read(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
     let read = open.and_then(|open| open.take(MOST).read_to_end(&mut text));
     read.with_context(|| format!("can't read {}", file.display()))?;
     Ok(text)
-}
-
-fn print(line: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("can't write to stdout")
 }

@@ -1,8 +1,6 @@
 //! `millrace-operator token`: the API's tokens, for the first one and for who
 //! has no Kubernetes.
 
-use std::io::Write;
-
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use millrace_platform::config::{DatabaseConfig, Env, Installation};
@@ -15,6 +13,7 @@ use millrace_platform::wall;
 use uuid::Uuid;
 
 use crate::api;
+use crate::cli::print;
 
 /// Make, list and revoke tokens of the API
 ///
@@ -101,8 +100,4 @@ fn line(token: &StoredToken) -> String {
     let scopes: Vec<&str> = token.scopes.iter().map(|scope| scope.as_str()).collect();
     let (scopes, streams) = (scopes.join(","), token.streams.to_texts().join(","));
     format!("{}\t{}\t{state}\t{scopes}\t{streams}\n", token.id, token.name)
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("can't write to stdout")
 }

@@ -72,6 +72,16 @@ pub enum Protocol {
     Rtmps,
 }
 
+impl Protocol {
+    /// As addresses and ports have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Rtmps => "rtmps",
+        }
+    }
+}
+
 /// The Service in front of the ingest pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

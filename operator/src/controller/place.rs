@@ -18,13 +18,17 @@ impl Place {
     pub fn read(env: &Env) -> Result<Self, ConfigError> {
         let own_namespace = env.or("POD_NAMESPACE", "millrace".to_owned());
         let identity = env.optional::<String>("POD_NAME");
-        let namespaces = env.text("WATCH_NAMESPACES").map(|list| {
-            list.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect()
-        });
+        let namespaces = list(env, "WATCH_NAMESPACES");
         Ok(Self {
-            namespaces: namespaces.filter(|list: &Vec<String>| !list.is_empty()),
+            namespaces: (!namespaces.is_empty()).then_some(namespaces),
             own_namespace: own_namespace?,
             identity: identity?.unwrap_or_else(|| format!("operator-{}", uuid::Uuid::new_v4())),
         })
     }
+}
+
+/// What stands between commas.
+pub(super) fn list(env: &Env, name: &str) -> Vec<String> {
+    let text = env.text(name).unwrap_or_default();
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }

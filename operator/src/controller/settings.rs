@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millrace_platform::config::{ConfigError, Env, StoreConfig};
 
-use super::place::Place;
+use super::place::{Place, list};
 use crate::reconcile::build::Installation;
 use crate::reconcile::build::installation::MediaVolume;
 use crate::reconcile::external::sweep::Pace;
@@ -14,6 +14,7 @@ use crate::reconcile::external::sweep::Pace;
 const DRAIN_TIMEOUT: u64 = 300;
 /// The group of the images' user, which owns the files of the media volume.
 const MEDIA_GROUP: i64 = 10_001;
+
 /// The operator's settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -101,11 +102,6 @@ fn media_volume(env: &Env) -> Result<Option<MediaVolume>, ConfigError> {
             Err(env.note("MEDIA_CLAIM", "set", expected).into())
         }
     }
-}
-
-fn list(env: &Env, name: &str) -> Vec<String> {
-    let text = env.text(name).unwrap_or_default();
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

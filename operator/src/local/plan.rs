@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use millrace_media::id::InvalidId;
 use millrace_platform::config::{ConfigError, Env};
 use millrace_platform::keys::InvalidKeyName;
 use millrace_platform::tokens::ApiToken;
+use millrace_platform::wall;
 
 use super::api_token;
 use super::args::LocalArgs;
@@ -141,8 +141,7 @@ fn publish_keys_of(
     streams: &[ValidatedStream],
     state: &StateDir,
 ) -> Result<Vec<StreamKeys>, PlanError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = wall::ms() / 1_000;
     streams
         .iter()
         .map(|stream| {

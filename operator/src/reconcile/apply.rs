@@ -74,9 +74,7 @@ impl ApplyError {
     pub fn is_refusal(&self) -> bool {
         match &self.source {
             Cause::Foreign => true,
-            Cause::Api(error) => {
-                matches!(&**error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
-            }
+            Cause::Api(error) => is_refusal(error),
         }
     }
 }
@@ -129,8 +127,8 @@ impl Applier {
     }
 
     /// Make one child so. `is_surely_ours`: it is watched, and in the workers
-    /// namespace, where names are ours. `seen` is its mark in the watches' view; none means
-    /// that they know of no such object.
+    /// namespace, where names are ours. `seen` is its mark in the watches' view;
+    /// none means that they know of no such object.
     pub async fn apply(
         &self,
         child: &Prepared,
@@ -234,6 +232,11 @@ impl Applier {
     pub(super) fn forget_all(&self, children: &[ChildRef]) {
         self.right.forget(children);
     }
+}
+
+/// The API server understood what it was asked, and refused it for good.
+pub(super) fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
 }
 
 fn is_invalid(error: &kube::Error) -> bool {

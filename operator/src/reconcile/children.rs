@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use millrace_media::id::StreamId;
 
 use super::build::certificate_secret::Purpose;
-use super::build::{Children, Installation, names};
+use super::build::{
+    Children, Installation, ingest_deployment, labels, names, transcode_deployment,
+};
 use super::kind::Kind;
 use super::prepared::{ChildRef, Prepared, Unprepared};
 
@@ -45,10 +47,10 @@ pub fn possible(stream: &StreamId, installation: &Installation) -> Vec<ChildRef>
     };
     let own = |kind, name| ChildRef { kind, namespace: stream.namespace().to_owned(), name };
     vec![
-        worker(Kind::Deployment, "ingest"),
-        worker(Kind::Deployment, "transcode"),
-        worker(Kind::PodDisruptionBudget, "ingest"),
-        worker(Kind::Service, "ingest"),
+        worker(Kind::Deployment, ingest_deployment::COMPONENT),
+        worker(Kind::Deployment, transcode_deployment::COMPONENT),
+        worker(Kind::PodDisruptionBudget, ingest_deployment::COMPONENT),
+        worker(Kind::Service, ingest_deployment::COMPONENT),
         worker(Kind::Secret, Purpose::Rtmps.component()),
         worker(Kind::Secret, Purpose::Playback.component()),
         worker(Kind::Ingress, "playback"),
@@ -72,8 +74,8 @@ pub fn find(prepared: &[Prepared], kind: Kind, component: &str) -> Option<ChildR
     prepared
         .iter()
         .find(|child| {
-            let labels = child.manifest.pointer("/metadata/labels");
-            let found = labels.and_then(|labels| labels.get("app.kubernetes.io/component"));
+            let all = child.manifest.pointer("/metadata/labels");
+            let found = all.and_then(|all| all.get(labels::COMPONENT));
             child.id.kind == kind && found.is_some_and(|found| found == component)
         })
         .map(|child| child.id.clone())

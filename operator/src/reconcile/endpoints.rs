@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Service;
 
-use crate::api::ingest::{Protocol, ServiceType};
+use crate::api::ingest::ServiceType;
 use crate::api::status::Endpoints;
 
 use super::build::circumstances::HostVerdict;
@@ -80,10 +80,7 @@ fn publish(
         ServiceType::NodePort => (installation.external_host.clone()?, observed.node_port?),
         ServiceType::LoadBalancer => (observed.balancer.clone()?, port),
     };
-    let scheme = match ingest.protocol {
-        Protocol::Rtmp => "rtmp",
-        Protocol::Rtmps => "rtmps",
-    };
+    let scheme = ingest.protocol.as_str();
     Some(format!("{scheme}://{}:{port}/{APP}", in_url(&host)))
 }
 

@@ -55,8 +55,7 @@ impl HostClaim {
     }
 }
 
-/// Why a stream may not have the host name it asks for. The variant's name is
-/// the reason in the condition.
+/// Why a stream may not have the host name it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostProblem {
     /// An older stream has it.
@@ -77,16 +76,6 @@ pub enum HostProblem {
         /// The stream's namespace.
         namespace: String,
     },
-}
-
-impl HostProblem {
-    /// The reason in a condition.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::HostTaken { .. } => "HostTaken",
-            Self::HostNotAllowed { .. } => "HostNotAllowed",
-        }
-    }
 }
 
 /// Check a claim against the installation's rules and all others' claims; its

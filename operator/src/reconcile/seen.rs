@@ -14,7 +14,9 @@ use millrace_media::id::StreamId;
 
 use super::apply::Mark;
 use super::build::ingest_deployment;
+use super::build::labels::COMPONENT;
 use super::endpoints::ObservedService;
+use super::kind::Kind;
 use super::prepared::ChildRef;
 pub use children::SeenChildren;
 
@@ -123,7 +125,7 @@ impl Seen {
         let child = self
             .children
             .refs()
-            .find(|child| child.kind == super::kind::Kind::Deployment && child.name == name)?;
+            .find(|child| child.kind == Kind::Deployment && child.name == name)?;
         self.deployment(child)
     }
 
@@ -207,7 +209,7 @@ impl From<&Service> for Facts {
 impl From<&Pod> for SeenPod {
     fn from(pod: &Pod) -> Self {
         let labels = pod.metadata.labels.as_ref();
-        let component = labels.and_then(|labels| labels.get("app.kubernetes.io/component"));
+        let component = labels.and_then(|labels| labels.get(COMPONENT));
         let status = pod.status.as_ref();
         let is = |type_: &str| {
             status.and_then(|status| {

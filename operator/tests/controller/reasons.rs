@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
+use millrace_harness::server::{Kind, Server};
 use millrace_operator::api::status::Phase;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -112,6 +113,35 @@ async fn a_redis_that_refuses_the_password_is_told_apart_from_one_that_is_away()
     let refused = |status: &_| condition(status, "CacheReady").reason == "RedisRefused";
     let status = world.until("keynote", "refused", refused).await;
     assert!(!condition(&status, "CacheReady").message.contains("wrong"));
+    world.ready("keynote").await;
+    operator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_kafka_refuses_is_said_counted_and_made_once_kafka_takes_it() {
+    let Some(mut world) = World::shared().await else { return };
+    // It has one broker: no topic can have three copies.
+    let kafka = Server::new(Kind::Kafka).unwrap();
+    kafka.restart_with("default.replication.factor=3").unwrap();
+    world.servers.kafka = kafka.address();
+    let operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    let refused = |status: &_| condition(status, "TopicsReady").reason == "TopicRefused";
+    let status = world.until("keynote", "refused", refused).await;
+    let message = &condition(&status, "TopicsReady").message;
+    assert!(message.contains("stream-events") && message.contains("replication"), "{message}");
+    assert_eq!(condition(&status, "Ready").reason, "PartsMissing");
+    let counted = "operator_streams_conditions{condition=\"TopicsReady\",status=\"False\",reason=\"TopicRefused\"}";
+    world.eventually("counted", || async { operator.metric(counted).await == 1 }).await;
+    // What needs no topic is there.
+    assert_eq!(world.children().await.len(), 6);
+    assert_eq!(condition(&status, "KeysReady").reason, "KeysReady");
+    // Trying again at once would not help.
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(asked_in(&world, 10).await, [""; 0]);
+
+    kafka.restart_with("default.replication.factor=1").unwrap();
+    world.touch("keynote").await;
     world.ready("keynote").await;
     operator.stop().await;
 }

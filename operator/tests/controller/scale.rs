@@ -84,6 +84,21 @@ async fn reconciled(world: &World, many: usize) {
     }
 }
 
+/// Wait for work that an operator does: one that has ended would be waited
+/// for for ever.
+async fn done_by<T>(world: &World, operator: &mut Operator, work: impl Future<Output = T>) -> T {
+    let ended = async {
+        while !operator.has_ended() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        done = work => return done,
+        () = ended => {}
+    }
+    panic!("the operator has ended\n{}", world.log_tail());
+}
+
 /// Wait until the controllers of Deployments have made as many pods.
 async fn pods(world: &World, many: usize) {
     let api: Api<Pod> = Api::namespaced(world.client(), world.workers.name());
@@ -158,10 +173,10 @@ async fn by_operator(world: &World, many: usize, pods_before: usize) -> (f64, f6
     let moment = world.cluster.moment().await.unwrap();
     // With its start: what is measured is the operator's work, not ours.
     let begun = Instant::now();
-    let operator = world.operator().await;
-    reconciled(world, many).await;
+    let mut operator = world.operator().await;
+    done_by(world, &mut operator, reconciled(world, many)).await;
     let took = begun.elapsed().as_secs_f64();
-    pods(world, pods_before + many * 2).await;
+    done_by(world, &mut operator, pods(world, pods_before + many * 2)).await;
     let ran = begun.elapsed().as_secs_f64();
     let errors = operator.metric("operator_reconcile_errors_total").await;
     assert_eq!(errors, 0, "{}", world.log_tail());
@@ -260,13 +275,13 @@ async fn an_operator_that_starts_again_writes_nothing_of_thirty_suspended_stream
 #[ignore = "takes minutes: make bench-operator"]
 async fn ten_thousand_suspended_streams() {
     let Some(world) = World::own().await else { return };
-    let operator = world.operator().await;
+    let mut operator = world.operator().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let base = operator.rss_bytes();
     let many = count("SUSPENDED_STREAMS", SUSPENDED);
     let names = names(many);
     create(&world, &names, &json!({ "broadcaster": "acme", "suspend": true })).await;
-    reconciled(&world, many).await;
+    done_by(&world, &mut operator, reconciled(&world, many)).await;
     let full = operator.rss_bytes();
     operator.stop().await;
 

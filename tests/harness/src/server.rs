@@ -2,6 +2,8 @@
 //!
 //! The servers of [`services`](crate::services) are everybody's: nobody may stop them.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -95,6 +97,19 @@ impl Server {
             Kind::Kafka => self.script(self.kind.verb_again(), &["1"]),
             Kind::Redis | Kind::Postgres => self.launch(),
         }
+    }
+
+    /// Ends a Kafka and starts it again with another setting (`name=value`).
+    ///
+    /// # Errors
+    /// When it does not end or start.
+    pub fn restart_with(&self, setting: &str) -> Result<()> {
+        self.stop()?;
+        // Of two lines with one name the last counts.
+        let settings = self.dir().join("1/server.properties");
+        let mut file = File::options().append(true).open(settings)?;
+        writeln!(file, "{setting}")?;
+        self.start()
     }
 
     fn launch(&self) -> Result<()> {

@@ -14,10 +14,7 @@ use crate::reconcile::validated::ValidatedStream;
 /// Build it.
 pub fn build(stream: &ValidatedStream, installation: &Installation) -> Service {
     let ingest = &stream.ingest;
-    let protocol = match ingest.protocol {
-        Protocol::Rtmp => "rtmp",
-        Protocol::Rtmps => "rtmps",
-    };
+    let protocol = ingest.protocol.as_str();
     Service {
         metadata: metadata::of_worker(
             stream,

@@ -20,6 +20,9 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// See [`MANAGED_BY`].
 pub const MANAGER: &str = "millrace-operator";
 
+/// The label that says which part of a stream it is.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+
 /// All labels of a child.
 pub(super) fn of(stream: &ValidatedStream, component: &str) -> BTreeMap<String, String> {
     let mut labels = selector(stream, component);
@@ -35,12 +38,8 @@ pub(super) fn of(stream: &ValidatedStream, component: &str) -> BTreeMap<String, 
 /// The few a selector asks for: they can never change, so they hold nothing
 /// that could.
 pub(super) fn selector(stream: &ValidatedStream, component: &str) -> BTreeMap<String, String> {
-    [
-        ("app.kubernetes.io/name", "millrace"),
-        ("app.kubernetes.io/component", component),
-        (UID, stream.uid.as_str()),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .collect()
+    [("app.kubernetes.io/name", "millrace"), (COMPONENT, component), (UID, stream.uid.as_str())]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

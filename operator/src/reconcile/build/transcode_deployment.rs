@@ -20,7 +20,7 @@ use crate::api::transcode::{Idle, Scheduling};
 use crate::reconcile::validated::ValidatedStream;
 
 /// `app.kubernetes.io/component` of it all.
-const COMPONENT: &str = "transcode";
+pub(in crate::reconcile) const COMPONENT: &str = "transcode";
 const MEDIA_VOLUME: &str = "media";
 /// The container's first process starts the worker again at once; the kubelet
 /// would wait for up to minutes.

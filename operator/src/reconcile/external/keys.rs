@@ -9,9 +9,9 @@ use crate::reconcile::validated::ValidatedStream;
 /// Make the rows say what the Secret does; what of them was written.
 ///
 /// # Errors
-/// `PostgresUnavailable`, `PostgresRefused`, `KeyConflict`, `KeyNotHashed`,
-/// `CleaningUp`. That ingest could not be told of a change is none: it finds
-/// out by itself.
+/// `PostgresUnavailable`, `PostgresRefused`, `KeyConflict`, `CleaningUp`,
+/// `Failed`. That ingest could not be told of a change is none: it finds out by
+/// itself.
 pub async fn follow(
     outside: &External,
     stream: &ValidatedStream,

@@ -126,12 +126,9 @@ impl LiveView {
         self.all().get(stream).copied().unwrap_or_default()
     }
 
-    /// Look at this stream too; says whether that is new.
-    pub fn watch(&self, stream: StreamId) -> bool {
-        let mut all = self.all();
-        let is_new = !all.contains_key(&stream);
-        all.entry(stream).or_default();
-        is_new
+    /// Look at this stream too.
+    pub fn watch(&self, stream: StreamId) {
+        self.all().entry(stream).or_default();
     }
 
     /// Look at this stream too, whose log is known to be empty.

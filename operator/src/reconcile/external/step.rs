@@ -72,15 +72,16 @@ pub enum Reason {
     StoreRefused,
     /// A key of the Secret was revoked before, or is another stream's.
     KeyConflict,
-    KeyNotHashed,
     /// What a deleted LiveStream of this name left is being cleaned up.
     CleaningUp,
-    SettingsWrong,
+    /// Something else; the message says what.
+    Failed,
 }
 
 impl Reason {
-    /// All there are, for the table of conditions.
-    pub const ALL: [Self; 12] = [
+    /// All there are: each has its row in the table of conditions.
+    #[cfg(test)]
+    pub(in crate::reconcile) const ALL: [Self; 11] = [
         Self::KafkaUnavailable,
         Self::TopicRefused,
         Self::PostgresUnavailable,
@@ -90,9 +91,8 @@ impl Reason {
         Self::StoreUnavailable,
         Self::StoreRefused,
         Self::KeyConflict,
-        Self::KeyNotHashed,
         Self::CleaningUp,
-        Self::SettingsWrong,
+        Self::Failed,
     ];
 
     /// In CamelCase.
@@ -107,9 +107,8 @@ impl Reason {
             Self::StoreUnavailable => "StoreUnavailable",
             Self::StoreRefused => "StoreRefused",
             Self::KeyConflict => "KeyConflict",
-            Self::KeyNotHashed => "KeyNotHashed",
             Self::CleaningUp => "CleaningUp",
-            Self::SettingsWrong => "SettingsWrong",
+            Self::Failed => "Failed",
         }
     }
 }
@@ -153,9 +152,6 @@ impl StepError {
             Self::LeftAlone(service) | Self::Late(service) => unavailable(*service),
             Self::CleaningUp => Reason::CleaningUp,
             Self::Failed(error) => match (&**error, service_of(error)) {
-                (ExternalError::Keys(KeyError::Hash(_) | KeyError::Generate(_)), _) => {
-                    Reason::KeyNotHashed
-                }
                 (ExternalError::Keys(KeyError::Postgres(DatabaseError::Conflict { .. })), _) => {
                     Reason::KeyConflict
                 }
@@ -164,7 +160,7 @@ impl StepError {
                 (_, Some(Service::Postgres)) => Reason::PostgresRefused,
                 (_, Some(Service::Redis)) => Reason::RedisRefused,
                 (_, Some(Service::Store)) => Reason::StoreRefused,
-                (_, None) => Reason::SettingsWrong,
+                (_, None) => Reason::Failed,
             },
         }
     }
@@ -200,10 +196,12 @@ fn unavailable(service: Service) -> Reason {
 fn service_of(error: &ExternalError) -> Option<Service> {
     match error {
         ExternalError::Kafka(_) | ExternalError::Ending(_) => Some(Service::Kafka),
-        ExternalError::Postgres(_) | ExternalError::Keys(_) => Some(Service::Postgres),
+        ExternalError::Postgres(_) | ExternalError::Keys(KeyError::Postgres(_)) => {
+            Some(Service::Postgres)
+        }
         ExternalError::Redis(_) => Some(Service::Redis),
         ExternalError::Store(_) => Some(Service::Store),
-        ExternalError::Config(_) => None,
+        ExternalError::Config(_) | ExternalError::Keys(_) => None,
     }
 }
 

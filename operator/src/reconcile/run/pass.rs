@@ -220,7 +220,7 @@ impl Pass<'_> {
         findings.suspended = self.valid.suspended;
         findings.figures = self.found.figures;
         findings.rungs.clone_from(&self.found.rungs);
-        let service = children::find(prepared, Kind::Service, "ingest");
+        let service = children::find(prepared, Kind::Service, INGEST.component);
         let address = service.and_then(|child| seen.service(&child).cloned()).unwrap_or_default();
         let endpoints = endpoints(self.valid, &self.context.installation, facts, &address);
         let deployment = |component| {
@@ -228,18 +228,18 @@ impl Pass<'_> {
             seen.deployment(&child)
         };
         let now = Timestamp::now();
-        findings.ingest = match refused.of(&["ingest", "rtmp", "rtmps-tls"]) {
+        findings.ingest = match refused.of(&[INGEST.component, "rtmp", "rtmps-tls"]) {
             Some(why) => Verdict::of(&table::INGEST_NOT_APPLIED, why),
             None if self.valid.suspended => Verdict::plain(&table::INGEST_SUSPENDED),
             None if self.lacks_external_host() => Verdict::plain(&table::INGEST_NO_HOST),
             None if endpoints.rtmp.is_none() => Verdict::plain(&table::INGEST_NO_ADDRESS),
-            None => INGEST.verdict(deployment("ingest"), seen, now),
+            None => INGEST.verdict(deployment(INGEST.component), seen, now),
         };
-        findings.transcode = match refused.of(&["transcode"]) {
+        findings.transcode = match refused.of(&[TRANSCODE.component]) {
             Some(why) => Verdict::of(&table::TRANSCODE_NOT_APPLIED, why),
             None if facts.finishing => Verdict::of(&table::TRANSCODE_SUSPENDED, FINISHING),
             None if self.valid.suspended => Verdict::plain(&table::TRANSCODE_SUSPENDED),
-            None => match deployment("transcode") {
+            None => match deployment(TRANSCODE.component) {
                 Some(facts) if facts.wanted == 0 => Verdict::plain(&table::TRANSCODE_ASLEEP),
                 facts => TRANSCODE.verdict(facts, seen, now),
             },

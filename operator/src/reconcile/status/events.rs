@@ -11,6 +11,7 @@ use tracing::warn;
 use super::table::{self, Row};
 use crate::api::LiveStream;
 use crate::api::status::{Condition, ConditionStatus, LiveStreamStatus};
+use crate::reconcile::apply::is_refusal;
 use crate::reconcile::context::Context;
 
 /// How often an Event is tried,
@@ -51,17 +52,13 @@ pub(super) async fn tell(context: &Context, stream: &LiveStream, after: &LiveStr
     }
 }
 
-/// A namespace that is being deleted takes no new Events, ever.
-fn may_work_later(error: &kube::Error) -> bool {
-    !matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 422))
-}
-
-/// Nothing tells it again, so it is tried more than once.
+/// Nothing tells it again, so it is tried more than once. A namespace that is
+/// being deleted takes none, ever.
 async fn publish(context: &Context, event: &Event, about: &ObjectReference) {
     for again in (0..TRIES).rev() {
         match context.recorder.publish(event, about).await {
             Ok(()) => return,
-            Err(error) if again > 0 && may_work_later(&error) => tokio::time::sleep(AGAIN).await,
+            Err(error) if again > 0 && !is_refusal(&error) => tokio::time::sleep(AGAIN).await,
             Err(error) => {
                 warn!(%error, reason = event.reason, "can't write an Event");
                 return;

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::Verdict;
 use super::table::{self, Row};
 use crate::api::status::{BroadcastStatus, Endpoints, LiveStreamStatus};
+use crate::reconcile::build::{ingest_deployment, transcode_deployment};
 use crate::reconcile::external::figures::Figures;
 use crate::reconcile::external::live::Seen;
 use crate::reconcile::external::rungs::Rungs;
@@ -252,7 +253,7 @@ pub struct Rows {
 
 /// Of ingest.
 pub const INGEST: Rows = Rows {
-    component: "ingest",
+    component: ingest_deployment::COMPONENT,
     ready: &table::INGEST_READY,
     starting: &table::INGEST_STARTING,
     not_ready: &table::INGEST_NOT_READY,
@@ -261,7 +262,7 @@ pub const INGEST: Rows = Rows {
 
 /// Of transcode.
 pub const TRANSCODE: Rows = Rows {
-    component: "transcode",
+    component: transcode_deployment::COMPONENT,
     ready: &table::TRANSCODE_READY,
     starting: &table::TRANSCODE_STARTING,
     not_ready: &table::TRANSCODE_NOT_READY,

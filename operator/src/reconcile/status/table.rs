@@ -46,7 +46,6 @@ rows! {
     KEYS_REFUSED = "KeysReady" False "PostgresRefused" by "external": "Postgres refused the keys' rows.";
     KEYS_CACHE_REFUSED = "KeysReady" False "RedisRefused" by "external": "Redis refused what is to be told of keys.";
     KEYS_CONFLICT = "KeysReady" False "KeyConflict" by "external": "A key of the Secret was revoked before, or is another stream's. Delete its entry; a new one is made.";
-    KEYS_NOT_HASHED = "KeysReady" False "KeyNotHashed" by "external": "A key can't be hashed.";
     KEYS_CLEANING_UP = "KeysReady" False "CleaningUp" by "external": "What a deleted LiveStream of this name left is being cleaned up. Tried again by itself.";
     KEYS_FAILED = "KeysReady" False "Failed" by "external": "Something else failed; the message says what.";
     KEYS_UNKNOWN = "KeysReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";

@@ -54,6 +54,7 @@ impl TopicSpec {
             config: BTreeMap::new(),
         }
     }
+
     /// Whether a topic with these settings is as it should be.
     pub fn is_as_said_in(&self, there: &Settings) -> bool {
         self.config.iter().all(|(key, value)| there.get(key) == Some(value))

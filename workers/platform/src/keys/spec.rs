@@ -41,7 +41,8 @@ impl Followed {
 
 impl KeyRing {
     /// Makes the rows of a stream say what its Secret does. Writes nothing when
-    /// they do; bcrypt is asked about a row once in the life of the process. All that can be done is done, whatever can't.
+    /// they do; bcrypt is asked about a row once in the life of the process. All
+    /// that can be done is done, whatever can't.
     ///
     /// # Errors
     /// The first that came up: `Conflict` for a key that was revoked before or
