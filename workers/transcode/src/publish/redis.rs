@@ -5,7 +5,6 @@
 //! When Redis has come back empty, the window is listed again before anything
 //! new, with the parts of the segment that grows.
 
-use millrace_platform::report::report;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use bytes::Bytes;
 use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, SegmentInfo};
 use millrace_platform::backoff::Backoff;
 use millrace_platform::redis::media::EntryId;
+use millrace_platform::report::report;
 use tokio::sync::watch;
 
 use super::lane::{Item, Lane, Limit};
