@@ -130,7 +130,7 @@ pub enum PublishError {
         /// The broadcast.
         broadcast: BroadcastId,
     },
-    /// The same of the index.
+    /// The same as [`Self::Stale`], of the index.
     #[error("another writer went on with the index of broadcast {broadcast} meanwhile")]
     Unread {
         /// The broadcast.

@@ -175,10 +175,11 @@ impl Session {
         match self.state {
             State::Settled(outlet) => outlet.end(offset, snapshot).await,
             State::Settling(_) | State::Over => {
-                // Who brings the rest away commits when that is done.
-                if let Some(snapshot) = snapshot
-                    && !self.services.is_left(self.facts.broadcast)
-                {
+                // Who brings the rest away, of this one or one before, commits when
+                // that is done.
+                let broadcast = self.facts.broadcast;
+                let owes = self.services.is_left(broadcast) || self.services.owes_before(broadcast);
+                if let Some(snapshot) = snapshot.filter(|_| !owes) {
                     self.services.commit(offset, &snapshot).await;
                 }
                 Ok(Box::pin(std::future::ready(())))

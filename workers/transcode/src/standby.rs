@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::services::Services;
+use crate::services::{PublishError, Services};
 use crate::session::Source;
 
 pub mod buffer;
@@ -148,18 +148,26 @@ impl Standby {
         }
     }
 
+    /// Gives the writer its time. While the store does not answer, that does not
+    /// pass: the writer can store nothing, and this one could take nothing over.
     async fn is_stored(&self) -> bool {
-        let until = Instant::now() + STORED;
-        while Instant::now() < until {
+        let mut waited = Duration::ZERO;
+        while waited < STORED {
             match self.services.is_stored_to_its_end(self.facts.broadcast).await {
                 Ok(true) => return true,
-                Ok(false) => tokio::time::sleep(STORED_LOOK).await,
-                Err(error) => {
-                    // It could not store it either.
+                Ok(false) => waited += STORED_LOOK,
+                Err(error @ PublishError::Store(_)) => {
                     tracing::warn!(error = report(&error), "the end in the store is not known");
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = report(&error),
+                        "the end in the store is left as it is"
+                    );
                     return true;
                 }
             }
+            tokio::time::sleep(STORED_LOOK).await;
         }
         false
     }

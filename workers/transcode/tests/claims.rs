@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use millrace_harness::server::{Kind, Server};
 use millrace_media::id::{BroadcastId, Msn, Run};
 use millrace_media::index::Head;
 use millrace_media::published::{
-    Access, BroadcastInfo, FrameRate, InitHash, PartInfo, SegmentInfo,
+    Access, BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
 };
+use millrace_media::record::Open;
 use millrace_media::time::Ticks;
+use millrace_media::timeline::{Event, VideoFrame};
 use millrace_platform::config::Env;
 use millrace_platform::health::Health;
 use millrace_transcode::config::Config;
@@ -25,6 +28,8 @@ use millrace_transcode::publish::lane::Lane;
 use millrace_transcode::publish::redis::{Drain, RedisOp};
 use millrace_transcode::publish::store::StoreOp;
 use millrace_transcode::services::{Begun, Place, PublishError, Services};
+use millrace_transcode::standby::Standby;
+use millrace_transcode::standby::patience::Takeovers;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -53,16 +58,38 @@ impl World {
 
     /// One that has its store elsewhere.
     fn process_at(&self, store: &Path) -> Services {
-        let store = format!("file://{}", store.display());
+        connect(&self.config("OBJECT_STORE_URL", &format!("file://{}", store.display())))
+    }
+
+    /// One of so many transcoders.
+    fn one_of(&self, transcoders: &str) -> Services {
+        connect(&self.config("TRANSCODE_REDUNDANCY", transcoders))
+    }
+
+    /// One that can't reach Redis.
+    fn without_redis(&self) -> Services {
+        connect(&self.config("REDIS_URL", "redis://127.0.0.1:9"))
+    }
+
+    /// Settings of a process, with one of them otherwise.
+    fn config(&self, name: &str, value: &str) -> Arc<Config> {
+        let store = format!("file://{}", self.store().display());
         let env = Env::from_pairs([
             ("STREAM_ID", "events.keynote"),
             // Nobody is there, and nobody is asked.
             ("KAFKA_BROKERS", "127.0.0.1:9"),
             ("REDIS_URL", &self.redis.address()),
             ("OBJECT_STORE_URL", &store),
+            (name, value),
         ]);
-        let config = Arc::new(Config::read(&env).unwrap());
-        Services::connect(&config, TranscodeMetrics::default(), &Health::default()).unwrap()
+        Arc::new(Config::read(&env).unwrap())
+    }
+
+    /// Redis loses everything.
+    fn empty_redis(&self) {
+        let mut flush = Command::new("redis-cli");
+        let flushed = flush.args(["-u", &self.redis.address(), "flushall"]).output().unwrap();
+        assert_eq!(flushed.stdout.trim_ascii(), b"OK");
     }
 
     /// Another thing is where the store was.
@@ -94,6 +121,10 @@ impl World {
         });
         there.await.unwrap();
     }
+}
+
+fn connect(config: &Arc<Config>) -> Services {
+    Services::connect(config, TranscodeMetrics::default(), &Health::default()).unwrap()
 }
 
 fn broadcast() -> BroadcastId {
@@ -337,4 +368,172 @@ async fn a_writer_whose_store_is_away_is_the_writer_still_and_nobody_else_is() {
     world.give_store();
     assert_eq!(other.take_over(on).await.unwrap(), Run(6));
     assert_eq!(writer.begin(on).await.unwrap(), Begun::Theirs);
+}
+
+#[tokio::test]
+async fn who_claims_a_run_and_gets_no_lease_has_taken_nothing_over() {
+    let (world, on) = (World::new(), broadcast());
+    let writer = world.process();
+    assert_eq!(writer.begin(on).await.unwrap(), Begun::Ours(Run(1)));
+    world.claimed(on, &[1, 2, 3, 4, 5]).await;
+    world.without_redis().take_over(on).await.unwrap_err();
+    assert!(world.claims(on).contains(&6), "it has claimed a run");
+    publish(&writer, on, Run(1)).await.unwrap();
+    assert!(!writer.is_overtaken(on, Run(1)).await.unwrap());
+
+    // Without Redis, or its lease, nobody can tell.
+    world.redis.stop().unwrap();
+    writer.is_overtaken(on, Run(1)).await.unwrap_err();
+    world.redis.start().unwrap();
+    let back = eventually("Redis", SOON, async || Ok(writer.is_overtaken(on, Run(1)).await?));
+    assert!(!back.await.unwrap());
+    world.empty_redis();
+    writer.is_overtaken(on, Run(1)).await.unwrap_err();
+    writer.reclaim(on).await.unwrap();
+    assert!(!writer.is_overtaken(on, Run(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_takeover_whose_lease_redis_has_lost_takes_it_again_from_who_was_first() {
+    let (world, on) = (World::new(), broadcast());
+    let [writer, standby] = [world.process(), world.process()];
+    writer.begin(on).await.unwrap();
+    let run = standby.take_over(on).await.unwrap();
+    assert!(writer.is_overtaken(on, Run(1)).await.unwrap());
+    world.empty_redis();
+    writer.reclaim(on).await.unwrap();
+    let lost = publish(&standby, on, run).await;
+    assert!(matches!(lost, Err(PublishError::LeaseLost)), "{lost:?}");
+    standby.reclaim(on).await.unwrap();
+    publish(&standby, on, run).await.unwrap();
+    assert!(writer.is_overtaken(on, Run(1)).await.unwrap());
+    let refused = publish(&writer, on, Run(1)).await;
+    assert!(matches!(refused, Err(PublishError::Fenced { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_broadcast_that_is_followed_by_another_is_taken_over_in_the_store() {
+    let (world, [first, next]) = (World::new(), [broadcast(), broadcast()]);
+    let [writer, standby] = [world.one_of("2"), world.one_of("2")];
+    writer.begin(first).await.unwrap();
+    assert_eq!(standby.begin(first).await.unwrap(), Begun::Theirs);
+    world.claimed(first, &[1, 2, 3, 4, 5]).await;
+    assert_eq!(writer.begin(next).await.unwrap(), Begun::Ours(Run(1)));
+
+    let run = standby.take_over(first).await.unwrap();
+    assert_eq!(run, Run(6));
+    assert!(writer.is_overtaken(first, Run(1)).await.unwrap());
+    standby.store(&place(first), &segment_op(run)).await.unwrap();
+    let refused = publish(&standby, first, run).await;
+    assert!(matches!(refused, Err(PublishError::Superseded { .. })), "{refused:?}");
+    // The next goes on with the writer that it has.
+    publish(&writer, next, Run(1)).await.unwrap();
+    assert!(!writer.is_overtaken(next, Run(1)).await.unwrap());
+}
+
+#[tokio::test]
+async fn of_two_transcoders_the_later_broadcast_of_the_other_fences_nobody() {
+    let ends = [("480p".parse().unwrap(), Msn(1))];
+    for (transcoders, is_fenced) in [("1", true), ("2", false)] {
+        let (world, [first, next]) = (World::new(), [broadcast(), broadcast()]);
+        let [one, other] = [world.one_of(transcoders), world.one_of(transcoders)];
+        let run = one.claim_run(first).await.unwrap();
+        let on = other.claim_run(next).await.unwrap();
+        publish(&other, next, on).await.unwrap();
+        for refused in [
+            publish(&one, first, run).await,
+            one.publish_end(&info(first), &ends).await,
+            one.reclaim(first).await,
+        ] {
+            let as_told = match &refused {
+                Err(PublishError::Fenced { .. }) => is_fenced,
+                Err(PublishError::Superseded { .. }) => !is_fenced,
+                _ => false,
+            };
+            assert!(as_told, "{transcoders}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whose_end_is_told_has_the_lease_until_the_rest_of_it_is_taken_over() {
+    let (world, on) = (World::new(), broadcast());
+    let [writer, standby] = [world.one_of("2"), world.one_of("2")];
+    let ends = [("480p".parse().unwrap(), Msn(1))];
+    writer.begin(on).await.unwrap();
+    writer.publish_end(&info(on), &ends).await.unwrap();
+    // It may say so again, and does not lose the broadcast by it.
+    writer.publish_end(&info(on), &ends).await.unwrap();
+    assert!(!writer.is_overtaken(on, Run(1)).await.unwrap());
+    assert!(!standby.is_stored_to_its_end(on).await.unwrap());
+
+    let run = standby.take_over(on).await.unwrap();
+    assert!(writer.is_overtaken(on, Run(1)).await.unwrap());
+    let refused = writer.publish_end(&info(on), &ends).await;
+    assert!(matches!(refused, Err(PublishError::Fenced { .. })), "{refused:?}");
+    standby.store(&place(on), &segment_op(run)).await.unwrap();
+    standby.publish_end(&info(on), &ends).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_standby_leaves_no_end_to_a_store_that_it_could_not_ask() {
+    let (world, on) = (World::new(), broadcast());
+    let [writer, services] = [world.one_of("2"), world.one_of("2")];
+    writer.begin(on).await.unwrap();
+    let rung = RenditionInfo {
+        name: place(on).rendition,
+        kind: RenditionKind::Video { width: 854, height: 480 },
+        codecs: String::new(),
+        timescale: 90_000,
+        bandwidth: 1,
+        average_bandwidth: 1,
+    };
+    let info = BroadcastInfo { renditions: vec![rung], ..info(on) };
+    writer.publish_end(&info, &[(place(on).rendition, Msn(1))]).await.unwrap();
+    let facts = Open {
+        broadcast: on,
+        nonce: Uuid::new_v4(),
+        key_id: "abcd".parse().unwrap(),
+        started_ms: 0,
+        resumed: false,
+    };
+    let mut standby = Standby::new(&services, &world.config("TRANSCODE_REDUNDANCY", "2"), facts);
+    standby.take(Event::Video(VideoFrame {
+        dts: Ticks::ZERO,
+        pts: Ticks::ZERO,
+        step: Ticks::from_ms(40),
+        keyframe: true,
+        arrival_ms: 0,
+        payload: Bytes::from_static(b"picture"),
+        restart: None,
+    }));
+    world.take_store();
+    let before = Takeovers::default();
+    let (is_ended, ()) = tokio::join!(standby.is_ended_by_the_writer(&before), async {
+        // Longer than it looks.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.give_store();
+    });
+    assert!(!is_ended, "nobody has stored it");
+}
+
+#[tokio::test]
+async fn what_an_earlier_broadcast_owes_is_not_forgotten_however_many_come_after_it() {
+    let nowhere = [
+        ("STREAM_ID", "events.keynote"),
+        ("KAFKA_BROKERS", "127.0.0.1:9"),
+        ("REDIS_URL", "redis://127.0.0.1:9"),
+        ("OBJECT_STORE_URL", "file:///nowhere"),
+    ];
+    let process = connect(&Arc::new(Config::read(&Env::from_pairs(nowhere)).unwrap()));
+    let [owes, last] = [1, 10].map(|number| BroadcastId(Uuid::from_u128(number)));
+    process.leave(owes);
+    for number in 2..10 {
+        let over = BroadcastId(Uuid::from_u128(number));
+        process.leave(over);
+        process.bring_away(over);
+    }
+    assert!(process.is_left(owes) && process.owes_before(last));
+    process.bring_away(owes);
+    assert!(!process.owes_before(last));
 }

@@ -3,13 +3,15 @@
 //! [`MediaWriter`] is the one writer of a broadcast, fenced by its run;
 //! [`MediaReader`] is any number of readers, [`Tail`] how they wait for more.
 
+mod lease;
 mod reader;
 mod tail;
 mod writer;
 
+pub use lease::{Holder, Lease, MediaError};
 pub use reader::MediaReader;
 pub use tail::Tail;
-pub use writer::{Holder, Lease, MediaError, MediaWriter, Outcome, Write};
+pub use writer::{MediaWriter, Outcome, Write};
 
 use std::fmt;
 use std::str::FromStr;

@@ -122,9 +122,13 @@ impl Archive {
         while self.services.owes_before(self.head.info.broadcast) {
             backoff.wait().await;
         }
-        if !self.is_overtaken().await
-            && let Some(snapshot) = snapshot
-        {
+        let overtaken = loop {
+            match self.is_overtaken().await {
+                Some(overtaken) => break overtaken,
+                None => backoff.wait().await,
+            }
+        };
+        if let Some(snapshot) = snapshot.filter(|_| !overtaken) {
             self.services.commit(offset, &snapshot).await;
         }
         let _ = done.send(());
@@ -177,22 +181,23 @@ impl Archive {
     }
 
     /// Commits what is due once the index says that it is durable, and so does
-    /// that of the broadcast before. Where it can't for so long that the log
-    /// could lose what is between, it moves on all the same: viewers have that
-    /// media, the archive will not.
+    /// that of the broadcast before, and nobody else goes on with it. Where it
+    /// can't for so long that the log could lose what is between, it moves on all
+    /// the same: viewers have that media, the archive will not.
     async fn checkpoint(&mut self) {
         let waits = self.behind || self.services.owes_before(self.head.info.broadcast);
-        let overdue = waits && self.checkpoints.is_overdue();
+        let overdue = self.checkpoints.is_overdue();
         self.services.index_is(self.behind, self.behind && overdue);
         let Some(point) = self.checkpoints.due().cloned() else { return };
         if waits && !overdue {
             return;
         }
-        self.overtaken = self.is_overtaken().await;
-        if self.overtaken {
+        let overtaken = self.is_overtaken().await;
+        self.overtaken = overtaken == Some(true);
+        if self.overtaken || (overtaken.is_none() && !overdue) {
             return;
         }
-        if overdue {
+        if waits {
             self.services.metrics.index_left_behind();
             tracing::error!(offset = point.offset, "the checkpoint moves on without the index");
         }
@@ -202,18 +207,21 @@ impl Archive {
     }
 
     /// What this process has made durable, the other may not have: where that
-    /// goes on after a crash is for it to say.
-    async fn is_overtaken(&self) -> bool {
-        let Some(run) = self.run else { return false };
+    /// goes on after a crash is for it to say. `None` while nobody can tell.
+    async fn is_overtaken(&self) -> Option<bool> {
+        let Some(run) = self.run else { return Some(false) };
         let broadcast = self.head.info.broadcast;
-        let overtaken = self.services.is_overtaken(broadcast, run).await.unwrap_or_else(|error| {
-            tracing::warn!(error = report(&error), "the claims can't be read");
-            false
-        });
-        if overtaken {
-            tracing::warn!(%broadcast, %run, "another process has gone on: nothing more is committed");
+        match self.services.is_overtaken(broadcast, run).await {
+            Ok(true) => {
+                tracing::warn!(%broadcast, %run, "another process has gone on: nothing more is committed");
+                Some(true)
+            }
+            Ok(false) => Some(false),
+            Err(error) => {
+                tracing::warn!(error = report(&error), "who writes is not known");
+                None
+            }
         }
-        overtaken
     }
 
     /// Reads what the index has, if that could not be done before, and goes on

@@ -5,7 +5,6 @@
 //! When Redis has come back empty, the window is listed again before anything
 //! new, with the parts of the segment that grows.
 
-use millrace_platform::report::report;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use millrace_media::id::Msn;
 use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, SegmentInfo};
 use millrace_platform::backoff::Backoff;
 use millrace_platform::redis::media::EntryId;
+use millrace_platform::report::report;
 use tokio::sync::watch;
 
 use super::lane::{Item, Lane, Limit};

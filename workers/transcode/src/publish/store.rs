@@ -4,12 +4,12 @@
 //! store that is away stops nothing live: uploads wait, bounded; what no longer
 //! fits is recorded as missing.
 
-use millrace_platform::report::report;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millrace_media::published::{InitHash, SegmentInfo};
 use millrace_media::time::Ticks;
+use millrace_platform::report::report;
 use tokio::sync::mpsc;
 
 use super::archive::Note;

@@ -1,15 +1,22 @@
 //! What must be so before the checkpoint moves.
 
+use std::cmp::Ordering;
+
 use millrace_media::id::{BroadcastId, Run};
 use millrace_media::index::Head;
 
 use super::{PublishError, Services};
 
 impl Services {
-    /// Whether another process has claimed a run of the broadcast after `run`.
+    /// Whether another process goes on with the broadcast: it has claimed a run
+    /// after `run`, and the lease.
     ///
     /// Kafka can't compare and set: a process that stands still between this
     /// and its commit may still move the checkpoint behind the other's back.
+    ///
+    /// # Errors
+    /// When that is not known: the claims can't be read, or another has claimed
+    /// a run and Redis does not say who has the lease.
     pub async fn is_overtaken(
         &self,
         broadcast: BroadcastId,
@@ -21,13 +28,25 @@ impl Services {
         let mut next = run.next();
         while let Some(claim) = self.store.get(&objects.run(next)).await? {
             if claim != ours.as_bytes() {
-                // Who claimed a run and could not take the lease is no writer: it
-                // reads what is published only when it has both.
-                return Ok(!self.holds_lease(broadcast).await.unwrap_or(false));
+                return self.has_lost_lease(broadcast).await;
             }
             next = next.next();
         }
         Ok(false)
+    }
+
+    /// Who claimed a run and could not take the lease is no writer: it reads
+    /// what is published only when it has both, or when Redis is at a later
+    /// broadcast.
+    async fn has_lost_lease(&self, broadcast: BroadcastId) -> Result<bool, PublishError> {
+        let holder = self.reader.holder(&self.config.stream).await?;
+        let holder = holder.ok_or(PublishError::LeaseLost)?;
+        match holder.broadcast.cmp(&broadcast.to_string()) {
+            // Redis was away when our run was claimed.
+            Ordering::Less => Err(PublishError::LeaseLost),
+            Ordering::Equal => Ok(holder.token != Some(self.token)),
+            Ordering::Greater => Ok(true),
+        }
     }
 
     /// That no other process has written the index between the reading of

@@ -72,14 +72,16 @@ impl State {
     }
 
     /// Changes what is known of a broadcast; what was touched longest ago gives
-    /// way.
+    /// way, unless its rest is to be brought away.
     fn touch(&mut self, broadcast: BroadcastId, change: impl FnOnce(&mut Known)) {
         let at = self.broadcasts.iter().position(|known| known.broadcast == broadcast);
         let unknown = || Known { broadcast, writer: None, head: None, left: false };
         let mut known = at.map_or_else(unknown, |at| self.broadcasts.remove(at));
         change(&mut known);
-        if self.broadcasts.len() == BROADCASTS {
-            self.broadcasts.remove(0);
+        if self.broadcasts.len() >= BROADCASTS
+            && let Some(oldest) = self.broadcasts.iter().position(|known| !known.left)
+        {
+            self.broadcasts.remove(oldest);
         }
         self.broadcasts.push(known);
     }

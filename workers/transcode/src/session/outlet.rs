@@ -1,26 +1,23 @@
 //! A broadcast's renditions and the tasks that carry what they make away.
 
-use millrace_platform::report::report;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use millrace_media::id::{Msn, RenditionName, Run};
+use millrace_media::id::{RenditionName, Run};
 use millrace_media::index::Head;
-use millrace_media::published::{BroadcastInfo, PartInfo, RenditionInfo};
+use millrace_media::published::{BroadcastInfo, PartInfo};
 use millrace_media::record::Open;
 use millrace_media::time::Ticks;
-use millrace_media::timeline::{Base, Snapshot};
-use millrace_platform::store::StoreError;
-use tokio::sync::{mpsc, oneshot, watch};
+use millrace_media::timeline::Base;
+use millrace_platform::report::report;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::SessionError;
 use crate::config::Config;
 use crate::format::{self, Format, RungFormat};
 use crate::package::Grid;
-use crate::publish::archive::{Archive, Ending, Note};
+use crate::publish::archive::{Archive, Note};
 use crate::publish::lane::Lane;
 use crate::publish::redis::{self, RedisOp};
 use crate::publish::resume::{self, RenditionResume};
@@ -28,15 +25,14 @@ use crate::publish::store::{self, StoreOp};
 use crate::rendition::{Rendition, RunContext};
 use crate::services::{Blind, Place, PublishError, Published, Services};
 
+mod description;
+mod end;
+mod found;
+
+pub use end::Leftover;
+
 /// Notes that wait for the archive.
 const NOTES: usize = 256;
-/// How long the log waits, at the end of a broadcast, for Redis to take it.
-const END_LIMIT: Duration = Duration::from_secs(3);
-/// How often the lanes are looked at while they drain.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// What is still to be stored of a broadcast that is over.
-pub type Leftover = BoxFuture<'static, ()>;
 
 /// A rendition that several tasks touch, never across an await.
 pub(super) type Shared = Arc<Mutex<Rendition>>;
@@ -93,8 +89,7 @@ impl Outlet {
         let mut head_info = info.clone();
         head_info.renditions.clear();
         let archive = Archive::new(services.clone(), Head::new(head_info, Run(0)), &names(format));
-        let archive = if blind.index { archive.unread() } else { archive };
-        let mut outlet = Self::empty(services, info, archive);
+        let mut outlet = Self::empty(services, info, archive, blind);
         for rung in &format.rungs {
             let rendition =
                 outlet.rendition(&rung.name, 90_000, &RenditionResume::default(), Vec::new());
@@ -118,8 +113,7 @@ impl Outlet {
         let head = published.head.clone().unwrap_or_else(|| Head::new(info.clone(), Run(0)));
         let names: Vec<_> = info.renditions.iter().map(|r| r.name.clone()).collect();
         let archive = Archive::new(services.clone(), head, &names);
-        let archive = if published.blind.index { archive.unread() } else { archive };
-        let mut outlet = Self::empty(services, info.clone(), archive);
+        let mut outlet = Self::empty(services, info.clone(), archive, published.blind);
         outlet.announcing = true;
         for rendition in &info.renditions {
             let entries = published.entries.get(&rendition.name).map_or(&[][..], Vec::as_slice);
@@ -135,7 +129,8 @@ impl Outlet {
         Ok(outlet)
     }
 
-    fn empty(services: &Services, info: BroadcastInfo, archive: Archive) -> Self {
+    fn empty(services: &Services, info: BroadcastInfo, archive: Archive, blind: Blind) -> Self {
+        let archive = if blind.index { archive.unread() } else { archive };
         let (notes, inbox) = mpsc::channel(NOTES);
         let mut drains = JoinSet::new();
         drains.spawn(archive.run(inbox));
@@ -152,67 +147,6 @@ impl Outlet {
             announcing: false,
             open: watch::Sender::new(false),
         }
-    }
-
-    /// A rendition found published: fetches its open parts, and sends on what
-    /// one of the stores is missing.
-    async fn adopt(
-        &mut self,
-        info: &RenditionInfo,
-        mut plan: RenditionResume,
-        blind: Blind,
-    ) -> Result<Shared, SessionError> {
-        let place = self.place(&info.name);
-        let open = self.open_parts(&place, &plan.open).await?;
-        if open.len() < plan.open.len() {
-            tracing::warn!(rendition = %info.name, "the open segment is made again: parts are lost");
-            plan.reopen();
-        }
-        let (mut unindexed, mut away) = (Vec::new(), blind.index);
-        for segment in &plan.unindexed {
-            let mut bytes = self.services.segment_in_redis(&place, segment).await?;
-            if bytes.is_none() && !away {
-                let stored = self.services.segment_in_store(&place, segment);
-                bytes = match self.services.soon("read a segment", stored).await {
-                    // Nor is it asked for the others: a viewer waits.
-                    Err(PublishError::Store(error @ StoreError::Late { .. })) => {
-                        tracing::warn!(
-                            error = report(&error),
-                            "what is not indexed yet counts as missing"
-                        );
-                        away = true;
-                        None
-                    }
-                    stored => stored?,
-                };
-            }
-            unindexed.push(StoreOp::Segment { info: segment.clone(), bytes });
-        }
-        let shared = self.rendition(&info.name, info.timescale, &plan, open);
-        if let Some((redis, store)) = self.lanes.last() {
-            for op in unindexed {
-                store.push(op);
-            }
-            for segment in plan.unlisted {
-                redis.push(RedisOp::Segment { info: segment, parts: Vec::new(), bytes: None });
-            }
-        }
-        tracing::info!(rendition = %info.name, resume_at = ?plan.resume_at, "adopted");
-        Ok(shared)
-    }
-
-    /// The bytes of the open parts; none if any is missing.
-    async fn open_parts(
-        &self,
-        place: &Place,
-        parts: &[PartInfo],
-    ) -> Result<Vec<(PartInfo, Bytes)>, SessionError> {
-        let mut open = Vec::new();
-        for part in parts {
-            let Some(bytes) = self.services.part(place, part).await? else { return Ok(Vec::new()) };
-            open.push((part.clone(), bytes));
-        }
-        Ok(open)
     }
 
     /// Makes a rendition with its lanes and their tasks.
@@ -319,201 +253,12 @@ impl Outlet {
         }
     }
 
-    /// Publishes the broadcast's description once every rung has told its
-    /// codecs.
-    pub(super) fn announce(&mut self, codecs: Vec<oneshot::Receiver<String>>) {
-        if std::mem::replace(&mut self.announcing, true) {
-            return;
-        }
-        let rungs: Vec<_> = self.videos.iter().map(|(format, _)| format.clone()).collect();
-        let mut info = self.info.clone();
-        let audio = std::mem::take(&mut info.renditions);
-        let publish = self.publish_later();
-        self.drains.spawn(async move {
-            for (rung, codecs) in rungs.iter().zip(codecs) {
-                // An encoder that ends before it began is reported elsewhere.
-                let Ok(codecs) = codecs.await else { return };
-                let segment = info.segment_duration;
-                info.renditions.push(format::video_rendition(rung, codecs, segment));
-            }
-            info.renditions.extend(audio);
-            publish.run(info).await;
-        });
-    }
-
-    fn publish_later(&self) -> PublishInfo {
-        PublishInfo {
-            services: self.services.clone(),
-            announced: self.announced.clone(),
-            notes: self.notes.clone(),
-            open: self.open.clone(),
-            stopped: self.stopped.clone(),
-        }
-    }
-
     /// Ends the part and segment each rendition has open of a base
     /// before a base with `next` discontinuities.
     pub(super) fn end_base(&mut self, next: u32) {
         for rendition in self.renditions() {
             lock(rendition).end_base(next);
         }
-    }
-
-    /// The broadcast is over: gets everything out to viewers. The future that
-    /// is left tells Redis, should it not have taken the end soon, and meanwhile
-    /// waits for the object store, then commits `offset`: the index says that it
-    /// is over, so nothing waits for Redis.
-    ///
-    /// # Errors
-    /// When another writer has the stream.
-    pub(super) async fn end(
-        self,
-        offset: i64,
-        snapshot: Option<Snapshot>,
-    ) -> Result<Leftover, SessionError> {
-        let ends: Vec<_> = self
-            .renditions()
-            .map(|rendition| {
-                let mut rendition = lock(rendition);
-                rendition.end_base(u32::MAX);
-                (rendition.name().clone(), rendition.next_msn())
-            })
-            .collect();
-        for (redis, store) in &self.lanes {
-            redis.close();
-            store.close();
-        }
-        let told = match tokio::time::timeout(END_LIMIT, self.tell(&ends)).await {
-            Ok(told) => told.map(|()| true)?,
-            Err(_) => false,
-        };
-        self.services.leave(self.info.broadcast);
-        Ok(Box::pin(async move {
-            let redis = async {
-                if !told {
-                    self.tell_late(&ends).await;
-                }
-            };
-            tokio::join!(redis, self.store_rest(offset, snapshot));
-        }))
-    }
-
-    /// Waits until the object store has everything, then commits.
-    async fn store_rest(&self, offset: i64, snapshot: Option<Snapshot>) {
-        while self.lanes.iter().any(|(_, store)| store.depth().0 > 0) {
-            tokio::time::sleep(LOOK).await;
-        }
-        let (done, finished) = oneshot::channel();
-        self.note(Note::End(Ending { offset, snapshot: snapshot.map(Box::new), done })).await;
-        let _ = finished.await;
-        self.services.bring_away(self.info.broadcast);
-    }
-
-    /// Waits until Redis has everything, then tells it that this is all. Once a
-    /// later broadcast is written, what is left is of no use to viewers.
-    async fn tell(&self, ends: &[(RenditionName, Msn)]) -> Result<(), SessionError> {
-        let broadcast = self.info.broadcast;
-        while self.lanes.iter().any(|(redis, _)| redis.depth().0 > 0) {
-            if self.services.is_followed(broadcast) {
-                tracing::warn!(%broadcast, "the next broadcast tells viewers of the end");
-                return Ok(());
-            }
-            self.check()?;
-            tokio::time::sleep(LOOK).await;
-        }
-        self.publish_end(ends).await
-    }
-
-    /// The same with a Redis that is away, until it is back.
-    async fn tell_late(&self, ends: &[(RenditionName, Msn)]) {
-        let broadcast = self.info.broadcast;
-        // Of what was never described nobody knows.
-        if self.announced.get().is_none() {
-            return;
-        }
-        tracing::warn!(%broadcast, "Redis is told of the end when it is back");
-        if let Err(error) = self.tell(ends).await {
-            tracing::error!(%broadcast, error = report(&error), "the end is not told");
-        }
-    }
-
-    /// Tells Redis that all is out; tries until it is told, a later broadcast has
-    /// taken this one's place, or another writer has the stream.
-    async fn publish_end(&self, ends: &[(RenditionName, Msn)]) -> Result<(), SessionError> {
-        let Some(info) = self.announced.get() else { return Ok(()) };
-        let broadcast = self.info.broadcast;
-        let mut backoff = redis::live_backoff();
-        loop {
-            let error = match self.services.publish_end(info, ends).await {
-                Ok(()) => {
-                    tracing::info!(%broadcast, "Redis was told of the end");
-                    return Ok(());
-                }
-                // Not before: the lease is the later one's.
-                Err(PublishError::LeaseLost) if !self.services.is_followed(broadcast) => {
-                    match self.services.reclaim(broadcast).await {
-                        Ok(()) => continue,
-                        Err(error) => error,
-                    }
-                }
-                Err(error) => error,
-            };
-            match error {
-                PublishError::Fenced { .. } => return Err(error.into()),
-                PublishError::Superseded { .. } | PublishError::NoRun => return Ok(()),
-                _ if self.services.is_followed(broadcast) => {
-                    tracing::warn!(%broadcast, error = report(&error), "the next broadcast tells viewers of the end");
-                    return Ok(());
-                }
-                _ => {}
-            }
-            let wait = backoff.next_delay();
-            tracing::warn!(error = report(&error), ?wait, "the end is not told yet");
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-/// Publishes a broadcast's description, then opens the lanes.
-struct PublishInfo {
-    services: Services,
-    announced: Arc<OnceLock<BroadcastInfo>>,
-    notes: mpsc::Sender<Note>,
-    open: watch::Sender<bool>,
-    stopped: Arc<OnceLock<PublishError>>,
-}
-
-impl PublishInfo {
-    async fn run(self, info: BroadcastInfo) {
-        let _ = self.announced.set(info.clone());
-        // The durable description does not wait for Redis.
-        let _ = self.notes.send(Note::Info(info.clone())).await;
-        let mut backoff = redis::live_backoff();
-        loop {
-            let error = match self.services.put_broadcast(&info).await {
-                Ok(()) => break,
-                Err(PublishError::LeaseLost) => match self.services.reclaim(info.broadcast).await {
-                    Ok(()) => continue,
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            match error {
-                PublishError::Fenced { .. } => {
-                    let _ = self.stopped.set(error);
-                    return;
-                }
-                // Redis takes none of it: the lanes let go what they have.
-                PublishError::Superseded { .. } => break,
-                _ => {}
-            }
-            let wait = backoff.next_delay();
-            if !matches!(error, PublishError::NoRun) {
-                tracing::warn!(error = report(&error), ?wait, "the broadcast is not described yet");
-            }
-            tokio::time::sleep(wait).await;
-        }
-        self.open.send_replace(true);
     }
 }
 
