@@ -7,9 +7,8 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use millrace_platform::config::{DatabaseConfig, Env, RolesConfig};
+use millrace_platform::config::Env;
 use millrace_platform::kafka::EventType;
-use millrace_platform::postgres::{self, MigrateError};
 
 use crate::api;
 use crate::check::{self, CheckArgs};
@@ -19,6 +18,7 @@ use crate::local::{self, args::LocalArgs};
 use crate::playback::{self, PlaybackKeyArgs, PlaybackTokenArgs};
 use crate::reconcile::status::table;
 use crate::release::{self, ReleaseArgs};
+use crate::schema::Schema;
 use crate::token::{self, TokenArgs};
 
 /// Millrace: live video on Kubernetes.
@@ -102,21 +102,10 @@ impl Cli {
             }
             Command::Migrate { patience, allow_newer } => {
                 let env = Env::from_process();
-                let config = DatabaseConfig::read(&env);
-                let roles = RolesConfig::read(&env);
+                let schema = Schema::read(&env, "DATABASE_URL");
                 env.report()?;
-                let (config, roles) = (config?, roles?);
-                let work = async {
-                    match postgres::migrate(&config, patience.get()).await {
-                        // Its roles were given what the newer version needs.
-                        Err(error @ MigrateError::Newer { .. }) if allow_newer => {
-                            tracing::warn!("{error}: left as it is");
-                            return Ok(());
-                        }
-                        done => done?,
-                    }
-                    postgres::grant_roles(&config, &roles).await
-                };
+                let schema = schema?;
+                let work = schema.bring_up(patience.get(), allow_newer);
                 tokio::select! {
                     done = work => Ok(done?),
                     () = stop.cancelled() => anyhow::bail!("told to stop before it was done"),

@@ -1,5 +1,6 @@
 //! `millrace-operator run`: the process around the reconciles.
 //!
+//! Each brings Postgres to its schema, or goes on without it ([`migration`]).
 //! One replica works at a time ([`leader`]); the others wait. The leader
 //! watches LiveStreams and their children ([`watches`]), and reconciles what
 //! changed, a bounded number at once. A task that ends, a lost lease or a watch
@@ -10,6 +11,7 @@ pub mod client;
 pub mod drains;
 pub mod leader;
 pub mod metrics;
+pub mod migration;
 pub mod outside;
 pub mod place;
 pub mod queue;
@@ -40,6 +42,7 @@ use crate::reconcile::external::{live, sweep};
 use crate::reconcile::keys_known::KeysKnown;
 use crate::reconcile::suspended::Suspended;
 use metrics::ControllerMetrics;
+use migration::Migration;
 use queue::Queue;
 use settings::Settings;
 use states::States;
@@ -60,12 +63,19 @@ pub async fn run(stop: CancellationToken) -> anyhow::Result<()> {
     let (health, process_metrics) = (Health::default(), Metrics::default());
     let metrics = ControllerMetrics::register(&process_metrics);
     process_metrics.with(|registry| external.breakers().register(registry));
+    external.show(&health);
+    let migration = settings.schema.clone();
+    let migration = migration.map(|it| Migration::new(it, external.clone(), health.clone()));
     let mut supervisor = Supervisor::new(stop.clone());
 
     let listener = health::bind(settings.health).await?;
     info!(address = %listener.local_addr()?, "health and metrics");
     let served = health::serve(listener, health.clone(), process_metrics.clone(), stop.clone());
     supervisor.spawn("health", served);
+    if let Some(migration) = migration {
+        let Some(begun) = stop.run_until_cancelled(migration.begin()).await else { return Ok(()) };
+        supervisor.spawn("schema", begun?.run(stop.clone()));
+    }
 
     let mut lease = leader::Lease::new(client::once(leader::TIMEOUT).await?, &settings.place);
     let check = health.informative("leader");

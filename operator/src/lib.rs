@@ -11,4 +11,5 @@ pub mod local;
 mod playback;
 pub mod reconcile;
 mod release;
+mod schema;
 mod token;

@@ -1,6 +1,7 @@
 {{/* The operator's variables, as docs/operator.md has them. */}}
 {{- define "millrace.operatorEnv" -}}
 {{- $secret := include "millrace.operatorConnectionsSecret" . -}}
+{{- $postgres := include "millrace.postgres" . | fromJson -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: POD_NAMESPACE
@@ -80,6 +81,19 @@
   value: "true"
 {{- end }}
 {{ include "millrace.fromSecret" (list "DATABASE_URL" $secret "DATABASE_URL" false) }}
+{{- if .Values.migrations.enabled }}
+{{ include "millrace.fromSecret" (list "DATABASE_MIGRATE_URL" $secret "DATABASE_MIGRATE_URL" false) }}
+{{- range $role := list "control" "worker" "viewer" }}
+{{- with (get $postgres $role).user }}
+- name: DATABASE_ROLE_{{ upper $role }}
+  value: {{ . | quote }}
+{{- if $postgres.createRoles }}
+{{- $name := printf "DATABASE_ROLE_%s_PASSWORD" (upper $role) }}
+{{ include "millrace.fromSecret" (list $name $secret $name true) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{ include "millrace.poolEnv" . }}
 {{- include "millrace.sharedEnv" (list . $secret) }}
 {{ include "millrace.commonEnv" . | trim }}

@@ -9,11 +9,14 @@ use super::place::{Place, list};
 use crate::reconcile::build::Installation;
 use crate::reconcile::build::installation::MediaVolume;
 use crate::reconcile::external::sweep::Pace;
+use crate::schema::Schema;
 
 /// Seconds of a drain before a live stream's ingest pod may be evicted.
 const DRAIN_TIMEOUT: u64 = 300;
 /// The group of the images' user, which owns the files of the media volume.
 const MEDIA_GROUP: i64 = 10_001;
+/// The variable with the URL of Postgres as the role that owns the schema.
+const SCHEMA_OWNER: &str = "DATABASE_MIGRATE_URL";
 
 /// The operator's settings.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Settings {
     /// How long a live stream's ingest pod is kept on a node that is being
     /// emptied.
     pub drain_timeout: Duration,
+    /// What this process brings up in Postgres, unless somebody else does.
+    pub schema: Option<Schema>,
     /// What the installation decides about children.
     pub installation: Installation,
 }
@@ -43,6 +48,7 @@ impl Settings {
         let after = env.within("SWEEP_AFTER_SECONDS", usual.after.as_secs(), 10..=86_400);
         let every = env.within("SWEEP_EVERY_SECONDS", usual.every.as_secs(), 1..=3_600);
         let drain = env.within("DRAIN_TIMEOUT_SECONDS", DRAIN_TIMEOUT, 0..=86_400);
+        let schema = env.text(SCHEMA_OWNER).map(|_| Schema::read(env, SCHEMA_OWNER)).transpose();
         let installation = installation(env);
         env.report()?;
         let place = place?;
@@ -56,6 +62,7 @@ impl Settings {
             concurrency: concurrency?,
             sweep: Pace { after: Duration::from_secs(after?), every: Duration::from_secs(every?) },
             drain_timeout: Duration::from_secs(drain?),
+            schema: schema?,
             installation,
         })
     }

@@ -66,7 +66,7 @@ const REDIS: Expected = Expected {
     restarted: "KeysReady=KeysReady TopicsReady=TopicsReady CacheReady=RedisUnavailable",
 };
 
-fn says(expected: &'static str) -> impl Fn(&LiveStreamStatus) -> bool {
+pub(crate) fn says(expected: &'static str) -> impl Fn(&LiveStreamStatus) -> bool {
     move |status| {
         expected.split(' ').all(|one| {
             let (type_, reason) = one.split_once('=').unwrap();
@@ -95,7 +95,7 @@ async fn start(world: &World, name: &str) {
     world.until(name, "applied", applied).await;
 }
 
-async fn children_of(world: &World, stream: &str) -> usize {
+pub(crate) async fn children_of(world: &World, stream: &str) -> usize {
     let prefix = format!(" {stream}-");
     world.children().await.iter().filter(|child| child.contains(&prefix)).count()
 }

@@ -154,7 +154,10 @@ fn shared(
     let settings = config.stream.clone();
     let id = settings.stream.clone();
     let verdicts = Verdicts::new(redis, config.installation.clone());
-    let table = KeyTable::new(database.clone(), config.installation.clone());
+    // A publisher does not wait for a connection that can't be had. The rows of
+    // broadcasts must get through.
+    let guarded = database.guarded(&metrics.breakers, "key_rows");
+    let table = KeyTable::new(guarded, config.installation.clone());
     let broadcasts = Broadcasts::new(database.clone(), config.installation.clone());
     Stream {
         clock: Clock::start(),

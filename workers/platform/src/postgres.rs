@@ -1,6 +1,7 @@
 //! Postgres: what people ask about later.
 //!
-//! [`Database`] is the pool; it starts without the server. [`migrate`] brings
+//! [`Database`] is the pool; it starts without the server, and
+//! [`Database::guarded`] has a circuit breaker before it. [`migrate`] brings
 //! the schema up. The tables are a module each, their queries checked when
 //! compiled (tests/sqlx-prepare.sh): [`broadcasts`], [`keys`], [`sessions`],
 //! [`metrics`], [`qualities`], [`outbox`],
@@ -15,6 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::config::{DatabaseConfig, ServiceUrl};
 
+mod breaker;
 pub mod broadcasts;
 mod error;
 pub mod keys;
@@ -33,6 +35,7 @@ pub mod singleton;
 pub mod tokens;
 mod transaction;
 
+use breaker::Shared;
 pub use error::DatabaseError;
 pub use migrate::{MigrateError, check_schema_min, latest_version, migrate};
 pub use roles::grant_roles;
@@ -51,6 +54,9 @@ pub struct Database {
     pool: PgPool,
     url: ServiceUrl,
     patience: Duration,
+    breaker: Shared,
+    /// A pool that refuses, for while the breaker is open.
+    refusing: Option<PgPool>,
 }
 
 impl Database {
@@ -65,7 +71,9 @@ impl Database {
             ("statement_timeout", statement_timeout.as_str()),
             ("idle_in_transaction_session_timeout", PAUSE_TIMEOUT),
         ]);
-        let pool = PgPoolOptions::new()
+        let breaker = Shared::default();
+        let pool = breaker
+            .noting(PgPoolOptions::new())
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
             .idle_timeout(config.idle_timeout)
@@ -78,13 +86,13 @@ impl Database {
             })
             .connect_lazy_with(options);
         let patience = config.acquire_timeout + 2 * config.statement_timeout;
-        Ok(Self { pool, url: config.url.clone(), patience })
+        Ok(Self { pool, url: config.url.clone(), patience, breaker, refusing: None })
     }
 
     /// Asks the server for nothing.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1")
-            .execute(&self.pool)
+            .execute(self.pool())
             .await
             .map(drop)
             .map_err(|e| self.error("ask whether it is there", e))
@@ -104,11 +112,6 @@ impl Database {
         done.unwrap_or_else(|_| Err(self.error(what, late())))
     }
 
-    /// The pool, for the modules of the tables.
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
     /// Where it is, for messages; without password.
     pub fn url(&self) -> &ServiceUrl {
         &self.url
@@ -120,7 +123,9 @@ impl Database {
     }
 
     pub(crate) fn error(&self, what: impl Into<String>, source: sqlx::Error) -> DatabaseError {
-        DatabaseError::new(what.into(), self.url.to_string(), source)
+        let error = DatabaseError::new(what.into(), self.url.to_string(), source);
+        self.breaker.note(&error);
+        error
     }
 }
 

@@ -1,10 +1,12 @@
 //! Stands before a service: no call takes longer than [`BOUND`], and while the
 //! service is away none is made, but for a probe now and then.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use millrace_platform::breaker::{Breaker, BreakerMetrics, State};
+use millrace_platform::health::{Check, Health};
 
 use super::ExternalError;
 use super::step::{Service, StepError};
@@ -22,12 +24,46 @@ const COOL_DOWN: Duration = Duration::from_secs(2);
 pub(super) struct Guard {
     service: Service,
     breaker: Arc<Breaker>,
+    check: Arc<OnceLock<Check>>,
+    /// It is not to be asked, whether it is there or not.
+    held: Arc<AtomicBool>,
 }
 
 impl Guard {
     pub(super) fn new(service: Service, metrics: &BreakerMetrics) -> Self {
         let breaker = Breaker::new(FAILURES, COOL_DOWN).observed(metrics, service.label());
-        Self { service, breaker: Arc::new(breaker) }
+        Self { service, breaker: Arc::new(breaker), check: Arc::default(), held: Arc::default() }
+    }
+
+    /// From now on a check says whether it can be had, as far as it was asked.
+    pub(super) fn show(&self, health: &Health) {
+        self.check.get_or_init(|| health.informative(self.service.label())).ok();
+    }
+
+    /// It is away, and left alone until it is [let go](Self::let_go).
+    pub(super) fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
+        self.failed(&StepError::LeftAlone(self.service));
+    }
+
+    /// It may be asked again.
+    pub(super) fn let_go(&self) {
+        self.held.store(false, Ordering::Relaxed);
+        self.succeeded();
+    }
+
+    fn succeeded(&self) {
+        self.breaker.succeeded();
+        if let Some(check) = self.check.get() {
+            check.ok();
+        }
+    }
+
+    fn failed(&self, error: &StepError) {
+        self.breaker.failed(Instant::now());
+        if let Some(check) = self.check.get() {
+            check.failing(error.message());
+        }
     }
 
     /// It was away when it was last asked.
@@ -40,12 +76,12 @@ impl Guard {
         &self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, StepError> {
-        if !self.breaker.allows(Instant::now()) {
+        if self.held.load(Ordering::Relaxed) || !self.breaker.allows(Instant::now()) {
             return Err(StepError::LeftAlone(self.service));
         }
         let error = match tokio::time::timeout(BOUND, work).await {
             Ok(Ok(value)) => {
-                self.breaker.succeeded();
+                self.succeeded();
                 return Ok(value);
             }
             Ok(Err(error)) => StepError::from(error),
@@ -54,9 +90,9 @@ impl Guard {
         // A refusal is an answer, and another service's trouble is none of this
         // one's.
         if error.is_transient() && error.service() == Some(self.service) {
-            self.breaker.failed(Instant::now());
+            self.failed(&error);
         } else {
-            self.breaker.succeeded();
+            self.succeeded();
         }
         Err(error)
     }
@@ -86,6 +122,21 @@ mod tests {
         assert!(matches!(away, StepError::Failed(_)));
         let asked = guard.call(async { Ok::<_, DatabaseError>(()) }).await.unwrap_err();
         assert!(matches!(asked, StepError::LeftAlone(Service::Postgres)), "{asked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_held_is_not_asked_until_it_is_let_go_and_its_check_says_so() {
+        let (guard, health) =
+            (Guard::new(Service::Postgres, &BreakerMetrics::default()), Health::default());
+        guard.show(&health);
+        assert!(!health.fails("postgres"), "nobody asked it yet");
+        guard.hold();
+        let asked = guard.call(async { Ok::<_, DatabaseError>(()) }).await.unwrap_err();
+        assert!(matches!(asked, StepError::LeftAlone(Service::Postgres)), "{asked:?}");
+        assert!(guard.is_away() && health.fails("postgres"));
+        guard.let_go();
+        guard.call(async { Ok::<_, DatabaseError>(()) }).await.unwrap();
+        assert!(!guard.is_away() && !health.fails("postgres"));
     }
 
     #[tokio::test(start_paused = true)]

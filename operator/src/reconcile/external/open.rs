@@ -8,6 +8,7 @@ use millrace_platform::breaker::BreakerMetrics;
 use millrace_platform::config::{
     ConfigError, DatabaseConfig, Env, Installation, KafkaConfig, RedisConfig, StoreConfig,
 };
+use millrace_platform::health::Health;
 use millrace_platform::kafka::{Admin, KafkaError};
 use millrace_platform::keys::{Hasher, KeyError, KeyRing, RevokeError, Verdicts};
 use millrace_platform::log::{EndError, Endings};
@@ -182,6 +183,25 @@ impl External {
     /// The figures of the breakers, to be registered with the process's.
     pub fn breakers(&self) -> &BreakerMetrics {
         &self.breakers
+    }
+
+    /// From now on checks of these names say whether the services can be had.
+    pub fn show(&self, health: &Health) {
+        let Guards { kafka, postgres, redis } = &self.guards;
+        for guard in [kafka, postgres, redis] {
+            guard.show(health);
+        }
+    }
+
+    /// Postgres is away, and is not asked until it has
+    /// [this version's schema](Self::schema_is_there).
+    pub fn schema_waits(&self) {
+        self.guards.postgres.hold();
+    }
+
+    /// Postgres may be asked.
+    pub fn schema_is_there(&self) {
+        self.guards.postgres.let_go();
     }
 
     /// The object store, if the settings name one. Opened when first needed:

@@ -13,7 +13,7 @@ use millrace_operator::controller::settings::Settings;
 use millrace_operator::reconcile::build::{Children, Circumstances, Installation, children};
 use millrace_operator::reconcile::external::External;
 use millrace_operator::reconcile::validate::validate;
-use millrace_platform::config::{DatabaseConfig, Env, RolesConfig, TelemetryConfig};
+use millrace_platform::config::{Env, TelemetryConfig};
 
 use super::containers::{self, Environment};
 
@@ -152,18 +152,6 @@ async fn with_everything_set_programs_are_given_all_that_they_read() {
     assert_eq!(operator(&given), BTreeSet::from(volume));
     let given = installed.variables("Deployment millrace-delivery", "delivery");
     assert_eq!(delivery(&given), none);
-    let given = installed.variables("Deployment millrace-operator", "migrate");
-    let pool = compare("migrate", &given, |env| {
-        DatabaseConfig::read(env).unwrap();
-        RolesConfig::read(env).unwrap();
-    });
-    // It has one connection, and no pool.
-    assert!(
-        pool.iter().all(|name| name.ends_with("_MS")
-            || name.ends_with("_SECONDS")
-            || name.ends_with("_CONNECTIONS")),
-        "{pool:?}"
-    );
     let given = installed.variables("Job millrace-release", "release");
     assert_eq!(compare("release", &given, |env| drop(Place::read(env).unwrap())), none);
 }
@@ -222,15 +210,13 @@ async fn what_pods_mount_is_there() {
 async fn each_role_of_postgres_is_known_to_its_programs_alone() {
     let Some(helm) = Helm::find().unwrap() else { return };
     let installed = Installed::new(&helm, &["servers"]);
-    let url =
-        |object, container| installed.variables(object, container).remove("DATABASE_URL").unwrap();
     let server = "@db.example:6432/video?sslmode=verify-full";
-    let operator = "Deployment millrace-operator";
-    assert_eq!(url(operator, "operator"), format!("postgres://control:c{server}"));
-    assert_eq!(url(operator, "migrate"), format!("postgres://owner:own%20er%2F%40{server}"));
-    let viewer = url("Deployment millrace-delivery", "delivery");
-    assert_eq!(viewer, format!("postgres://viewer:v{server}"));
+    let operator = installed.variables("Deployment millrace-operator", "operator");
+    assert_eq!(operator["DATABASE_URL"], format!("postgres://control:c{server}"));
+    let owner = format!("postgres://owner:own%20er%2F%40{server}");
+    assert_eq!(operator["DATABASE_MIGRATE_URL"], owner);
     let api = installed.variables("Deployment millrace-delivery", "delivery");
+    assert_eq!(api["DATABASE_URL"], format!("postgres://viewer:v{server}"));
     assert_eq!(api["DATABASE_API_URL"], format!("postgres://control:c{server}"));
     let (ingest, _) = installed.worker(installed.children().ingest);
     assert_eq!(ingest["DATABASE_URL"], format!("postgres://worker:w{server}"));
@@ -253,14 +239,16 @@ async fn each_role_of_postgres_is_known_to_its_programs_alone() {
 async fn without_createrole_roles_are_named_and_given_no_password() {
     let Some(helm) = Helm::find().unwrap() else { return };
     let installed = Installed::new(&helm, &["references"]);
-    let given = installed.variables("Deployment millrace-operator", "migrate");
+    let given = installed.variables("Deployment millrace-operator", "operator");
     assert_eq!(given["DATABASE_ROLE_WORKER"], "millrace_worker");
-    let asks = given.keys().filter(|name| name.ends_with("_PASSWORD"));
+    let is_of_a_role =
+        |name: &String| name.starts_with("DATABASE_ROLE") && name.ends_with("_PASSWORD");
+    let asks = given.keys().filter(|name| is_of_a_role(name));
     assert_eq!(asks.collect::<Vec<_>>(), Vec::<&String>::new());
     let (container, _) =
-        containers::container(&installed.rendered, "Deployment millrace-operator", "migrate");
+        containers::container(&installed.rendered, "Deployment millrace-operator", "operator");
     let named: Vec<_> = container.env.into_iter().flatten().map(|variable| variable.name).collect();
-    assert!(!named.iter().any(|name| name.ends_with("_PASSWORD")), "{named:?}");
+    assert!(!named.iter().any(is_of_a_role), "{named:?}");
 }
 
 #[test]

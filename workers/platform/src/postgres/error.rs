@@ -75,6 +75,15 @@ pub enum DatabaseError {
         #[source]
         source: sqlx::Error,
     },
+    /// Not asked: the server was not available several times in a row. See
+    /// [`Database::guarded`](super::Database::guarded).
+    #[error("{what}: Postgres at {server} failed several times in a row and is left alone for now")]
+    LeftAlone {
+        /// What was attempted on what.
+        what: String,
+        /// Its URL without password.
+        server: String,
+    },
     /// Anything else: a wrong password, a missing table, a row this version
     /// can't read.
     #[error("{what}: Postgres at {server} answered with an error")]
@@ -93,6 +102,8 @@ impl DatabaseError {
     pub(crate) fn new(what: String, server: String, source: sqlx::Error) -> Self {
         let (code, detail) = match &source {
             sqlx::Error::RowNotFound => return Self::NotFound { what },
+            // Only the pool that refuses is closed while somebody asks.
+            sqlx::Error::PoolClosed => return Self::LeftAlone { what, server },
             sqlx::Error::Database(db) => {
                 (db.code().unwrap_or_default().into_owned(), db.message().to_owned())
             }
@@ -114,7 +125,13 @@ impl DatabaseError {
 
     /// Another try may work without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::TimedOut { .. } | Self::RolledBack { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::LeftAlone { .. }
+                | Self::TimedOut { .. }
+                | Self::RolledBack { .. }
+        )
     }
 }
 

@@ -16,7 +16,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// No server within the time given.
-    #[error("no Postgres at {server} within {seconds} s: start it, or correct DATABASE_URL")]
+    #[error("no Postgres at {server} within {seconds} s: start it, or correct its URL")]
     NoServer {
         /// Its URL without password.
         server: String,
@@ -71,12 +71,34 @@ pub enum MigrateError {
     Database(#[from] DatabaseError),
 }
 
+impl MigrateError {
+    /// Postgres was away, or was lost on the way: another try may work without
+    /// anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match self {
+            Self::NoServer { .. } => true,
+            Self::Database(error) => error.is_transient(),
+            Self::Failed { source: Execute(lost) | ExecuteMigration(lost, _), .. } => {
+                error::is_transient(lost)
+            }
+            Self::Newer { .. } | Self::Older { .. } | Self::Failed { .. } | Self::Role { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// Longest wait for a lock at a time.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '3s'";
 /// SQLSTATE of one that was not had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// Waits before a migration gives up: about two minutes.
 const LOCK_TRIES: u32 = 16;
+/// How often to look whether the server is still there.
+const LOOK: Duration = Duration::from_secs(5);
+/// One that answers nobody for so long is gone.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// The newest version in migrations/.
 pub fn latest_version() -> i64 {
@@ -88,8 +110,33 @@ pub fn latest_version() -> i64 {
 /// # Errors
 /// A newer schema is refused; see [`MigrateError`].
 pub async fn migrate(config: &DatabaseConfig, patience: Duration) -> Result<(), MigrateError> {
-    let server = config.url.to_string();
-    let mut connection = connect(config, patience).await?;
+    let connection = connect(config, patience).await?;
+    while_it_answers(config, bring_up(connection, config.url.to_string())).await
+}
+
+/// Does work whose statements may take as long as they like: a server that
+/// vanished is noticed by others who ask it.
+pub(super) async fn while_it_answers(
+    config: &DatabaseConfig,
+    work: impl Future<Output = Result<(), MigrateError>>,
+) -> Result<(), MigrateError> {
+    let vanished = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match connect(config, SILENCE).await {
+                Ok(connection) => drop(connection.close().await),
+                Err(gone @ MigrateError::NoServer { .. }) => return gone,
+                Err(_) => {}
+            }
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        gone = vanished => Err(gone),
+    }
+}
+
+async fn bring_up(mut connection: PgConnection, server: String) -> Result<(), MigrateError> {
     let found = applied_version(&mut connection).await.map_err(|e| {
         DatabaseError::new("read the schema's version".to_owned(), server.clone(), e)
     })?;
@@ -112,7 +159,8 @@ async fn apply(connection: &mut PgConnection) -> Result<(), sqlx::migrate::Migra
     sqlx::query(LOCK_TIMEOUT).execute(&mut *connection).await?;
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
     loop {
-        match MIGRATOR.run(&mut *connection).await {
+        // By `run`, whose bound has a lifetime, no task could do it.
+        match MIGRATOR.run_direct(None, &mut *connection, false).await {
             Err(error) if waited_for_lock(&error) && backoff.attempts() + 1 < LOCK_TRIES => {
                 tracing::warn!("something in the database is locked; trying again");
                 backoff.wait().await;

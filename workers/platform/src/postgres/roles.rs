@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use super::migrate::MigrateError;
+use super::migrate::{MigrateError, while_it_answers};
 use super::{DatabaseError, options, scram};
 use crate::backoff::Backoff;
 use crate::config::{DatabaseConfig, RoleConfig, RolesConfig};
@@ -37,9 +37,16 @@ pub async fn grant_roles(config: &DatabaseConfig, roles: &RolesConfig) -> Result
     if named.is_empty() {
         return Ok(());
     }
+    while_it_answers(config, grant(config, &named)).await
+}
+
+async fn grant(
+    config: &DatabaseConfig,
+    named: &[(&RoleConfig, Grants)],
+) -> Result<(), MigrateError> {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
-        match try_grant(config, &named).await {
+        match try_grant(config, named).await {
             Err(GrantError::Statement(error))
                 if is_race(&error) && backoff.attempts() + 1 < TRIES =>
             {

@@ -16,7 +16,7 @@ pub struct Transaction {
 impl Database {
     /// Begins a transaction on a connection of the pool.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        let inner = self.pool.begin().await.map_err(|e| self.error("begin a transaction", e))?;
+        let inner = self.pool().begin().await.map_err(|e| self.error("begin a transaction", e))?;
         Ok(Transaction { inner, database: self.clone() })
     }
 }

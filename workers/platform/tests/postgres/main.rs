@@ -9,6 +9,7 @@
     reason = "helpers of tests"
 )]
 
+mod breaker;
 mod broadcasts;
 mod errors;
 mod metrics;

@@ -162,6 +162,10 @@ impl From<DatabaseError> for ApiProblem {
     fn from(error: DatabaseError) -> Self {
         match &error {
             DatabaseError::NotFound { what } => Self::not_found(format!("{what}: not found")),
+            DatabaseError::LeftAlone { .. } => {
+                tracing::debug!(error = report(&error), "the API does not ask Postgres");
+                Self::unavailable("Postgres does not answer and is left alone for now, try again")
+            }
             _ if error.is_transient() => {
                 tracing::warn!(error = report(&error), "Postgres does not answer the API");
                 Self::unavailable("Postgres does not answer, try again")

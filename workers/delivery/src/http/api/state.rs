@@ -101,8 +101,14 @@ impl Api {
         health: Health,
     ) -> Result<Self, OpenError> {
         let installation = || settings.installation.clone();
+        let breakers = &shared.metrics.breakers;
         let control = settings.api.database.as_ref().map(Database::open).transpose()?;
-        let book = control.as_ref().map(|d| Book::new(Tokens::new(d.clone(), installation())));
+        // It has a breaker of its own: it can do without for a while.
+        let table = control.as_ref().map(|database| Tokens::new(database.clone(), installation()));
+        let book = table.map(|table| Book::new(table, breakers));
+        // Nobody waits for a connection that can't be had.
+        let control = control.map(|database| database.guarded(breakers, "control"));
+        let record = record.map(|database| database.guarded(breakers, "record"));
         let kubernetes =
             kubernetes.map(|client| Kubernetes::new(client, settings.api.audiences.clone()));
         let tables = record.map(|database| Tables {

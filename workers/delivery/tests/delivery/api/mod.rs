@@ -3,6 +3,7 @@
 mod document;
 mod kubernetes;
 mod letting_in;
+mod outage;
 mod reading;
 mod walk;
 mod writing;

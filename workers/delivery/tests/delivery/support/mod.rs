@@ -19,6 +19,7 @@ use millrace_delivery::metrics::Metrics;
 use millrace_delivery::origin::Origin;
 use millrace_delivery::server::Server;
 use millrace_delivery::settings::Settings;
+use millrace_harness::proxy::Proxy;
 use millrace_media::id::StreamId;
 use millrace_media::published::Access;
 use millrace_platform::config::Env;
@@ -68,17 +69,36 @@ impl World {
 
     /// The settings of a replica whose Postgres is at the end of a wire.
     pub(crate) async fn postgres_by_wire(&self) -> (Wire, Settings) {
+        let wire = Wire::to(&self.postgres_address()).await;
+        let settings = self.postgres_at(wire.address.port(), &["DATABASE_URL"], 2_000);
+        (wire, settings)
+    }
+
+    /// The settings of a replica that reaches Postgres through a proxy, for the
+    /// API too.
+    pub(crate) async fn postgres_by_proxy(&self) -> (Proxy, Settings) {
+        let proxy = Proxy::start(self.postgres_address().parse().unwrap()).await.unwrap();
+        let names = ["DATABASE_URL", "DATABASE_API_URL"];
+        let settings = self.postgres_at(proxy.address().port(), &names, 500);
+        (proxy, settings)
+    }
+
+    fn postgres_address(&self) -> String {
         let url = url::Url::parse(self.database.as_deref().unwrap()).unwrap();
-        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
-        let wire = Wire::to(&server).await;
-        let mut by_wire = url;
-        by_wire.set_port(Some(wire.address.port())).unwrap();
+        format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
+    }
+
+    /// With these URLs of Postgres through another port, and so many ms for a
+    /// connection.
+    fn postgres_at(&self, port: u16, names: &[&'static str], acquire: u64) -> Settings {
+        let mut url = url::Url::parse(self.database.as_deref().unwrap()).unwrap();
+        url.set_port(Some(port)).unwrap();
         let mut variables = self.variables(&self.redis);
-        variables.retain(|(name, _)| *name != "DATABASE_URL");
-        variables.push(("DATABASE_URL", by_wire.to_string()));
-        variables.push(("DATABASE_ACQUIRE_TIMEOUT_MS", "2000".to_owned()));
+        variables.retain(|(name, _)| !names.contains(name));
+        variables.extend(names.iter().map(|name| (*name, url.to_string())));
+        variables.push(("DATABASE_ACQUIRE_TIMEOUT_MS", acquire.to_string()));
         variables.push(("DATABASE_STATEMENT_TIMEOUT_MS", "2000".to_owned()));
-        (wire, Settings::read(&Env::from_pairs(variables)).unwrap())
+        Settings::read(&Env::from_pairs(variables)).unwrap()
     }
 
     /// A token of the API, good for these scopes and streams.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use millrace_platform::breaker::{Breaker, BreakerError, BreakerMetrics};
 use millrace_platform::postgres::tokens::{StoredToken, Tokens};
 use millrace_platform::report::report;
 use millrace_platform::tokens::{ApiToken, TokenHash};
@@ -21,9 +22,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(5);
 /// While Postgres is away, a known token is good for so long.
 const STALE: Duration = Duration::from_mins(1);
-/// Postgres is asked for so long, and when that failed not for the next.
+/// Postgres is asked for so long, and when that failed once not for the next.
 const ASK: Duration = Duration::from_secs(1);
-const REST: Duration = Duration::from_secs(3);
+const REST: Duration = Duration::from_secs(4);
 
 /// Postgres was not asked, or did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,14 +48,16 @@ impl Page {
 pub struct Book {
     table: Tokens,
     page: RwLock<Arc<Page>>,
-    /// Held by who reads the table; when that failed last.
-    reading: Mutex<Option<Instant>>,
+    /// Held by who reads the table.
+    reading: Mutex<()>,
+    breaker: Breaker,
 }
 
 impl Book {
     /// Of this table; nothing is read yet.
-    pub fn new(table: Tokens) -> Self {
-        Self { table, page: RwLock::default(), reading: Mutex::default() }
+    pub fn new(table: Tokens, breakers: &BreakerMetrics) -> Self {
+        let breaker = Breaker::new(1, REST).observed(breakers, "tokens");
+        Self { table, page: RwLock::default(), reading: Mutex::default(), breaker }
     }
 
     /// The token, if it is good.
@@ -85,33 +88,37 @@ impl Book {
 
     /// The book as it was after `asked`, or as it is while Postgres is away.
     async fn renew(&self, asked: Instant) -> Arc<Page> {
-        let mut failed = self.reading.lock().await;
+        let _reading = self.reading.lock().await;
         let page = self.page().await;
         let is_new = page.read.is_some_and(|read| read >= asked);
-        if is_new || failed.is_some_and(|at| at.elapsed() < REST) {
+        if is_new {
             return page;
         }
-        if let Some(read) = page.read {
-            tokio::time::sleep_until((read + PAUSE).into()).await;
-        }
-        let read = Instant::now();
-        match tokio::time::timeout(ASK, self.table.good()).await {
-            Ok(Ok(all)) => {
-                let tokens = all.into_iter().map(|token| (token.hash, Arc::new(token))).collect();
-                let page = Arc::new(Page { tokens, read: Some(read) });
+        match self.breaker.call(self.read_after(page.read)).await {
+            Ok(page) => {
+                let page = Arc::new(page);
                 *self.page.write().await = Arc::clone(&page);
-                *failed = None;
                 page
             }
-            problem => {
-                let why = problem.map_or_else(
-                    |_| "Postgres does not answer in time".to_owned(),
-                    |done| done.err().map(|e| report(&e)).unwrap_or_default(),
-                );
-                tracing::warn!(why, "the API's tokens can't be read");
-                *failed = Some(Instant::now());
+            Err(problem) => {
+                if let BreakerError::Failed(why) = problem {
+                    tracing::warn!(why, "the API's tokens can't be read");
+                }
                 page
             }
         }
+    }
+
+    /// All good tokens, or why they can't be had.
+    async fn read_after(&self, last: Option<Instant>) -> Result<Page, String> {
+        if let Some(last) = last {
+            tokio::time::sleep_until((last + PAUSE).into()).await;
+        }
+        let read = Some(Instant::now());
+        let all = tokio::time::timeout(ASK, self.table.good()).await;
+        let all = all.map_err(|_| "Postgres does not answer in time".to_owned())?;
+        let all = all.map_err(|error| report(&error))?;
+        let tokens = all.into_iter().map(|token| (token.hash, Arc::new(token))).collect();
+        Ok(Page { tokens, read })
     }
 }
