@@ -117,7 +117,7 @@ impl Cli {
             Command::PlaybackToken(args) => playback::token(&args),
             Command::Check(args) => check::run(args).await,
             Command::Token(args) => token::run(args).await,
-            Command::Run => controller::run(stop).await,
+            Command::Run => Box::pin(controller::run(stop)).await,
             Command::Local(args) => Ok(local::run(args, stop).await?),
         }
     }

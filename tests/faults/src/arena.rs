@@ -97,6 +97,7 @@ async fn plan(
         ladder: setup.ladder.to_vec(),
         reconnect_window: RECONNECT_WINDOW,
         redundancy: setup.transcoders,
+        dvr_window: setup.dvr_window,
         ..Manifest::new("faults")
     };
     fs::write(&manifest, stream.to_string())?;

@@ -10,12 +10,20 @@ pub(crate) struct Setup {
     pub(crate) source: Size,
     /// One writes, others stand by.
     pub(crate) transcoders: u32,
+    /// How far back a playlist reaches, where not as usual.
+    pub(crate) dvr_window: Option<&'static str>,
 }
 
 impl Setup {
     /// One rung, so that a machine of two cores keeps up with publisher and viewer beside it.
-    pub(crate) const USUAL: Self =
-        Self { ladder: &[("480p", 480, 1_000)], source: Size::Wide, transcoders: 1 };
+    pub(crate) const USUAL: Self = Self {
+        ladder: &[("480p", 480, 1_000)],
+        source: Size::Wide,
+        transcoders: 1,
+        dvr_window: None,
+    };
+    /// Playlists that are full soon.
+    pub(crate) const SHORT_PLAYLISTS: Self = Self { dvr_window: Some("20s"), ..Self::USUAL };
     /// A writer and a standby.
     pub(crate) const TWO_TRANSCODERS: Self = Self { transcoders: 2, ..Self::USUAL };
     /// Three rungs of a source whose pictures are not sent in their order.

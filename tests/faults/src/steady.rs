@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
-use millrace_harness::process::resident;
+use millrace_harness::process::{ProcessId, resident};
 use millrace_harness::stack::{Stack, Worker};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ fn weigh(stack: &Stack, at: Duration, memories: &mut Vec<Memory>) {
     let processes = [
         ("ingest", stack.pid(Worker::Ingest).ok()),
         ("transcode", stack.pid(Worker::Transcode).ok()),
-        ("ffmpeg", stack.encoder().map(|encoder| encoder.pid()).ok()),
+        ("ffmpeg", stack.encoder().map(ProcessId::pid).ok()),
         ("delivery", stack.pid(Worker::Delivery).ok()),
         ("operator", Some(stack.operator())),
     ];
@@ -69,7 +69,8 @@ fn weigh(stack: &Stack, at: Duration, memories: &mut Vec<Memory>) {
         match memories.iter_mut().find(|memory| memory.process == process) {
             Some(memory) => memory.weights.push((at, bytes)),
             None => {
-                memories.push(Memory { process: process.to_owned(), weights: vec![(at, bytes)] })
+                let process = process.to_owned();
+                memories.push(Memory { process, weights: vec![(at, bytes)] });
             }
         }
     }
@@ -86,7 +87,7 @@ impl Steady {
 
     /// What of it is not steady, in words.
     pub(crate) fn broken(&self, announced: &Announced) -> Vec<String> {
-        let grown = self.memory.iter().filter(|_| self.is_long).filter_map(|m| m.growth());
+        let grown = self.memory.iter().filter(|_| self.is_long).filter_map(memory::Figures::growth);
         let mut broken: Vec<String> = grown.collect();
         match self.drift.map(Drift::samples) {
             None => broken.push("too little sound or pictures for a drift".to_owned()),

@@ -27,8 +27,8 @@ const COMES_BACK: Duration = Duration::from_secs(20);
 /// For which another version works: some segments.
 const WORKS: Duration = Duration::from_secs(7);
 
-/// A playlist is full (DVR_WINDOW_SECONDS), and some more.
-const WINDOW: Duration = Duration::from_secs(125);
+/// A short playlist is full, and some more.
+const WINDOW: Duration = Duration::from_secs(25);
 /// Connections that are lost: so many segments end early, by two segments in all at least, as good as
 /// always.
 pub(crate) const RESETS: u64 = 4;

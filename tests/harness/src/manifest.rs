@@ -19,6 +19,8 @@ pub struct Manifest {
     pub token: bool,
     /// How long parts and segments are, where not by default: `100ms`, `1s`.
     pub pieces: Option<(&'static str, &'static str)>,
+    /// `spec.packaging.dvrWindow`, where not by default.
+    pub dvr_window: Option<&'static str>,
     /// Transcoders at once.
     pub redundancy: u32,
     /// With one, publishers speak RTMPS.
@@ -35,6 +37,7 @@ impl Manifest {
             reconnect_window: 60,
             token: false,
             pieces: None,
+            dvr_window: None,
             redundancy: 1,
             certificate: None,
         }
@@ -66,8 +69,15 @@ impl fmt::Display for Manifest {
         if self.token {
             writeln!(f, "  playback: {{ access: Token }}")?;
         }
+        if self.pieces.is_some() || self.dvr_window.is_some() {
+            writeln!(f, "  packaging:")?;
+        }
         if let Some((part, segment)) = self.pieces {
-            writeln!(f, "  packaging: {{ partDuration: {part}, segmentDuration: {segment} }}")?;
+            writeln!(f, "    partDuration: {part}")?;
+            writeln!(f, "    segmentDuration: {segment}")?;
+        }
+        if let Some(window) = self.dvr_window {
+            writeln!(f, "    dvrWindow: {window}")?;
         }
         writeln!(f, "  ladder:")?;
         for (name, height, kbps) in &self.ladder {

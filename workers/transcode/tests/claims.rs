@@ -188,7 +188,7 @@ fn segment_op(run: Run) -> StoreOp {
 
 /// The first of what came of publishing one part.
 async fn publish(process: &Services, broadcast: BroadcastId, run: Run) -> Result<(), PublishError> {
-    let outcomes = process.publish(&place(broadcast), &[part(0, run)], None).await;
+    let outcomes = process.publish(&place(broadcast), &[part(0, run)], None, Msn(0)).await;
     outcomes.unwrap().pop().unwrap().map(drop)
 }
 
@@ -345,7 +345,7 @@ async fn a_new_process_stores_a_broadcast_whose_successor_is_on_and_then_goes_on
     let run = process.claim_run(next).await.unwrap();
     assert_eq!(run, Run(6));
     let op = [part(1, run)];
-    let outcomes = process.publish(&place(next), &op, None).await.unwrap();
+    let outcomes = process.publish(&place(next), &op, None, Msn(0)).await.unwrap();
     assert!(matches!(outcomes.as_slice(), [Ok(None)]), "{outcomes:?}");
     // The one before, should it live after all, has no place left.
     for refused in [publish(&died, next, last).await, publish(&died, first, Run(1)).await] {

@@ -3,6 +3,7 @@
 use millrace_harness::stack::Worker;
 
 use super::{Fault, NOTHING, Promise, RECONNECT, TEN_SECONDS, fault};
+use crate::setup::Setup;
 use crate::strike::{RESETS, Strike, Who};
 
 pub(super) const ALL: &[Fault] = &[
@@ -14,12 +15,15 @@ pub(super) const ALL: &[Fault] = &[
         .telling(&["ingest", "StreamInterrupted", "StreamResumed"]),
     fault("delivery-killed", "kill -9 of delivery, of two", Strike::KillOfTwo, NOTHING)
         .telling(&["delivery"]),
-    fault(
-        "delivery-killed-late",
-        "kill -9 of delivery, short segments",
-        Strike::KillOfTwoAfterResets,
-        Promise { discontinuities: RESETS, ..RECONNECT },
-    )
+    Fault {
+        on: Setup::SHORT_PLAYLISTS,
+        ..fault(
+            "delivery-killed-late",
+            "kill -9 of delivery, short segments",
+            Strike::KillOfTwoAfterResets,
+            Promise { discontinuities: RESETS, ..RECONNECT },
+        )
+    }
     .telling(&["delivery"]),
     stopped("ffmpeg-stopped", "ffmpeg stopped for 10 s", Who::Encoder)
         .telling(&["transcode_restarts"]),

@@ -95,7 +95,9 @@ mod tests {
             DatabaseError::TimedOut { what: what.clone(), server: server.clone(), detail },
             DatabaseError::LeftAlone { what: what.clone(), server: server.clone() },
         ];
-        answers.iter().for_each(|answer| breaker.note(answer));
+        for answer in &answers {
+            breaker.note(answer);
+        }
         assert!(!breaker.is_open());
         let source = sqlx::Error::PoolTimedOut;
         let away = DatabaseError::new(what, server, source);
