@@ -18,7 +18,7 @@ use crate::on_air::OnAir;
 /// How much is watched between two weighings.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often the log is read, before retention has it.
-const READ: Duration = Duration::from_secs(60);
+const READ: Duration = Duration::from_mins(1);
 /// The fault that is none.
 pub(crate) const NONE: Fault = Fault { name: "steady", short: "nothing, for long", ..Fault::NONE };
 
@@ -66,12 +66,10 @@ fn weigh(stack: &Stack, at: Duration, memories: &mut Vec<Memory>) {
     ];
     for (process, pid) in processes {
         let Some(bytes) = pid.and_then(|pid| resident(pid).ok()) else { continue };
-        match memories.iter_mut().find(|memory| memory.process == process) {
-            Some(memory) => memory.weights.push((at, bytes)),
-            None => {
-                let process = process.to_owned();
-                memories.push(Memory { process, weights: vec![(at, bytes)] });
-            }
+        if let Some(memory) = memories.iter_mut().find(|memory| memory.process == process) {
+            memory.weights.push((at, bytes));
+        } else {
+            memories.push(Memory { process: process.to_owned(), weights: vec![(at, bytes)] });
         }
     }
 }
