@@ -44,4 +44,4 @@ tests/next.sh "$PROGRAMS" target/next/bin
 PROGRAMS=target/next/bin bring E2E_NEXT_TAG operator transcode
 say "Images are there after $SECONDS s"
 # A program of the node that a test starts again must not hold the lock.
-tests/with-target.sh cargo test --locked --workspace --test deployed -- --ignored --nocapture --test-threads 1 "$@" 8>&-
+tests/with-target.sh tests/again.sh target/e2e/log --workspace --test deployed -- --ignored --nocapture --test-threads=1 "$@" 8>&-

