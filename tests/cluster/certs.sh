@@ -2,11 +2,10 @@
 # The certificates and kubeconfigs of one test cluster, whose API server is at URL:
 #   certs.sh DIR URL [NODE ADDRESS...]
 # Does nothing where they are. With NODE, also those of a node of that name and of what runs beside it;
-# ADDRESSes are the API server's.
+# ADDRESSes are the API server's. Other nodes of the cluster ask for theirs later.
 set -euo pipefail
 [ -n "${2:-}" ] || { sed -n '2,5s/^# \?//p' "$0"; exit 2; }
 mkdir -p "$1"; cd "$1"; url=$2 node=${3:-}; shift $(($# > 2 ? 3 : 2))
-[ -e made ] && exit 0
 umask 077
 
 key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"; }
@@ -36,6 +35,9 @@ current-context: test
 END
 }
 
+of_node() { [ -z "$node" ] || [ -e "kubelet-$node.kubeconfig" ] || user "kubelet-$node" "/O=system:nodes/CN=system:node:$node"; }
+if [ -e made ]; then of_node; exit; fi
+
 ca ca
 leaf ca kube-apiserver /CN=kube-apiserver extendedKeyUsage=serverAuth \
   "subjectAltName=DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.96.0.1$(printf ',IP:%s' "$@" | sed 's/,IP:$//')"
@@ -47,9 +49,9 @@ user kube-controller-manager /O=system:masters/CN=system:kube-controller-manager
 if [ -n "$node" ]; then
   user kube-scheduler /CN=system:kube-scheduler
   user kube-proxy /CN=system:kube-proxy
-  user kubelet "/O=system:nodes/CN=system:node:$node"
   leaf ca apiserver-kubelet /O=system:masters/CN=apiserver-kubelet extendedKeyUsage=clientAuth
   ca front-proxy-ca
   leaf front-proxy-ca front-proxy /CN=front-proxy extendedKeyUsage=clientAuth
 fi
+of_node
 touch made

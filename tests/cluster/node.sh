@@ -5,12 +5,15 @@
 #   node.sh down              ends it and forgets it; LOGS=DIR keeps its logs there
 #   node.sh kill|start PROGRAM     containerd, etcd, kubelet or another: ends it at once, starts it again
 #   node.sh run COMMAND...    runs a command in the node
+#   node.sh cut|mend          pulls the node's network, and puts it back
+# NODE=second: the same for a second node, without a control plane; up joins it to the first, with the
+# images that are there.
 # The node lives in namespaces of its own below one process, and nothing in it reaches anything outside
 # this machine. From here the node (10.123.0.2), Pods and Services are reached at their addresses.
 . "$(dirname "$0")/../services/lib.sh"
 CLUSTER=$(cd "$(dirname "$0")" && pwd)
 . "$CLUSTER/node/place.sh"
-usage() { sed -n '2,9s/^# \?//p' "$0"; exit 2; }
+usage() { sed -n '2,14s/^# \?//p' "$0"; exit 2; }
 command=${1:-}; [ -n "$command" ] || usage; shift
 [ "$(id -u)" = 0 ] || die "a node needs root"
 
@@ -51,33 +54,47 @@ remove_cgroups() {
   done
   say "cgroups are left under /sys/fs/cgroup/*/$cgroup"
 }
-# Should the node die, its addresses must not follow this machine's default route out: below the routes
-# to it there are ones to nowhere.
+# The other end of the node's link is on this machine; that of the second node's in the first.
+outside() {
+  if [ $name = $api_node ]; then "$@"; else nsenter -t "$(cut -d' ' -f1 "$home/node.pid")" -n -- "$@"; fi
+}
 make_link() { # PID
+  outside ip link add $link type veth peer name eth0 netns "$1"
+  outside ip addr add $host_ip/30 dev $link
+  mend
+}
+mend() {
   local net
-  ip link add $link type veth peer name eth0 netns "$1"
-  ip addr add $host_ip/30 dev $link
-  ip link set $link up
+  outside ip link set $link up
+  if [ $name != $api_node ]; then outside ip route replace $node_pod_cidr via $node_ip; return; fi
+  # Should the node die, its addresses must not follow this machine's default route out: below the
+  # routes to it there are ones to nowhere.
   for net in $node_net $pod_cidr $service_cidr; do ip route replace unreachable $net metric 9000; done
-  ip route add $pod_cidr via $node_ip; ip route add $service_cidr via $node_ip
+  ip route replace $pod_cidr via $node_ip; ip route replace $service_cidr via $node_ip
 }
 remove_link() {
   local net
+  if [ $name != $api_node ]; then
+    if alive "$home/node.pid"; then outside ip link del $link 2>/dev/null || true; fi
+    return
+  fi
   ip link del $link 2>/dev/null || true
   for net in $node_net $pod_cidr $service_cidr; do ip route del unreachable $net metric 9000 2>/dev/null || true; done
 }
 
 up() {
   local outer pid deployment programs images
-  "$CLUSTER/../install.sh" cluster >&2
-  programs=$("$CLUSTER/build.sh" node); images=$("$CLUSTER/node/images.sh" "$programs")
   mkdir -p "$work/run" "$log" /var/lib/kubelet /var/lib/cni /var/lib/containerd /etc/cni
-  ln -sfn "$programs" "$work/bin"; ln -sfn "$images" "$work/images"
-  ln -sfn pki/admin.kubeconfig "$work/admin.kubeconfig"
+  if [ $name = $api_node ]; then
+    "$CLUSTER/../install.sh" cluster >&2
+    programs=$("$CLUSTER/build.sh" node); images=$("$CLUSTER/node/images.sh" "$programs")
+    ln -sfn "$programs" "$work/bin"; ln -sfn "$images" "$work/images"
+    ln -sfn pki/admin.kubeconfig "$work/admin.kubeconfig"
+  else alive "$home/node.pid" || die "there is no first node to join: node.sh up"; fi
   # The kubelet sets these three for the whole machine.
   sysctl -n vm.overcommit_memory kernel.panic kernel.panic_on_oops >"$work/sysctl"
   make_cgroups
-  "$CLUSTER/certs.sh" "$pki" https://$node_ip:6443 $name $node_ip
+  "$CLUSTER/certs.sh" "$pki" https://$api_node_ip:6443 $name $api_node_ip
   setsid unshare --mount --net --pid --uts --ipc --fork --kill-child --mount-proc \
     "$CLUSTER/node/first.sh" >"$log/node.log" 2>&1 </dev/null 9>&- &
   outer=$!
@@ -86,6 +103,16 @@ up() {
   echo "$pid $(start_time "$pid")" >"$work/node.pid"
   until [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.02; done
   make_link "$pid"
+  if [ $name != $api_node ]; then
+    wait_for 60 "the node's programs" test -e "$work/run/started"
+    wait_for 60 "containerd" in_node ctr version
+    images=$(NODE=first "$CLUSTER/node.sh" run ctr -n k8s.io images ls -q name!~sha256:)
+    # shellcheck disable=SC2086
+    NODE=first "$CLUSTER/node.sh" run ctr -n k8s.io images export - $images |
+      in_node ctr -n k8s.io images import - >&2
+    wait_for 90 "the node" kubectl wait --for=condition=Ready node/$name --timeout=1s
+    return
+  fi
   wait_for 120 "the API server" test -e "$work/run/api"
   wait_for 60 "the node's programs" test -e "$work/run/started"
   wait_for 60 "images" test -e "$work/run/images"
@@ -98,6 +125,8 @@ up() {
 }
 down() {
   local values
+  if [ $name = $api_node ]; then NODE=second "$CLUSTER/node.sh" down
+  elif alive "$home/node.pid"; then kubectl delete node $name --ignore-not-found --request-timeout=10s >&2 || true; fi
   halt "$work/outer.pid" KILL; halt "$work/node.pid" KILL
   remove_link; remove_cgroups
   if [ -s "$work/sysctl" ]; then
@@ -107,9 +136,11 @@ down() {
   grep -q " $work/" /proc/mounts && die "mounts are left under $work"
   if [ -n "${LOGS:-}" ]; then mkdir -p "$LOGS"; cp -r "$log/." "$LOGS"; fi
   rm -rf "$work"
+  # An empty folder that another node has mounted over would go with its mount.
+  [ $name = $api_node ] || return 0
   rmdir /var/lib/kubelet /var/lib/cni /var/lib/containerd /etc/cni/net.d /etc/cni 2>/dev/null || true
 }
-lock() { mkdir -p "$(dirname "$work")"; exec 9>"$work.lock"; flock 9; }
+lock() { mkdir -p "$(dirname "$home")"; exec 9>"$home.lock-$name"; flock 9; }
 
 case $command in
 up)
@@ -118,11 +149,14 @@ up)
     if [ -d "$work" ]; then down; fi
     up
   fi
-  echo "export KUBECONFIG=$work/admin.kubeconfig PATH=$(readlink "$work/bin"):\$PATH" ;;
+  echo "export KUBECONFIG=$home/admin.kubeconfig PATH=$(readlink "$home/bin"):\$PATH" ;;
 down)
   lock
   if [ -d "$work" ]; then down; fi
-  rm -f "$work.lock" ;;
+  rm -f "$home.lock-$name" ;;
+cut | mend)
+  alive "$work/node.pid" || die "the node is not up"
+  if [ "$command" = mend ]; then mend; else outside ip link set $link down; fi ;;
 kill | start)
   [ -n "${1:-}" ] || usage
   alive "$work/node.pid" || die "the cluster is not up"

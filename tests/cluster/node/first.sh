@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The first process of the node, in mount, network, pid, uts and ipc namespaces of its own, where
 # node.sh starts it. When it ends the kernel ends every process below it, and the node's mounts and
-# network go with them.
+# network go with them. The second node has no control plane.
 set -euo pipefail
 . "$(dirname "$0")/place.sh"
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,6 +27,7 @@ ip link set eth0 up
 # Nothing leaves the machine. A Service's address needs some route before its rule rewrites it.
 ip route add unreachable default
 ip route add $service_cidr via $host_ip
+if [ $name != $api_node ]; then ip route add $api_node_net via $host_ip; ip route add $pod_cidr via $host_ip; fi
 sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
 mkdir -p /etc/cni/net.d
 cat >/etc/cni/net.d/10-bridge.conflist <<END
@@ -82,7 +83,14 @@ oomScoreAdj: 0
 END
 
 start() { "$here/programs.sh" start "$1"; }
-start containerd; start etcd; start kube-apiserver
+# A first process has to stay, and bash takes in every orphan.
+stay() { while :; do sleep 3600 & wait $! || true; done; }
+start containerd
+if [ $name != $api_node ]; then
+  start kube-proxy; start kubelet
+  touch "$work/run/started"; stay
+fi
+start etcd; start kube-apiserver
 (
   until ctr version >/dev/null 2>&1; do sleep 0.1; done
   for file in "$work"/images/*.tar; do ctr -n k8s.io images import "$file"; done
@@ -91,6 +99,4 @@ start containerd; start etcd; start kube-apiserver
 until curl -sf --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" https://127.0.0.1:6443/readyz >/dev/null; do sleep 0.1; done
 touch "$work/run/api"
 for program in kube-controller-manager kube-scheduler kube-proxy kubelet; do start $program; done
-touch "$work/run/started"
-# A first process has to stay, and bash takes in every orphan.
-while :; do sleep 3600 & wait $! || true; done
+touch "$work/run/started"; stay

@@ -7,10 +7,10 @@
 program=$2
 case $program in
 containerd) command=(containerd --config "$work/containerd.toml") ;;
-etcd) command=("$work/bin/etcd" --data-dir "$work/etcd" --unsafe-no-fsync --log-level warn
+etcd) command=("$home/bin/etcd" --data-dir "$work/etcd" --unsafe-no-fsync --log-level warn
   --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379
   --listen-peer-urls http://127.0.0.1:2380) ;;
-kube-apiserver) command=("$work/bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379
+kube-apiserver) command=("$home/bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379
   --advertise-address $node_ip --secure-port 6443 --service-cluster-ip-range $service_cidr --allow-privileged
   # Some real clusters have the second: who makes an owner wait for a child needs the right to.
   --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction,OwnerReferencesPermissionEnforcement
@@ -23,13 +23,13 @@ kube-apiserver) command=("$work/bin/kube-apiserver" --etcd-servers http://127.0.
   --requestheader-extra-headers-prefix X-Remote-Extra- --requestheader-group-headers X-Remote-Group
   --requestheader-username-headers X-Remote-User
   --proxy-client-cert-file "$pki/front-proxy.crt" --proxy-client-key-file "$pki/front-proxy.key") ;;
-kube-controller-manager) command=("$work/bin/kube-controller-manager" --kubeconfig "$pki/kube-controller-manager.kubeconfig"
+kube-controller-manager) command=("$home/bin/kube-controller-manager" --kubeconfig "$pki/kube-controller-manager.kubeconfig"
   --leader-elect=false --allocate-node-cidrs --cluster-cidr $pod_cidr --service-cluster-ip-range $service_cidr
   --root-ca-file "$pki/ca.crt" --service-account-private-key-file "$pki/sa.key"
   --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key") ;;
-kube-scheduler) command=("$work/bin/kube-scheduler" --kubeconfig "$pki/kube-scheduler.kubeconfig" --leader-elect=false) ;;
-kube-proxy) command=("$work/bin/kube-proxy" --config "$work/kube-proxy.yaml") ;;
-kubelet) command=("$work/bin/kubelet" --config "$work/kubelet.yaml" --kubeconfig "$pki/kubelet.kubeconfig"
+kube-scheduler) command=("$home/bin/kube-scheduler" --kubeconfig "$pki/kube-scheduler.kubeconfig" --leader-elect=false) ;;
+kube-proxy) command=("$home/bin/kube-proxy" --config "$work/kube-proxy.yaml") ;;
+kubelet) command=("$home/bin/kubelet" --config "$work/kubelet.yaml" --kubeconfig "$pki/kubelet-$name.kubeconfig"
   --hostname-override $name --node-ip $node_ip) ;;
 *) die "there is no program $program on the node" ;;
 esac

@@ -5,7 +5,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/place.sh"
 alive "$work/node.pid" || die "the cluster is not up: make cluster"
-export -f kubectl in_node node_pid; export work pki
+export -f kubectl in_node node_pid; export home work pki
 passed=0 failed=0
 check() { # WHAT COMMAND...
   local what=$1 said result from=${EPOCHREALTIME/./}; shift

@@ -1,11 +1,13 @@
 //! A broadcaster outside the cluster.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use millrace_harness::publisher::{Publisher, Source};
 use millrace_harness::repo;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Broadcaster {
     stop: CancellationToken,
+    again: Arc<Notify>,
     task: JoinHandle<Result<u32>>,
 }
 
@@ -26,8 +29,9 @@ impl Broadcaster {
     /// Publishes until told to stop; what its ffmpeg says goes to a file of this name.
     pub(crate) fn start(source: Source, rtmp: &str, key: &str, name: &str) -> Result<Self> {
         let log = log_file(name)?;
-        let stop = CancellationToken::new();
+        let (stop, again) = (CancellationToken::new(), Arc::<Notify>::default());
         let (rtmp, key, told) = (rtmp.to_owned(), key.to_owned(), stop.clone());
+        let leave = Arc::clone(&again);
         let name = name.to_owned();
         let task = tokio::spawn(async move {
             let mut connections = 0;
@@ -38,9 +42,16 @@ impl Broadcaster {
                     if let Err(lost) = publisher.check() {
                         break lost;
                     }
-                    if told.run_until_cancelled(sleep(LOOK)).await.is_none() {
-                        publisher.stop().await;
-                        return Ok(connections);
+                    tokio::select! {
+                        () = told.cancelled() => {
+                            publisher.stop().await;
+                            return Ok(connections);
+                        }
+                        () = leave.notified() => {
+                            publisher.kill();
+                            break anyhow!("left without a word");
+                        }
+                        () = sleep(LOOK) => {}
                     }
                 };
                 let lost = format!("{lost:#}").replace(&key, "<key>");
@@ -50,7 +61,13 @@ impl Broadcaster {
                 }
             }
         });
-        Ok(Self { stop, task })
+        Ok(Self { stop, again, task })
+    }
+
+    /// Drops its connection, which leads nowhere any more, and makes another: what OBS does when
+    /// nothing has been taken for some seconds, and ffmpeg's RTMP has no time-out for.
+    pub(crate) fn reconnect(&self) {
+        self.again.notify_one();
     }
 
     /// Ends the publish in order; says how often it connected.

@@ -1,8 +1,6 @@
 //! kill -9 of everything, one after the other, while somebody publishes and somebody watches.
 
-use std::collections::BTreeSet;
-
-use millrace_harness::recorder::{Mode, Report};
+use millrace_harness::recorder::Mode;
 use tokio::time::Instant;
 
 use crate::on_air::{OnAir, RUNGS};
@@ -18,15 +16,6 @@ const COMPONENTS: [&str; 6] = [
     "quickstart-s3",
     "quickstart-kafka",
 ];
-
-/// How often the source began anew: the discontinuities of each rendition.
-#[track_caller]
-fn assert_discontinuities(report: &Report, expected: u64) {
-    for rendition in &report.renditions {
-        let marks: BTreeSet<u64> = rendition.segments.iter().map(|s| s.discontinuity).collect();
-        assert_eq!(marks, (0..=expected).collect(), "of {}", rendition.name);
-    }
-}
 
 #[tokio::test]
 #[ignore = "needs a cluster with nodes: make e2e"]
@@ -57,7 +46,7 @@ async fn a_container_killed_is_not_the_stream_s_end() {
     containers::take_the_hand_away().await.unwrap();
     watching::assert_sound(&report, RUNGS);
     assert!(connections > 1, "the broadcaster kept its connection to a dead ingest");
-    assert_discontinuities(&report, 1);
+    watching::assert_discontinuities(&report, 1);
 }
 
 #[tokio::test]
@@ -73,7 +62,7 @@ async fn a_redis_killed_with_all_its_parts_costs_no_segment() {
     containers::take_the_hand_away().await.unwrap();
     watching::assert_sound(&report, RUNGS);
     assert_eq!(connections, 1, "the broadcaster lost its connection");
-    assert_discontinuities(&report, 0);
+    watching::assert_discontinuities(&report, 0);
 }
 
 #[tokio::test]
@@ -97,6 +86,6 @@ async fn the_node_s_programs_killed_are_not_seen_by_viewers() {
     let (connections, report) = on_air.end().await.unwrap();
     watching::assert_sound(&report, RUNGS);
     assert_eq!(connections, 1, "the broadcaster lost its connection");
-    assert_discontinuities(&report, 0);
+    watching::assert_discontinuities(&report, 0);
     watching::assert_never_refused(&report);
 }

@@ -18,6 +18,7 @@ mod containers;
 mod first_day;
 mod kills;
 mod livestream;
+mod lost_node;
 mod node;
 mod office;
 mod on_air;

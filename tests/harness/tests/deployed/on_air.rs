@@ -65,6 +65,11 @@ impl OnAir {
         Ok(())
     }
 
+    /// The broadcaster gives its connection up and makes another.
+    pub(crate) fn reconnects(&self) {
+        self.broadcaster.reconnect();
+    }
+
     /// Waits until the source began anew.
     pub(crate) async fn begins_anew(&self) -> Result<()> {
         eventually("a discontinuity", Duration::from_mins(2), async || {

@@ -106,17 +106,31 @@ async fn a_sleeping_stream_shows_its_publisher_from_the_first_picture() {
     asleep().await.unwrap();
     shown_from_the_first_picture(OnAir::publish(&place, Mode::Classic).await.unwrap()).await;
 
+    // Before, as and after its transcoder is told to go.
+    for late in [0, 500, 1500].map(Duration::from_millis) {
+        asleep().await.unwrap();
+        KEYNOTE.patch(r#"{"transcode":{"idle":"AlwaysOn"}}"#).await.unwrap();
+        containers::ready("transcode").await.unwrap();
+        let publish = async {
+            tokio::time::sleep(late).await;
+            OnAir::publish(&place, Mode::Classic).await
+        };
+        let sleep = KEYNOTE.patch(r#"{"transcode":{"idle":"ScaleToZero"}}"#);
+        let (on_air, slept) = tokio::join!(publish, sleep);
+        slept.unwrap();
+        shown_from_the_first_picture(on_air.unwrap()).await;
+    }
+
     // By its log alone, once there is somebody to look: the key is known, and what Postgres is to be
     // told waits.
     asleep().await.unwrap();
     scale(OPERATOR, 0).await.unwrap();
     scale(POSTGRES, 0).await.unwrap();
-    // An operator does not start without Postgres: that is back before.
     let back = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        scale(OPERATOR, 2).await.unwrap();
         tokio::time::sleep(Duration::from_secs(20)).await;
         scale(POSTGRES, 1).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        scale(OPERATOR, 2).await.unwrap();
     };
     let (on_air, ()) = tokio::join!(OnAir::publish(&place, Mode::Classic), back);
     shown_from_the_first_picture(on_air.unwrap()).await;

@@ -1,5 +1,6 @@
 //! Viewers behind the Ingress.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -60,6 +61,15 @@ pub(crate) fn assert_sound(report: &Report, rungs: usize) {
         assert!(numbers.len() >= 3, "{name}: segments {numbers:?}");
         let contiguous: Vec<u64> = (numbers[0]..).take(numbers.len()).collect();
         assert_eq!(numbers, contiguous, "segments of {name}");
+    }
+}
+
+/// How often the source began anew: the discontinuities of each rendition.
+#[track_caller]
+pub(crate) fn assert_discontinuities(report: &Report, expected: u64) {
+    for rendition in &report.renditions {
+        let marks: BTreeSet<u64> = rendition.segments.iter().map(|s| s.discontinuity).collect();
+        assert_eq!(marks, (0..=expected).collect(), "of {}", rendition.name);
     }
 }
 
