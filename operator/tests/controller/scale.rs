@@ -238,8 +238,11 @@ async fn five_hundred_streams_at_once() {
         let Some(rate) = side_by_side(first).await else { return };
         rates.push(rate);
     }
-    // What this test is for.
-    assert!(rates.iter().all(|rate| *rate >= 0.8), "{rates:?}");
+    // What this test is for. Who comes second finds twice the objects, so that one order flatters
+    // the operator as much as the other does the bare client.
+    let mean = (rates[0] * rates[1]).sqrt();
+    println!("{mean:.2} of the bare client's rate, the mean of both orders (geometric)");
+    assert!(mean >= 0.8, "{rates:?}");
 }
 
 /// Suspended streams, and an operator that is started again: what it writes

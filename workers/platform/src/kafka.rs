@@ -134,6 +134,8 @@ fn is_transient(code: RDKafkaErrorCode) -> bool {
             | C::NotEnoughReplicas
             | C::NotEnoughReplicasAfterAppend
             | C::BrokerNotAvailable
+            // Patience is all it asks for (KIP-599).
+            | C::ThrottlingQuotaExceeded
     )
 }
 
