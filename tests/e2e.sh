@@ -7,7 +7,8 @@
 #   E2E_INGRESS  address:port of its Ingress controller     E2E_NODE  address of a node
 #   E2E_PROXIES  networks of the Ingress controller
 #   E2E_NODE_PROGRAMS  unless it is left out: a script that kills and starts containerd, kubelet,
-#                kube-apiserver (`SCRIPT kill kubelet`)
+#                kube-apiserver (`SCRIPT kill kubelet`), and with NODE=second in its environment makes
+#                another node, cuts it off, and takes it away (up, cut, mend, down)
 # PROGRAMS: a folder with other programs than those of the tests' build
 . "$(dirname "$0")/services/lib.sh"
 cd "$HERE/../.." || exit 1
