@@ -106,9 +106,9 @@ up() {
   if [ $name != $api_node ]; then
     wait_for 60 "the node's programs" test -e "$work/run/started"
     wait_for 60 "containerd" in_node ctr version
-    images=$(NODE=first "$CLUSTER/node.sh" run ctr -n k8s.io images ls -q name!~sha256:)
-    # shellcheck disable=SC2086
-    NODE=first "$CLUSTER/node.sh" run ctr -n k8s.io images export - $images |
+    # Those of a name; each has its digest as a second one.
+    mapfile -t images < <(NODE=first "$CLUSTER/node.sh" run ctr -n k8s.io images ls -q | grep -v ^sha256:)
+    NODE=first "$CLUSTER/node.sh" run ctr -n k8s.io images export - "${images[@]}" |
       in_node ctr -n k8s.io images import - >&2
     wait_for 90 "the node" kubectl wait --for=condition=Ready node/$name --timeout=1s
     return
