@@ -1,5 +1,6 @@
 //! One broadcast: somebody publishes, somebody records every byte that is offered.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -10,7 +11,7 @@ use millrace_harness::recorder::{Mode, Recorder, Report};
 use millrace_harness::rtmp::client::Target;
 use millrace_harness::viewer::Viewer;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::announced::Announced;
 use crate::arena::Arena;
@@ -25,13 +26,14 @@ use crate::truth::Truth;
 
 /// How long a start, and an end, may take before it counts as none.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Before an answer that failed is asked for again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// A running broadcast.
 pub(crate) struct OnAir<'a> {
     arena: &'a Arena,
     broadcaster: Broadcaster,
     recorder: Recorder,
-    viewer: Viewer,
     log: Log,
     ear: Ear,
     told: Told,
@@ -105,12 +107,16 @@ pub(crate) struct Over {
 }
 
 impl<'a> OnAir<'a> {
-    /// Publishes, and records from the first part on, with what the fault needs beside. The first
-    /// message has this stamp.
+    /// Publishes, and records from the first part on, with what the fault needs beside; and somebody
+    /// who watches. The first message has this stamp.
     ///
     /// # Errors
     /// When no new broadcast begins.
-    pub(crate) async fn begin(arena: &'a Arena, beside: Beside, stamp_ms: i64) -> Result<Self> {
+    pub(crate) async fn begin(
+        arena: &'a Arena,
+        beside: Beside,
+        stamp_ms: i64,
+    ) -> Result<(Self, Watcher)> {
         let (http, to) = (&arena.http, arena.stack.endpoints());
         let between = Between::start(arena, beside).await?;
         let (offered, watched) = between.indexes(&to.hls);
@@ -131,33 +137,17 @@ impl<'a> OnAir<'a> {
         let viewer =
             eventually("a viewer", PATIENCE, async || Viewer::join(http, &watched).await).await?;
         let variant = variant(http, &to.hls).await?;
-        Ok(Self {
+        let on_air = Self {
             arena,
             broadcaster,
             recorder,
-            viewer,
             log,
             ear,
             told,
             broadcast: variant.split('/').next().unwrap_or_default().to_owned(),
             _between: between,
-        })
-    }
-
-    /// Waits until so much more video has appeared.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub(crate) async fn watch(&mut self, wanted: Duration) -> Result<()> {
-        self.viewer.watch(wanted, PATIENCE).await
-    }
-
-    /// The same for longer than a start may take.
-    ///
-    /// # Errors
-    /// When it does not go on.
-    pub(crate) async fn watch_long(&mut self, wanted: Duration) -> Result<()> {
-        self.viewer.watch(wanted, wanted + PATIENCE).await
+        };
+        Ok((on_air, Watcher { viewer }))
     }
 
     /// The log, as far as it was read.
@@ -198,6 +188,47 @@ impl<'a> OnAir<'a> {
         let unannounced = announced.take_usual();
         let logged = Logged { pictures: self.log.numbers().await?, sounds: self.log.sounds() };
         Ok(Over { truth: Truth::of(&shots), logged, report, at, announced, unannounced })
+    }
+}
+
+/// Somebody who follows the edge, by whom a trial goes on.
+pub(crate) struct Watcher {
+    viewer: Viewer,
+}
+
+impl Watcher {
+    /// Waits until so much more video has appeared.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) async fn watch(&mut self, wanted: Duration) -> Result<()> {
+        self.viewer.watch(wanted, PATIENCE).await
+    }
+
+    /// Follows the stream, as far as it goes, while something is done to it. How much less video
+    /// has appeared than that took, and may be late.
+    ///
+    /// # Errors
+    /// When it is not done.
+    pub(crate) async fn beside<T>(
+        &mut self,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<(T, Duration)> {
+        let (begun, before) = (Instant::now(), self.viewer.seen());
+        let done = tokio::select! {
+            done = work => done?,
+            never = self.follow() => match never {},
+        };
+        let seen = self.viewer.seen().saturating_sub(before);
+        Ok((done, begun.elapsed().saturating_sub(seen)))
+    }
+
+    async fn follow(&mut self) -> Infallible {
+        loop {
+            if self.viewer.next().await.is_err() {
+                sleep(AGAIN).await;
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::announced::Announced;
 use crate::drift::Drift;
 use crate::fault::Fault;
 use crate::memory::{self, Memory};
-use crate::on_air::OnAir;
+use crate::on_air::{OnAir, Watcher};
 
 /// How much is watched between two weighings.
 const LOOK: Duration = Duration::from_secs(2);
@@ -39,13 +39,13 @@ pub(crate) struct Steady {
 pub(crate) async fn hold(
     time: Duration,
     stack: &Stack,
-    on_air: &mut OnAir<'_>,
+    (on_air, watcher): (&mut OnAir<'_>, &mut Watcher),
     memories: &mut Vec<Memory>,
 ) -> Result<()> {
     let begun = Instant::now();
     let mut read = begun;
     while begun.elapsed() < time {
-        on_air.watch(LOOK).await?;
+        watcher.watch(LOOK).await?;
         weigh(stack, begun.elapsed(), memories);
         if read.elapsed() > READ {
             read = Instant::now();

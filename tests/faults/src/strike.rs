@@ -156,7 +156,7 @@ impl Strike {
             Self::Kill(worker) => arena.stack.crash(worker).await?,
             Self::KillOfTwo => arena.stack.crash(Worker::Delivery).await?,
             Self::KillOfTwoAfterResets => {
-                on_air.watch_long(WINDOW).await?;
+                sleep(WINDOW).await;
                 for _ in 0..RESETS {
                     Act::Reset.at(on_air.broadcaster()).await?;
                     sleep(SOME).await;

@@ -137,34 +137,30 @@ impl Trial<'_> {
     /// # Errors
     /// When it could not be tried to its end.
     pub(crate) async fn of(&self, plan: &Plan) -> Result<Tried> {
-        let mut on_air = OnAir::begin(self.arena, plan.beside(), plan.first_stamp()).await?;
+        let (mut on_air, mut watcher) =
+            OnAir::begin(self.arena, plan.beside(), plan.first_stamp()).await?;
         let mut memories = Vec::new();
         let (blows, back) = match plan {
             Plan::One { fault, wait, before, after } => {
-                on_air.watch(*before).await?;
+                watcher.watch(*before).await?;
                 sleep(*wait).await;
                 on_air.listen().await;
-                let blow = self.strike(fault.strike, fault.short, &mut on_air).await?;
-                let late = blow.begun.elapsed();
-                (vec![blow], on_air.watch(late + *after).await)
+                let strike = self.strike(fault.strike, fault.short, &mut on_air);
+                let (blow, late) = watcher.beside(strike).await?;
+                (vec![blow], watcher.watch(late + *after).await)
             }
             Plan::Many { turns, .. } => {
-                on_air.watch(BEFORE).await?;
+                watcher.watch(BEFORE).await?;
                 on_air.listen().await;
-                let mut blows = Vec::new();
-                for Turn { wait, strike } in turns {
-                    sleep(*wait).await;
-                    blows.push(self.strike(*strike, &strike.to_string(), &mut on_air).await?);
-                    // Before retention has it.
-                    on_air.log().read().await?;
-                }
-                (blows, on_air.watch(AFTER).await)
+                let (blows, _) = watcher.beside(self.strikes(turns, &mut on_air)).await?;
+                (blows, watcher.watch(AFTER).await)
             }
             Plan::Steady { time, .. } => {
-                on_air.watch(BEFORE).await?;
+                watcher.watch(BEFORE).await?;
                 on_air.listen().await;
                 let (stack, begun) = (&self.arena.stack, Instant::now());
-                let held = steady::hold(*time, stack, &mut on_air, &mut memories).await;
+                let held =
+                    steady::hold(*time, stack, (&mut on_air, &mut watcher), &mut memories).await;
                 let name = plan.short().to_owned();
                 (vec![Blow { name, begun, over: Instant::now() }], held)
             }
@@ -175,6 +171,17 @@ impl Trial<'_> {
         let mut tried = self.judge(plan.fault(), over, blows, &memories).await?;
         tried.broken.extend(late);
         Ok(tried)
+    }
+
+    async fn strikes(&self, turns: &[Turn], on_air: &mut OnAir<'_>) -> Result<Vec<Blow>> {
+        let mut blows = Vec::new();
+        for Turn { wait, strike } in turns {
+            sleep(*wait).await;
+            blows.push(self.strike(*strike, &strike.to_string(), on_air).await?);
+            // Before retention has it.
+            on_air.log().read().await?;
+        }
+        Ok(blows)
     }
 
     async fn strike(&self, strike: Strike, name: &str, on_air: &mut OnAir<'_>) -> Result<Blow> {

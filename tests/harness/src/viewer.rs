@@ -1,6 +1,5 @@
 //! A viewer who follows the live edge by blocking reload and knows whether it moves.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -16,9 +15,7 @@ pub struct Viewer {
     index: String,
     media: String,
     last: Media,
-    /// URIs of the parts in `last`.
-    known: HashSet<String>,
-    /// Sum of the durations of parts that appeared since the viewer came.
+    /// How much video appeared since the viewer came.
     seen: Duration,
 }
 
@@ -34,15 +31,7 @@ impl Viewer {
         let media = resolve(index, &variant.uri)?;
         let last = Media::parse(&http.text(&media).await?)?;
         ensure!(!last.ended, "the broadcast has ended");
-        let known = parts(&last).map(|(uri, _)| uri.to_owned()).collect();
-        Ok(Self {
-            http: http.clone(),
-            index: index.to_owned(),
-            media,
-            last,
-            known,
-            seen: Duration::ZERO,
-        })
+        Ok(Self { http: http.clone(), index: index.to_owned(), media, last, seen: Duration::ZERO })
     }
 
     /// Waits for the next part; joins the new broadcast when this one has ended.
@@ -58,13 +47,18 @@ impl Viewer {
         }
         let (msn, part) = self.last.next()?;
         let url = format!("{}?_HLS_msn={msn}&_HLS_part={part}", self.media);
-        self.last = Media::parse(&self.http.text(&url).await?)?;
-        for (uri, seconds) in parts(&self.last) {
-            if !self.known.contains(uri) {
-                self.seen += Duration::try_from_secs_f64(seconds).unwrap_or_default();
-            }
-        }
-        self.known = parts(&self.last).map(|(uri, _)| uri.to_owned()).collect();
+        let now = Media::parse(&self.http.text(&url).await?)?;
+        self.seen += appeared(&self.last, msn, &now);
+        self.last = now;
+        Ok(())
+    }
+
+    /// Looks at what there is; what appeared since the last look is not seen.
+    ///
+    /// # Errors
+    /// When the playlist cannot be had.
+    pub async fn catch_up(&mut self) -> Result<()> {
+        self.last = Media::parse(&self.http.text(&self.media).await?)?;
         Ok(())
     }
 
@@ -124,7 +118,34 @@ impl Viewer {
     }
 }
 
-fn parts(playlist: &Media) -> impl Iterator<Item = (&str, f64)> {
-    let complete = playlist.segments.iter().flat_map(|segment| &segment.parts);
-    complete.chain(&playlist.open_parts).map(|part| (part.uri.as_str(), part.duration))
+/// What `now` lists and `before`, whose open segment was `msn`, did not. Parts are listed for a while
+/// only, so that whole segments are counted.
+fn appeared(before: &Media, msn: u64, now: &Media) -> Duration {
+    let open = |media: &Media| media.open_parts.iter().map(|part| part.duration).sum::<f64>();
+    let complete = now.segments.iter().filter(|segment| segment.msn >= msn);
+    let seconds = complete.map(|segment| segment.duration).sum::<f64>() + open(now) - open(before);
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn playlist(first: u64, segments: usize, open: usize) -> Media {
+        let head = format!("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
+        let complete = "#EXTINF:2.00000,\ns.mp4\n".repeat(segments);
+        let parts = "#EXT-X-PART:DURATION=0.25000,URI=\"p.mp4\"\n".repeat(open);
+        Media::parse(&(head + &complete + &parts)).unwrap()
+    }
+
+    #[test]
+    fn what_appeared_is_counted_though_its_parts_are_listed_no_more() {
+        let before = playlist(3, 2, 3);
+        let after = |now: &Media| appeared(&before, 5, now);
+        assert_eq!(after(&playlist(3, 2, 3)), Duration::ZERO);
+        assert_eq!(after(&playlist(3, 2, 4)), Duration::from_millis(250));
+        assert_eq!(after(&playlist(4, 4, 1)), Duration::from_millis(2 * 2_000 + 250 - 3 * 250));
+        // What was listed and left meanwhile is not known of.
+        assert_eq!(after(&playlist(9, 1, 0)), Duration::from_millis(2_000 - 3 * 250));
+    }
 }

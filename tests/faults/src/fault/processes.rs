@@ -35,7 +35,10 @@ pub(super) const ALL: &[Fault] = &[
         .telling(&["delivery"]),
     fault("clocks-wrong", "clocks an hour ahead, then behind", Strike::Clocks, RECONNECT)
         .telling(&["ingest", "transcode", "delivery"]),
-    stopped("operator-stopped", "operator stopped for 10 s", Who::Operator),
+    Fault {
+        quiet: true,
+        ..stopped("operator-stopped", "operator stopped for 10 s", Who::Operator)
+    },
 ];
 
 const fn stopped(name: &'static str, short: &'static str, who: Who) -> Fault {

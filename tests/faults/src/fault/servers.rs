@@ -20,7 +20,7 @@ pub(super) const ALL: &[Fault] = &[
         "breaker_trips",
         "publish_failures",
     ]),
-    fault("redis-flushed", "Redis emptied", Strike::Flush, NOTHING),
+    fault("redis-flushed", "Redis emptied", Strike::Flush, NOTHING).telling(&["publish_failures"]),
     fault(
         "postgres-killed",
         "Postgres killed for 20 s",

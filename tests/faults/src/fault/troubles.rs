@@ -34,10 +34,19 @@ const SLOW: Mode = Mode::Delay(Duration::from_millis(200));
 
 /// In the order in which they are tried.
 pub(super) const ALL: &[Fault] = &[
-    stopped("redis-stopped", "Redis stopped for 10 s", Kind::Redis, 10),
-    behind("redis-slow", "Redis 200 ms away for 15 s", Which::Redis, SLOW, 15, NO_MORE),
-    fault("redis-full", "Redis full for 10 s", Strike::Server(Trouble::Full(TEN)), NOTHING),
-    behind("store-slow", "store 200 ms away", Which::Store, SLOW, 10, Meanwhile::EncoderKilled),
+    stopped("redis-stopped", "Redis stopped for 10 s", Kind::Redis, 10).telling(&[
+        "delivery/redis",
+        "delivery_degraded_streams",
+        "breaker_trips",
+    ]),
+    Fault {
+        quiet: true,
+        ..behind("redis-slow", "Redis 200 ms away for 15 s", Which::Redis, SLOW, 15, NO_MORE)
+    },
+    fault("redis-full", "Redis full for 10 s", Strike::Server(Trouble::Full(TEN)), NOTHING)
+        .telling(&["transcode/redis", "publish_failures"]),
+    behind("store-slow", "store 200 ms away", Which::Store, SLOW, 10, Meanwhile::EncoderKilled)
+        .telling(&["transcode_restarts"]),
     behind(
         "store-silent",
         "store silent, ffmpeg killed",
@@ -45,7 +54,8 @@ pub(super) const ALL: &[Fault] = &[
         Mode::BlackHole,
         12,
         Meanwhile::EncoderKilled,
-    ),
+    )
+    .telling(&["transcode_restarts", "delivery/objectStore"]),
     behind(
         "store-failing",
         "store failing, ffmpeg killed",
@@ -53,15 +63,20 @@ pub(super) const ALL: &[Fault] = &[
         Mode::Answer(500),
         12,
         Meanwhile::EncoderKilled,
-    ),
-    behind("store-full", "store full (507)", Which::Store, Mode::Answer(507), 12, NO_MORE),
-    fault(
-        "broker-killed",
-        "the leader of three brokers killed",
-        Strike::Server(Trouble::OneBroker(TEN)),
-        NOTHING,
-    ),
-    stopped("kafka-stopped", "Kafka stopped for 30 s", Kind::Kafka, 30),
+    )
+    .telling(&["transcode_restarts", "store_failures", "delivery/objectStore"]),
+    behind("store-full", "store full (507)", Which::Store, Mode::Answer(507), 12, NO_MORE)
+        .telling(&["store_failures", "transcode/objectStore", "delivery/objectStore"]),
+    Fault {
+        quiet: true,
+        ..fault(
+            "broker-killed",
+            "the leader of three brokers killed",
+            Strike::Server(Trouble::OneBroker(TEN)),
+            NOTHING,
+        )
+    },
+    stopped("kafka-stopped", "Kafka stopped for 30 s", Kind::Kafka, 30).telling(&["ingest/kafka"]),
     behind(
         "postgres-silent",
         "Postgres silent, 60 s",
@@ -69,5 +84,6 @@ pub(super) const ALL: &[Fault] = &[
         Mode::BlackHole,
         60,
         NO_MORE,
-    ),
+    )
+    .telling(&["ingest/postgres", "delivery/postgres", "breaker_trips"]),
 ];

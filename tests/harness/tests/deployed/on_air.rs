@@ -60,6 +60,8 @@ impl OnAir {
     /// Waits until more video has appeared, of the same broadcast.
     pub(crate) async fn goes_on(&mut self) -> Result<()> {
         let before = self.viewer.media_url().to_owned();
+        // It may be away at the moment, and is waited for below.
+        let _ = self.viewer.catch_up().await;
         watching::watch(&mut self.viewer, ENOUGH).await?;
         ensure!(self.viewer.media_url() == before, "it is another broadcast");
         Ok(())
