@@ -5,6 +5,7 @@
 # is named, so that who reads on sees it. What fails twice, and a program that died, fail the run.
 set -uo pipefail
 log=$1; shift
+mkdir -p "$(dirname "$log")"
 cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 # The last list of names after "failures:" in what each test program prints.
