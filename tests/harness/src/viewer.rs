@@ -144,7 +144,7 @@ mod tests {
         let after = |now: &Media| appeared(&before, 5, now);
         assert_eq!(after(&playlist(3, 2, 3)), Duration::ZERO);
         assert_eq!(after(&playlist(3, 2, 4)), Duration::from_millis(250));
-        assert_eq!(after(&playlist(4, 4, 1)), Duration::from_millis(2 * 2_000 + 250 - 3 * 250));
+        assert_eq!(after(&playlist(4, 4, 1)), Duration::from_millis(3 * 2_000 + 250 - 3 * 250));
         // What was listed and left meanwhile is not known of.
         assert_eq!(after(&playlist(9, 1, 0)), Duration::from_millis(2_000 - 3 * 250));
     }
