@@ -39,7 +39,8 @@ pub(crate) struct Steady {
 pub(crate) async fn hold(
     time: Duration,
     stack: &Stack,
-    (on_air, watcher): (&mut OnAir<'_>, &mut Watcher),
+    on_air: &mut OnAir<'_>,
+    watcher: &mut Watcher,
     memories: &mut Vec<Memory>,
 ) -> Result<()> {
     let begun = Instant::now();

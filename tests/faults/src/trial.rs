@@ -160,7 +160,7 @@ impl Trial<'_> {
                 on_air.listen().await;
                 let (stack, begun) = (&self.arena.stack, Instant::now());
                 let held =
-                    steady::hold(*time, stack, (&mut on_air, &mut watcher), &mut memories).await;
+                    steady::hold(*time, stack, &mut on_air, &mut watcher, &mut memories).await;
                 let name = plan.short().to_owned();
                 (vec![Blow { name, begun, over: Instant::now() }], held)
             }

@@ -16,7 +16,7 @@ use crate::livestream::{self, KEYNOTE};
 use crate::node::Second;
 use crate::on_air::{OnAir, RUNGS};
 use crate::place::Place;
-use crate::{node, release, watching};
+use crate::{node, operations, release, watching};
 
 /// A node is called lost after 50 s, its pods 10 s later; then others start.
 const REPLACED: Duration = Duration::from_mins(4);
@@ -62,8 +62,9 @@ async fn a_lost_node_costs_what_its_ingest_had_not_written() {
     KEYNOTE.patch(ingest).await.unwrap();
     KEYNOTE.ready().await.unwrap();
     let seen = AssertUnwindSafe(lose_it(&place, &second)).catch_unwind().await;
-    // Also after a failure: what follows knows one node.
+    // Also after a failure: what follows knows one node, and needs it.
     second.leave().await.unwrap();
+    operations::uncordon().await.unwrap();
     KEYNOTE.patch(r#"{"ingest":{"reconnectWindow":null}}"#).await.unwrap();
     if let Err(panic) = seen {
         resume_unwind(panic);

@@ -25,7 +25,8 @@ async fn drain(limit: Duration) -> Result<String> {
     kubectl(&["drain", node.trim(), "--delete-emptydir-data", &selector, &limit]).await
 }
 
-async fn uncordon() -> Result<()> {
+/// Lets pods come to it again.
+pub(crate) async fn uncordon() -> Result<()> {
     let node = kubectl(&["get", "nodes", "-o", "name"]).await?;
     kubectl(&["uncordon", node.trim()]).await?;
     Ok(())
