@@ -109,11 +109,12 @@ impl Broadcast {
     }
 
     /// Frames from here on wait for a keyframe that opens the next base. Sound
-    /// is made to reach as far as the pictures do: a segment that has one has
-    /// the other.
-    fn close_base(&mut self, counters: &mut Counters, out: &mut Vec<Event>) {
+    /// is made to reach as far as the pictures do, and into the segment of the
+    /// last one: a segment that has one has the other.
+    fn close_base(&mut self, segment: Ticks, counters: &mut Counters, out: &mut Vec<Event>) {
         if let (Some(_), Some(last), Some(grid)) = (self.base, self.last_picture, &self.grid) {
-            self.fill_audio(last + grid.frame(), counters, out);
+            let first_of_segment = grid.first_from(previous_multiple(last, segment));
+            self.fill_audio(last.max(first_of_segment) + grid.frame(), counters, out);
         }
         self.base = None;
         self.waiting.clear();
@@ -205,13 +206,13 @@ impl Timeline {
         // snapshot is of the state before it.
         let before = self.snapshot();
         if let Some(mut old) = self.broadcast.take_if(|b| b.facts.broadcast != open.broadcast) {
-            old.close_base(&mut self.counters, out);
+            old.close_base(self.segment, &mut self.counters, out);
             self.ended = Some(old.facts.broadcast);
             let end = End { broadcast: old.facts.broadcast, reason: EndReason::ReconnectWindow };
             out.push(Event::Ended(end));
         }
         if let Some(broadcast) = &mut self.broadcast {
-            broadcast.close_base(&mut self.counters, out);
+            broadcast.close_base(self.segment, &mut self.counters, out);
             broadcast.facts = open.clone();
         }
         self.candidate = before.map(|snapshot| Box::new(RestartPoint { offset, snapshot }));
@@ -227,7 +228,7 @@ impl Timeline {
     fn end(&mut self, end: End, out: &mut Vec<Event>) {
         let over = self.broadcast.take_if(|b| b.facts.broadcast == end.broadcast);
         if let Some(mut broadcast) = over {
-            broadcast.close_base(&mut self.counters, out);
+            broadcast.close_base(self.segment, &mut self.counters, out);
             self.ended = Some(end.broadcast);
             self.candidate = None;
             out.push(Event::Ended(end));
@@ -250,7 +251,7 @@ impl Timeline {
             return;
         };
         if frame.config {
-            broadcast.configure(frame, &mut self.counters, out);
+            broadcast.configure(frame, self.segment, &mut self.counters, out);
             return;
         }
         // Ingest lets none in. Sound would be filled up to there.
@@ -268,7 +269,7 @@ impl Timeline {
             Verdict::Continues(frame) => self.emit(frame, out),
             Verdict::Held => {}
             Verdict::Jump(frames) => {
-                broadcast.close_base(&mut self.counters, out);
+                broadcast.close_base(self.segment, &mut self.counters, out);
                 self.candidate = None;
                 for frame in frames {
                     // A held frame may be the keyframe that opens the base;
@@ -323,7 +324,13 @@ impl Timeline {
 
 impl Broadcast {
     /// A decoder configuration. One that differs from the base's closes it.
-    fn configure(&mut self, frame: Frame, counters: &mut Counters, out: &mut Vec<Event>) {
+    fn configure(
+        &mut self,
+        frame: Frame,
+        segment: Ticks,
+        counters: &mut Counters,
+        out: &mut Vec<Event>,
+    ) {
         let known = match frame.track {
             Track::Video => &mut self.video_config,
             Track::Audio => {
@@ -339,7 +346,7 @@ impl Broadcast {
         let Some(base) = &self.base else { return };
         match before {
             Some(before) if before == frame.payload => {}
-            Some(_) => self.close_base(counters, out),
+            Some(_) => self.close_base(segment, counters, out),
             // Sound that joins a picture already running.
             None => {
                 self.grid = Grid::of(&frame.payload, base.at, self.grid.as_ref());
@@ -428,6 +435,11 @@ impl Broadcast {
             out.push(Event::Audio(AudioFrame { index, data: AudioData::Silence }));
         }
     }
+}
+
+/// The largest multiple of `step` that is not after `at`.
+fn previous_multiple(at: Ticks, step: Ticks) -> Ticks {
+    Ticks(at.0.div_euclid(step.0).saturating_mul(step.0))
 }
 
 /// The smallest multiple of `step` that is not before `at`.

@@ -78,6 +78,11 @@ impl Grid {
         Ticks(i64::try_from(ticks).unwrap_or(i64::MAX))
     }
 
+    /// When the first place begins that is not before `at`.
+    pub(super) fn first_from(&self, at: Ticks) -> Ticks {
+        self.time(self.ceil(at))
+    }
+
     /// The first place that begins at or after `at`.
     fn ceil(&self, at: Ticks) -> i64 {
         let frame = i128::from(FRAME_SAMPLES) * i128::from(TIMESCALE);

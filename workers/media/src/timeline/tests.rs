@@ -191,6 +191,16 @@ fn a_base_follows_the_last_segment_that_has_a_frame_and_sound_reaches_as_far_as_
 }
 
 #[test]
+fn a_segment_of_one_picture_has_sound_though_that_begins_on_neither_side_of_it() {
+    let mut log = Log::default();
+    // The keyframe at 2 s was the last that came. Places of the grid begin at 1.984 and 2.005 s.
+    log.open(1).run(0, 50).key(2_000).end();
+    let (events, _) = log.fold();
+    assert_eq!(pictures(&events).last(), Some(&2_000));
+    assert_eq!(sound(&events).last(), Some(&(94, true)));
+}
+
+#[test]
 fn sound_that_reaches_over_the_boundary_does_not_push_the_next_base_away() {
     let mut log = Log::default();
     // The last sound begins before the boundary at 2 s and ends after it.
@@ -568,6 +578,31 @@ proptest! {
                     prop_assert!(index.is_none_or(|i| a.index > i));
                     index = Some(a.index);
                 }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_segment_of_a_base_that_has_a_picture_has_sound(
+        acts in prop::collection::vec(act(), 1..12),
+    ) {
+        let (events, _) = write(&acts).end().fold();
+        let (mut picture, mut place) = (None, None);
+        for event in &events {
+            match event {
+                Event::Base(_) | Event::Ended(_) => {
+                    let of_place = |index: i64| Ticks::from_units(index * 1_024, 48_000).0;
+                    let segment = |at: i64| at.div_euclid(SEGMENT.0);
+                    let (last, reached): (Option<Ticks>, _) = (picture.take(), place.map(of_place));
+                    prop_assert!(
+                        last.is_none_or(|p| reached.is_some_and(|r| segment(r) >= segment(p.0))),
+                        "pictures until {:?}, sound until {:?}", last, reached
+                    );
+                }
+                Event::Started(_) => place = None,
+                Event::Video(v) => picture = picture.max(Some(v.pts)),
+                Event::Audio(a) => place = Some(a.index),
                 _ => {}
             }
         }
