@@ -58,7 +58,8 @@ impl Takeovers {
 pub struct Patience {
     /// The longest part.
     part: Duration,
-    /// What it is stretched by, so that two do not lose it together: 0 to 1.
+    /// What it is stretched by where two may stand by for a writer that is not there, so that they do
+    /// not lose it together: 0 to 1.
     scatter: f64,
     edge: Edge,
     /// How long pictures have waited for the edge to move.
@@ -122,17 +123,17 @@ impl Patience {
         }
         let passed = looked.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.waited = self.waited.saturating_add(passed.min(LOOK));
-        let limit = if self.edge.is_nothing() {
-            FIRST
+        let (limit, alone) = if self.edge.is_nothing() {
+            (FIRST, false)
         } else if pending.ends {
-            END
+            (END, false)
         } else if pending.opens || self.starting {
-            self.part.saturating_mul(6)
+            (self.part.saturating_mul(6), false)
         } else {
-            self.part.saturating_mul(5) / 2
+            (self.part.saturating_mul(2), true)
         };
         let limit = limit.saturating_mul(before.factor(now)).min(LONGEST);
-        let limit = limit.mul_f64(1.0 + self.scatter / 4.0);
+        let limit = if alone { limit } else { limit.mul_f64(1.0 + self.scatter / 4.0) };
         self.waited > limit && self.grace.is_none_or(|until| now >= until)
     }
 }
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_stands_still_while_pictures_come_is_given_up() {
-        assert_eq!(Standby::new().waits(LIVE), Some(600));
+        assert_eq!(Standby::new().waits(LIVE), Some(500));
     }
 
     #[test]
@@ -247,17 +248,23 @@ mod tests {
             standby.see(1, 8_400 + 200 * i64::try_from(waits.len()).unwrap());
             waits.push(standby.waits(LIVE).unwrap());
         }
-        assert_eq!(waits, [1_100, 2_100, 4_300, 4_300, 4_300]);
+        assert_eq!(waits, [900, 1_700, 3_400, 3_400, 3_400]);
         standby.now += Duration::from_mins(2);
         standby.patience.looked = Some(standby.now);
         standby.see(1, 10_000);
-        assert_eq!(standby.waits(LIVE), Some(600));
+        assert_eq!(standby.waits(LIVE), Some(500));
     }
 
     #[test]
-    fn two_standbys_do_not_lose_their_patience_together() {
-        let mut other = Standby::new();
-        other.patience.scatter = 0.9;
-        assert!(other.waits(LIVE) > Standby::new().waits(LIVE));
+    fn two_standbys_of_a_writer_that_has_not_begun_do_not_lose_their_patience_together() {
+        let waits = |scatter, pending| {
+            let mut standby = Standby::new();
+            standby.patience.scatter = scatter;
+            standby.waits(pending)
+        };
+        let opens = Pending { opens: true, ..LIVE };
+        assert!(waits(0.9, opens) > waits(0.0, opens));
+        // Who saw the writer at work is the only one.
+        assert_eq!(waits(0.9, LIVE), waits(0.0, LIVE));
     }
 }
