@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::publisher::{Broadcaster, Size};
 
 /// Where stamps begin that are to wrap: so long before they do.
-const BEFORE_THE_WRAP: Duration = Duration::from_secs(12);
+const BEFORE_THE_WRAP: Duration = Duration::from_secs(9);
 /// How long after the order a jump may come: it waits for the middle of a group of pictures.
 const SETTLED: Duration = Duration::from_secs(3);
 

@@ -97,8 +97,8 @@ const fn planted(name: &'static str, short: &'static str, plant: Plant) -> Fault
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
-/// By topic, in the order in which they are tried.
-const LISTS: [&[Fault]; 7] = [
+/// By topic, in the order in which they are tried: those of one kind of stack after each other.
+const LISTS: [&[Fault]; 8] = [
     &[Fault::NONE],
     processes::ALL,
     servers::ALL,
@@ -106,6 +106,7 @@ const LISTS: [&[Fault]; 7] = [
     publisher::ALL,
     transcoders::ALL,
     rungs::ALL,
+    processes::OF_SHORT_PLAYLISTS,
 ];
 
 /// All of them, in the order in which they are tried.

@@ -60,7 +60,7 @@ struct Cli {
     /// No fault, but bugs planted between delivery and the recorder, which are to be found.
     #[arg(long, value_name = "BUG", num_args = 1.., group = "what")]
     plant: Vec<Plant>,
-    /// Some faults and the planted bugs, each watched for less: what a change has to pass.
+    /// Some faults and the planted bugs: what a change has to pass.
     #[arg(long, group = "what")]
     short: bool,
     /// One long broadcast with faults of all processes at random moments.

@@ -59,7 +59,7 @@ pub(crate) async fn run(cli: &Cli, screen: &Screen) -> Result<ExitCode> {
 /// What is to be tried.
 fn plans(cli: &Cli) -> Result<Vec<Plan>> {
     let each = |faults: Vec<&'static Fault>| {
-        faults.into_iter().map(|fault| Plan::one(fault, cli.seed, cli.short)).collect()
+        faults.into_iter().map(|fault| Plan::one(fault, cli.seed)).collect()
     };
     Ok(if let Some(time) = cli.random {
         vec![Plan::at_random(cli.seed, time)]

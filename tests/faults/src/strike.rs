@@ -25,7 +25,7 @@ use transcoders::Duo;
 /// How long an encoder that was killed just now may be missing.
 const COMES_BACK: Duration = Duration::from_secs(20);
 /// For which another version works: some segments.
-const WORKS: Duration = Duration::from_secs(7);
+const WORKS: Duration = Duration::from_secs(5);
 
 /// A short playlist is full, and some more.
 const WINDOW: Duration = Duration::from_secs(25);

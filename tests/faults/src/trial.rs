@@ -24,11 +24,9 @@ use crate::table::{Figures, Struck, Tried};
 use crate::timeline::{Blow, Timeline};
 
 /// What a viewer sees before the strike: past the start, and some segments.
-const BEFORE: Duration = Duration::from_secs(7);
+const BEFORE: Duration = Duration::from_secs(5);
 /// What a viewer sees after it, when all that is late has come.
-const AFTER: Duration = Duration::from_secs(7);
-/// Both, where time is short.
-const SHORT: Duration = Duration::from_secs(5);
+const AFTER: Duration = Duration::from_secs(5);
 /// The strike falls anywhere in a segment.
 const SEGMENT: Duration = Duration::from_secs(2);
 
@@ -44,8 +42,8 @@ const EACH: Duration = Duration::from_secs(15);
 /// One broadcast to come.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// One fault, so long after the start, watched so long after it.
-    One { fault: &'static Fault, wait: Duration, before: Duration, after: Duration },
+    /// One fault, so long after the first segments.
+    One { fault: &'static Fault, wait: Duration },
     /// Many.
     Many { fault: Fault, turns: Vec<Turn> },
     /// None, for a long time.
@@ -53,10 +51,8 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    pub(crate) fn one(fault: &'static Fault, seed: u64, is_short: bool) -> Self {
-        let wait = Dice::new(seed, fault.name).between(Duration::ZERO, SEGMENT);
-        let (before, after) = if is_short { (SHORT, SHORT) } else { (BEFORE, AFTER) };
-        Self::One { fault, wait, before, after }
+    pub(crate) fn one(fault: &'static Fault, seed: u64) -> Self {
+        Self::One { fault, wait: Dice::new(seed, fault.name).between(Duration::ZERO, SEGMENT) }
     }
 
     /// For so many seconds.
@@ -140,23 +136,21 @@ impl Trial<'_> {
         let (mut on_air, mut watcher) =
             OnAir::begin(self.arena, plan.beside(), plan.first_stamp()).await?;
         let mut memories = Vec::new();
+        watcher.watch(BEFORE).await?;
         let (blows, back) = match plan {
-            Plan::One { fault, wait, before, after } => {
-                watcher.watch(*before).await?;
+            Plan::One { fault, wait } => {
                 sleep(*wait).await;
                 on_air.listen().await;
                 let strike = self.strike(fault.strike, fault.short, &mut on_air);
                 let (blow, late) = watcher.beside(strike).await?;
-                (vec![blow], watcher.watch(late + *after).await)
+                (vec![blow], watcher.watch(late + AFTER).await)
             }
             Plan::Many { turns, .. } => {
-                watcher.watch(BEFORE).await?;
                 on_air.listen().await;
                 let (blows, _) = watcher.beside(self.strikes(turns, &mut on_air)).await?;
                 (blows, watcher.watch(AFTER).await)
             }
             Plan::Steady { time, .. } => {
-                watcher.watch(BEFORE).await?;
                 on_air.listen().await;
                 let (stack, begun) = (&self.arena.stack, Instant::now());
                 let held =

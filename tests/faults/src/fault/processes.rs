@@ -15,16 +15,6 @@ pub(super) const ALL: &[Fault] = &[
         .telling(&["ingest", "StreamInterrupted", "StreamResumed"]),
     fault("delivery-killed", "kill -9 of delivery, of two", Strike::KillOfTwo, NOTHING)
         .telling(&["delivery"]),
-    Fault {
-        on: Setup::SHORT_PLAYLISTS,
-        ..fault(
-            "delivery-killed-late",
-            "kill -9 of delivery, short segments",
-            Strike::KillOfTwoAfterResets,
-            Promise { discontinuities: RESETS, ..RECONNECT },
-        )
-    }
-    .telling(&["delivery"]),
     stopped("ffmpeg-stopped", "ffmpeg stopped for 10 s", Who::Encoder)
         .telling(&["transcode_restarts"]),
     stopped("transcode-stopped", "transcode stopped for 10 s", Who::Worker(Worker::Transcode))
@@ -40,6 +30,18 @@ pub(super) const ALL: &[Fault] = &[
         ..stopped("operator-stopped", "operator stopped for 10 s", Who::Operator)
     },
 ];
+
+/// On a stack of its own.
+pub(super) const OF_SHORT_PLAYLISTS: &[Fault] = &[Fault {
+    on: Setup::SHORT_PLAYLISTS,
+    ..fault(
+        "delivery-killed-late",
+        "kill -9 of delivery, short segments",
+        Strike::KillOfTwoAfterResets,
+        Promise { discontinuities: RESETS, ..RECONNECT },
+    )
+}
+.telling(&["delivery"])];
 
 const fn stopped(name: &'static str, short: &'static str, who: Who) -> Fault {
     fault(name, short, Strike::Stop(who, TEN_SECONDS), NOTHING)

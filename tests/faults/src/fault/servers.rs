@@ -23,8 +23,8 @@ pub(super) const ALL: &[Fault] = &[
     fault("redis-flushed", "Redis emptied", Strike::Flush, NOTHING).telling(&["publish_failures"]),
     fault(
         "postgres-killed",
-        "Postgres killed for 20 s",
-        Strike::Away(Kind::Postgres, Duration::from_secs(20)),
+        "Postgres killed for 10 s",
+        Strike::Away(Kind::Postgres, TEN_SECONDS),
         NOTHING,
     )
     .telling(&["ingest/postgres", "delivery/postgres"]),
