@@ -110,7 +110,7 @@ impl Broadcast {
 
     /// Frames from here on wait for a keyframe that opens the next base. Sound
     /// is made to reach as far as the pictures do, and into the segment of the
-    /// last one: a segment that has one has the other.
+    /// last one: a segment that has a picture has sound.
     fn close_base(&mut self, segment: Ticks, counters: &mut Counters, out: &mut Vec<Event>) {
         if let (Some(_), Some(last), Some(grid)) = (self.base, self.last_picture, &self.grid) {
             let first_of_segment = grid.first_from(previous_multiple(last, segment));

@@ -170,7 +170,9 @@ impl StepError {
     pub fn message(&self) -> String {
         match (self, self.service()) {
             (Self::Failed(error), _) if !error.is_transient() => report(&**error),
-            (_, Some(service)) => format!("{service} can't be reached; it is tried again"),
+            (_, Some(service)) => {
+                format!("{service} can't be reached, or takes no more for now; it is tried again")
+            }
             (_, None) => self.to_string(),
         }
     }
@@ -223,7 +225,10 @@ mod tests {
         ];
         for error in errors {
             assert_eq!(error.reason(), Reason::PostgresUnavailable, "{error}");
-            assert_eq!(error.message(), "Postgres can't be reached; it is tried again");
+            assert_eq!(
+                error.message(),
+                "Postgres can't be reached, or takes no more for now; it is tried again"
+            );
             assert!(error.is_transient());
         }
     }

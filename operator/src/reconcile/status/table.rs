@@ -41,8 +41,8 @@ rows! {
 
     KEYS_READY = "KeysReady" True "KeysReady" by "external": "The Secret holds the publish keys, and Postgres their hashes.";
     KEYS_SECRET_FAILED = "KeysReady" False "SecretNotWritten" by "apply": "The Secret with the publish keys can't be read or written.";
-    KEYS_UNAVAILABLE = "KeysReady" False "PostgresUnavailable" by "external": "Postgres can't be reached; keys that were good stay good. Tried again by itself.";
-    KEYS_CACHE_UNAVAILABLE = "KeysReady" False "RedisUnavailable" by "external": "Redis can't be reached, so that a revoked key might still be taken for good. Tried again by itself.";
+    KEYS_UNAVAILABLE = "KeysReady" False "PostgresUnavailable" by "external": "Postgres can't be reached, or takes no more for now; keys that were good stay good. Tried again by itself.";
+    KEYS_CACHE_UNAVAILABLE = "KeysReady" False "RedisUnavailable" by "external": "Redis can't be reached, or takes no more for now, so that a revoked key might still be taken for good. Tried again by itself.";
     KEYS_REFUSED = "KeysReady" False "PostgresRefused" by "external": "Postgres refused the keys' rows.";
     KEYS_CACHE_REFUSED = "KeysReady" False "RedisRefused" by "external": "Redis refused what is to be told of keys.";
     KEYS_CONFLICT = "KeysReady" False "KeyConflict" by "external": "A key of the Secret was revoked before, or is another stream's. Delete its entry; a new one is made.";
@@ -51,15 +51,15 @@ rows! {
     KEYS_UNKNOWN = "KeysReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     TOPICS_READY = "TopicsReady" True "TopicsReady" by "external": "The topics are there with their settings.";
-    TOPICS_UNAVAILABLE = "TopicsReady" False "KafkaUnavailable" by "external": "Kafka can't be reached. Tried again by itself.";
+    TOPICS_UNAVAILABLE = "TopicsReady" False "KafkaUnavailable" by "external": "Kafka can't be reached, or takes no more for now (a quota). Tried again by itself.";
     TOPICS_REFUSED = "TopicsReady" False "TopicRefused" by "external": "Kafka refused to make or change a topic.";
-    TOPICS_NOT_REGISTERED = "TopicsReady" False "PostgresUnavailable" by "external": "Postgres can't be reached, so that a new topic can't be registered to be cleaned up one day. Tried again by itself.";
+    TOPICS_NOT_REGISTERED = "TopicsReady" False "PostgresUnavailable" by "external": "Postgres can't be reached, or takes no more for now, so that a new topic can't be registered to be cleaned up one day. Tried again by itself.";
     TOPICS_CLEANING_UP = "TopicsReady" False "CleaningUp" by "external": "What a deleted LiveStream of this name left is being cleaned up. Tried again by itself.";
     TOPICS_FAILED = "TopicsReady" False "Failed" by "external": "Something else failed; the message says what.";
     TOPICS_UNKNOWN = "TopicsReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     CACHE_READY = "CacheReady" True "CacheReady" by "external": "Redis answers.";
-    CACHE_UNAVAILABLE = "CacheReady" False "RedisUnavailable" by "external": "Redis can't be reached: viewers get whole segments from the object store, some seconds later.";
+    CACHE_UNAVAILABLE = "CacheReady" False "RedisUnavailable" by "external": "Redis can't be reached, or takes no more for now: viewers get whole segments from the object store, some seconds later.";
     CACHE_REFUSED = "CacheReady" False "RedisRefused" by "external": "Redis refused: the password, or a command.";
     CACHE_FAILED = "CacheReady" False "Failed" by "external": "Something else failed; the message says what.";
     CACHE_UNKNOWN = "CacheReady" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";

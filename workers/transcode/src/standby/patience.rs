@@ -9,6 +9,8 @@ use super::edge::Edge;
 /// What counts at most between two looks: time in which this process stood
 /// still says nothing of the writer.
 const LOOK: Duration = Duration::from_millis(250);
+/// One look alone is never enough.
+const SHORTEST: Duration = Duration::from_millis(350);
 /// After Redis was away or has lost what it had, the writer gets so long to come
 /// back to it.
 const GRACE: Duration = Duration::from_secs(4);
@@ -58,8 +60,8 @@ impl Takeovers {
 pub struct Patience {
     /// The longest part.
     part: Duration,
-    /// What it is stretched by where two may stand by for a writer that is not there, so that they do
-    /// not lose it together: 0 to 1.
+    /// What it is stretched by where two may well stand by, so that they do not
+    /// lose it together: 0 to 1.
     scatter: f64,
     edge: Edge,
     /// How long pictures have waited for the edge to move.
@@ -123,17 +125,18 @@ impl Patience {
         }
         let passed = looked.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.waited = self.waited.saturating_add(passed.min(LOOK));
-        let (limit, alone) = if self.edge.is_nothing() {
-            (FIRST, false)
+        let (limit, scatter) = if self.edge.is_nothing() {
+            (FIRST, self.scatter)
         } else if pending.ends {
-            (END, false)
+            (END, self.scatter)
         } else if pending.opens || self.starting {
-            (self.part.saturating_mul(6), false)
+            (self.part.saturating_mul(6), self.scatter)
         } else {
-            (self.part.saturating_mul(2), true)
+            // The writer was seen at work, so that hardly ever another one stands by.
+            (self.part.saturating_mul(2).max(SHORTEST), 0.0)
         };
         let limit = limit.saturating_mul(before.factor(now)).min(LONGEST);
-        let limit = if alone { limit } else { limit.mul_f64(1.0 + self.scatter / 4.0) };
+        let limit = limit.mul_f64(1.0 + scatter / 4.0);
         self.waited > limit && self.grace.is_none_or(|until| now >= until)
     }
 }
@@ -234,6 +237,8 @@ mod tests {
     #[test]
     fn a_standby_that_stood_still_does_not_blame_the_writer() {
         let mut standby = Standby::new();
+        // The shortest there are: two of them are less than what one look may count.
+        standby.patience.part = Duration::from_millis(107);
         assert!(!standby.patience.is_over(standby.now, LIVE, &standby.takeovers));
         standby.now += Duration::from_mins(1);
         assert!(!standby.patience.is_over(standby.now, LIVE, &standby.takeovers));
@@ -256,15 +261,17 @@ mod tests {
     }
 
     #[test]
-    fn two_standbys_of_a_writer_that_has_not_begun_do_not_lose_their_patience_together() {
-        let waits = |scatter, pending| {
+    fn two_standbys_that_have_just_begun_do_not_lose_their_patience_together() {
+        let waits = |scatter, edges: &[i64]| {
             let mut standby = Standby::new();
-            standby.patience.scatter = scatter;
-            standby.waits(pending)
+            standby.patience = Patience::new(Ticks::from_ms(215), scatter);
+            for end_ms in edges {
+                standby.see(1, *end_ms);
+            }
+            standby.waits(LIVE)
         };
-        let opens = Pending { opens: true, ..LIVE };
-        assert!(waits(0.9, opens) > waits(0.0, opens));
-        // Who saw the writer at work is the only one.
-        assert_eq!(waits(0.9, LIVE), waits(0.0, LIVE));
+        assert!(waits(0.9, &[8_000]) > waits(0.0, &[8_000]));
+        // Who has seen the writer at work does not wait longer.
+        assert_eq!(waits(0.9, &[8_000, 8_200]), waits(0.0, &[8_000, 8_200]));
     }
 }
