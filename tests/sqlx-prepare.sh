@@ -35,7 +35,7 @@ SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$out DATABASE_URL=$url cargo check -q --lock
 
 if [ "${1:-}" = --check ]; then
     diff -ru .sqlx "$out" || { echo ".sqlx/ is stale: run tests/sqlx-prepare.sh" >&2; exit 1; }
-    # What was built of it before is right: it gets its time back, unless somebody changed it meanwhile.
+    # What was built of it before is right: it gets its time back, unless it was changed meanwhile.
     [ workers/platform/src/lib.rs -nt "$time.touched" ] || touch -r "$time" workers/platform/src/lib.rs
 else
     rm -rf .sqlx
