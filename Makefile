@@ -107,4 +107,4 @@ nightly: install web ## what is longer: images twice, e2e and faults of the rele
 	@tests/nightly.sh $(STAGES)
 
 bench-operator: install web ## 500 and 10,000 LiveStreams against an API server (docs/benchmarks.md)
-	@KAFKA_HEAP=1g KAFKA_NODES=3 KAFKA_REPLICAS=1 tests/run.sh --release --workspace --test controller -- --ignored --nocapture --test-threads 1
+	@tests/bench-operator.sh

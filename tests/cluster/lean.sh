@@ -7,16 +7,17 @@
 #   lean.sh stop|kill|start DIR PROGRAM     one of the three; starts again on its port and data
 # OWNER=PID: it ends when that process does, however that ends.
 # API_SERVER_FLAGS: more flags of kube-apiserver, for good.
+# API_SERVER_CPUS: etcd and kube-apiserver run on these only, as 1 or 2-3.
 # In DIR: admin.kubeconfig, kubectl, audit.log, PROGRAM.log
 . "$(dirname "$0")/../services/lib.sh"
 CLUSTER=$(cd "$(dirname "$0")" && pwd)
-usage() { sed -n '2,10s/^# \?//p' "$0"; exit 2; }
+usage() { sed -n '2,11s/^# \?//p' "$0"; exit 2; }
 [ -n "${2:-}" ] || usage
 command=$1
 
 # Every one of them can run on what an earlier run left.
 start() { # PROGRAM
-  local name=$1 port flags more=()
+  local name=$1 port flags more=() on=()
   alive "$dir/$name.pid" && return 0
   port=$(cat "$dir/port")
   case $name in
@@ -45,7 +46,8 @@ start() { # PROGRAM
     --root-ca-file "$dir/pki/ca.crt" --service-account-private-key-file "$dir/pki/sa.key") ;;
   *) die "there is no program $name in a lean cluster" ;;
   esac
-  spawn "$dir/$name.pid" "$dir/$name.log" "$(cat "$dir/programs")/$name" "${flags[@]}" "${more[@]}"
+  [ -z "${API_SERVER_CPUS:-}" ] || [ "$name" = kube-controller-manager ] || on=(taskset -c "$API_SERVER_CPUS")
+  spawn "$dir/$name.pid" "$dir/$name.log" "${on[@]}" "$(cat "$dir/programs")/$name" "${flags[@]}" "${more[@]}"
 }
 ask() { # PATH
   curl -sf -o "$dir/answer" --max-time 5 --cacert "$dir/pki/ca.crt" --cert "$dir/pki/admin.crt" --key "$dir/pki/admin.key" \

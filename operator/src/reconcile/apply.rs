@@ -11,8 +11,10 @@ mod mark;
 mod put_back;
 mod right;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -150,8 +152,9 @@ impl Applier {
         if seen.is_some() {
             return self.write(child, Ownership::Ours).await;
         }
-        // In a namespace of people a name may be theirs.
-        if !is_surely_ours {
+        // In a namespace of people a name may be theirs; and of what was written a moment ago the
+        // watch may know nothing yet.
+        if !is_surely_ours || self.right.has(&child.id) {
             let live = self.get(&child.id).await?;
             return self.apply_unwatched(child, live.as_ref()).await;
         }
@@ -200,7 +203,7 @@ impl Applier {
         let parameters = PatchParams::apply(FIELD_MANAGER);
         let parameters = if whose == Ownership::Ours { parameters.force() } else { parameters };
         let patch = Patch::Apply(&child.manifest);
-        let applied = self.api(&child.id).patch(&child.id.name, &parameters, &patch).await;
+        let applied = self.patch(&child.id, &parameters, &patch).await;
         let written = match applied {
             Err(error) if whose == Ownership::Ours && is_invalid(&error) => {
                 // What is refused for another reason is so again.
@@ -214,8 +217,19 @@ impl Applier {
         };
         let written = written.map_err(|error| ApplyError::new("apply", &child.id, error))?;
         info!(child = %child.id, "applied");
-        self.right.note(child, Mark::of(&written.metadata));
+        self.right.note(child, Mark::of(&written));
         Ok(Outcome::Written)
+    }
+
+    /// Patch one, and have only its metadata sent back, which is all that is read.
+    async fn patch(
+        &self,
+        child: &ChildRef,
+        parameters: &PatchParams,
+        patch: &Patch<impl Serialize + Debug>,
+    ) -> Result<ObjectMeta, kube::Error> {
+        let patched = self.api(child).patch_metadata(&child.name, parameters, patch).await?;
+        Ok(patched.metadata)
     }
 
     /// A child is gone.

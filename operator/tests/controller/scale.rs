@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, watcher};
-use millrace_harness::cluster::audit::{Event, Moment};
+use millrace_harness::cluster::audit::{self, Event};
 use millrace_operator::api::LiveStream;
 use millrace_operator::reconcile::build::publish_keys_secret::{self, StreamKeys};
 use millrace_operator::reconcile::build::{self, Circumstances, Installation};
@@ -39,9 +39,8 @@ fn count(variable: &str, usual: usize) -> usize {
     std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }
 
-/// Requests of a user by verb and resource, most first.
-async fn tally(world: &World, since: Moment) -> String {
-    let asked = world.cluster.requests(&world.account.user(), since).await.unwrap();
+/// Requests by verb and resource, most first.
+fn tally(asked: &[Event]) -> String {
     let mut all = BTreeMap::new();
     for event in asked {
         let what = format!(
@@ -100,9 +99,8 @@ async fn done_by<T>(world: &World, operator: &mut Operator, work: impl Future<Ou
     panic!("the operator has ended\n{}", world.log_tail());
 }
 
-/// What a client that knows nothing else needs to apply the same children, in
-/// seconds.
-async fn bare(world: &World, streams: &[LiveStream]) -> f64 {
+/// Apply the same children as a client that does nothing else.
+async fn bare(world: &World, streams: &[LiveStream]) {
     let installation = Installation {
         workers_namespace: world.workers.name().to_owned(),
         ..Installation::default()
@@ -126,7 +124,6 @@ async fn bare(world: &World, streams: &[LiveStream]) -> f64 {
         }
     }
     assert_eq!(objects.len(), streams.len() * CHILDREN);
-    let begun = Instant::now();
     stream::iter(objects)
         .for_each_concurrent(AT_ONCE, |(id, name, manifest)| {
             let api: Api<DynamicObject> =
@@ -137,7 +134,6 @@ async fn bare(world: &World, streams: &[LiveStream]) -> f64 {
             }
         })
         .await;
-    begun.elapsed().as_secs_f64()
 }
 
 /// Who applies the children of all streams first, into a cluster without any.
@@ -147,38 +143,76 @@ enum First {
     Bare,
 }
 
-/// What the operator took for all streams, until their children and status are
-/// written, in seconds. It has ended since.
-async fn by_operator(world: &World, many: usize) -> f64 {
-    let moment = world.cluster.moment().await.unwrap();
-    // With its start: what is measured is the operator's work, not ours.
-    let begun = Instant::now();
-    let mut operator = world.operator().await;
-    done_by(world, &mut operator, reconciled(world, many)).await;
-    let took = begun.elapsed().as_secs_f64();
+/// What one of the two took for all streams.
+struct Turn {
+    /// From the first write to the answer to the last.
+    seconds: f64,
+    /// CPU time of API server and etcd meanwhile.
+    server: f64,
+}
+
+impl Turn {
+    async fn of(world: &World, user: &str, work: impl Future<Output = ()>) -> Self {
+        let server = || {
+            let both = ["kube-apiserver", "etcd"].map(|program| world.cluster.cpu(program));
+            both.into_iter().map(Result::unwrap).sum::<Duration>()
+        };
+        let (moment, before) = (world.cluster.moment().await.unwrap(), server());
+        work.await;
+        let server = server().saturating_sub(before).as_secs_f64();
+        let asked = world.cluster.requests(user, moment).await.unwrap();
+        println!("{}", tally(&asked));
+        let mut seen = HashSet::new();
+        let twice: Vec<_> =
+            writes(&asked).filter(|event| !seen.insert(&event.object_ref)).collect();
+        assert!(twice.is_empty(), "{twice:#?}");
+        Self { seconds: audit::span(writes(&asked)).as_secs_f64(), server }
+    }
+
+    /// Of so many streams.
+    fn describe(&self, streams: f64) -> String {
+        let (rate, each) = (streams / self.seconds, self.server / streams * 1_000.0);
+        let (seconds, server) = (self.seconds, self.server);
+        format!(
+            "{seconds:.1} s, {rate:.1} streams/s; API server and etcd used {server:.1} s of CPU, \
+             {each:.1} ms a stream"
+        )
+    }
+}
+
+/// An operator's turn, from its start until all have a status; it has ended
+/// since.
+async fn by_operator(world: &World, many: usize) -> Turn {
+    let mut operator = None;
+    let turn = Turn::of(world, &world.account.user(), async {
+        let operator = operator.insert(world.operator().await);
+        done_by(world, operator, reconciled(world, many)).await;
+    })
+    .await;
+    let operator = operator.unwrap();
     let errors = operator.metric("operator_reconcile_errors_total").await;
     assert_eq!(errors, 0, "{}", world.log_tail());
     assert_eq!(world.children().await.len(), many * CHILDREN);
-    println!("{}", tally(world, moment).await);
 
     // Nothing is news now.
     tokio::time::sleep(Duration::from_secs(15)).await;
     let quiet = world.cluster.moment().await.unwrap();
     tokio::time::sleep(Duration::from_mins(1)).await;
     let asked = world.cluster.requests(&world.account.user(), quiet).await.unwrap();
-    assert_eq!(writes(&asked), 0);
+    assert_eq!(writes(&asked).count(), 0);
     println!(
-        "{} reads and no write in 60 idle seconds; RSS {} MB",
+        "{} reads and no write in 60 idle seconds; {} reconciles so far; RSS {} MB",
         asked.len(),
+        operator.metric("operator_reconciles_total").await,
         operator.rss_bytes() / 1_000_000
     );
     operator.stop().await;
-    took
+    turn
 }
 
 /// Writes but for the Lease's.
-fn writes(asked: &[Event]) -> usize {
-    asked.iter().filter(|e| e.is_write() && e.object_ref.resource != "leases").count()
+fn writes(asked: &[Event]) -> impl Iterator<Item = &Event> + Clone {
+    asked.iter().filter(|event| event.is_write() && event.object_ref.resource != "leases")
 }
 
 /// The operator's rate beside a bare client's, one after the other in a cluster
@@ -191,20 +225,20 @@ async fn side_by_side(first: First) -> Option<f64> {
     create(&world, &names(many), &json!({ "broadcaster": "acme" })).await;
     let streams = world.livestreams().list(&ListParams::default()).await.unwrap().items;
     world.cluster.stop_controllers().await.unwrap();
-    let (took, bare) = if first == First::Operator {
-        let took = by_operator(&world, many).await;
-        (took, bare(&world, &streams).await)
+    let (operator, bare) = if first == First::Operator {
+        let operator = by_operator(&world, many).await;
+        (operator, Turn::of(&world, "admin", bare(&world, &streams)).await)
     } else {
-        let bare = bare(&world, &streams).await;
+        let bare = Turn::of(&world, "admin", bare(&world, &streams)).await;
         (by_operator(&world, many).await, bare)
     };
     let streams = f64::from(u32::try_from(many).unwrap());
-    let rate = bare / took;
+    let rate = bare.seconds / operator.seconds;
     println!(
-        "{many} streams, {first:?} first: operator {took:.1} s ({:.1}/s, keys, topics and status \
-         included), bare client {bare:.1} s ({:.1}/s, children alone): {rate:.2} of its rate",
-        streams / took,
-        streams / bare,
+        "{many} streams, {first:?} first:\n  operator (keys, topics and status too): {}\n  bare \
+         client (children alone): {}\n  {rate:.2} of its rate",
+        operator.describe(streams),
+        bare.describe(streams),
     );
     Some(rate)
 }
@@ -237,7 +271,7 @@ async fn restart(world: &World, many: usize) -> (Operator, f64) {
     // Nor when the logs have been looked at once more.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let asked = world.cluster.requests(&world.account.user(), moment).await.unwrap();
-    assert_eq!(writes(&asked), 0, "{}", tally(world, moment).await);
+    assert_eq!(writes(&asked).count(), 0, "{}", tally(&asked));
     (operator, synced)
 }
 

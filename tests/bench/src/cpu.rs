@@ -4,19 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-/// User and system time of all threads of `processes` so far, those that have ended included.
-///
-/// It is the sum of utime and stime in /proc/PID/stat, not rounded to ticks of 10 ms: a relay
-/// uses about eight of those in half a minute.
+/// What `processes` have used so far.
 pub(crate) fn used(processes: &[Pid]) -> Result<Duration> {
-    let each = processes.iter().map(|pid| {
-        let clock = clock_getcpuclockid(*pid).and_then(nix::time::ClockId::now);
-        clock.map(Duration::from).with_context(|| format!("CPU time of process {pid}"))
-    });
-    each.sum()
+    processes.iter().map(|pid| millrace_harness::process::cpu(*pid)).sum()
 }
 
 /// Ticks of all CPUs since boot.

@@ -23,6 +23,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::{conditions, wait::await_condition};
 use kube::{Client, Config, ResourceExt};
+use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -199,6 +200,18 @@ impl Cluster {
     /// When this is the shared cluster.
     pub async fn stop_controllers(&self) -> Result<()> {
         self.command("kill", "kube-controller-manager").await
+    }
+
+    /// CPU time that a program of it, as `etcd`, has used so far.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn cpu(&self, program: &str) -> Result<Duration> {
+        let path = self.folder.join(format!("{program}.pid"));
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("reading {}", path.display()))?;
+        let pid = text.split_whitespace().next().context("no process")?.parse()?;
+        crate::process::cpu(Pid::from_raw(pid))
     }
 
     async fn command(&self, what: &str, program: &str) -> Result<()> {

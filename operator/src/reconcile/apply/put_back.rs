@@ -3,7 +3,7 @@
 //! theirs, with the same name, and be refused for it again and again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::{Applier, FIELD_MANAGER};
@@ -20,14 +20,13 @@ pub(super) fn is_held(object: &ObjectMeta) -> bool {
 
 impl Applier {
     /// Replaces the lists of our spec whole, and applies it over them.
-    pub(super) async fn put_back(&self, child: &Prepared) -> Result<DynamicObject, kube::Error> {
-        let (api, name) = (self.api(&child.id), &child.id.name);
+    pub(super) async fn put_back(&self, child: &Prepared) -> Result<ObjectMeta, kube::Error> {
         let whole = Patch::Merge(json!({ "spec": child.manifest.get("spec") }));
         let manager =
             PatchParams { field_manager: Some(PUTS_BACK.to_owned()), ..PatchParams::default() };
-        api.patch(name, &manager, &whole).await?;
+        self.patch(&child.id, &manager, &whole).await?;
         let ours = PatchParams::apply(FIELD_MANAGER).force();
-        api.patch(name, &ours, &Patch::Apply(&child.manifest)).await
+        self.patch(&child.id, &ours, &Patch::Apply(&child.manifest)).await
     }
 
     /// Who applies takes away only what nobody else has: fields that were put
@@ -36,16 +35,16 @@ impl Applier {
     pub(super) async fn give_up(
         &self,
         child: &Prepared,
-        applied: DynamicObject,
-    ) -> Result<DynamicObject, kube::Error> {
-        if !is_held(&applied.metadata) {
+        applied: ObjectMeta,
+    ) -> Result<ObjectMeta, kube::Error> {
+        if !is_held(&applied) {
             return Ok(applied);
         }
-        let mut managers = applied.metadata.managed_fields.unwrap_or_default();
+        let mut managers = applied.managed_fields.unwrap_or_default();
         managers.retain(|entry| entry.manager.as_deref() != Some(PUTS_BACK));
-        let version = applied.metadata.resource_version;
+        let version = applied.resource_version;
         let metadata = json!({ "managedFields": managers, "resourceVersion": version });
         let given_up = Patch::Merge(json!({ "metadata": metadata }));
-        self.api(&child.id).patch(&child.id.name, &PatchParams::default(), &given_up).await
+        self.patch(&child.id, &PatchParams::default(), &given_up).await
     }
 }

@@ -26,6 +26,11 @@ impl Right {
         self.known().right.get(&fingerprint(&child.id)) == Some(&(fingerprint(&child.digest), mark))
     }
 
+    /// Whether it was right under any mark.
+    pub(super) fn has(&self, child: &ChildRef) -> bool {
+        self.known().right.contains_key(&fingerprint(child))
+    }
+
     /// It is right under this mark.
     pub(super) fn note(&self, child: &Prepared, mark: Mark) {
         let (id, mut known) = (fingerprint(&child.id), self.known());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
@@ -36,6 +37,12 @@ pub struct Event {
     /// The answer.
     #[serde(default)]
     pub response_status: Status,
+    /// When it came.
+    #[serde(rename = "requestReceivedTimestamp")]
+    pub received: Timestamp,
+    /// When it was answered.
+    #[serde(rename = "stageTimestamp")]
+    pub answered: Timestamp,
 }
 
 /// Who asked.
@@ -46,7 +53,7 @@ pub struct User {
 }
 
 /// What a request was about. What does not apply is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Object {
     /// Empty for the core group.
@@ -79,6 +86,14 @@ impl Event {
     pub fn is_forbidden(&self) -> bool {
         self.response_status.code == 403
     }
+}
+
+/// From when the first of these was asked to when the last was answered.
+pub fn span<'a>(events: impl Iterator<Item = &'a Event> + Clone) -> Duration {
+    let first = events.clone().map(|event| event.received).min();
+    let last = events.map(|event| event.answered).max();
+    let both = first.zip(last).map(|(first, last)| last.duration_since(first));
+    both.and_then(|span| span.try_into().ok()).unwrap_or_default()
 }
 
 /// A moment in the audit log.

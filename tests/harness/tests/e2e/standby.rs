@@ -5,9 +5,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use millrace_harness::http::eventually;
 use millrace_harness::manifest::Manifest;
-use millrace_harness::process::{descendants, resident};
+use millrace_harness::process::{cpu, descendants, resident};
 use nix::sys::signal::{Signal, kill};
-use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use tokio::time::Instant;
 
@@ -17,11 +16,6 @@ use crate::stage::{Stage, assert_sound, watch_for};
 const LONG: Duration = Duration::from_mins(1);
 /// What the logs say of a takeover.
 const TAKEN: &str = "this one takes over";
-
-/// CPU time of all threads so far.
-fn cpu(pid: Pid) -> Duration {
-    clock_getcpuclockid(pid).and_then(ClockId::now).unwrap().into()
-}
 
 /// One rung, for a machine of two cores.
 fn manifest(name: &str) -> Manifest {
@@ -113,11 +107,12 @@ async fn what_a_standby_costs() {
     let encoder = descendants(writer)[0].pid();
     watch_for(&mut viewer, Duration::from_secs(5)).await;
     let all = [("writer", writer), ("its ffmpeg", encoder), ("standby", standby)];
-    let before = all.map(|(_, pid)| cpu(pid));
+    let before = all.map(|(_, pid)| cpu(pid).unwrap());
     let began = Instant::now();
     watch_for(&mut viewer, Duration::from_secs(30)).await;
     for ((name, pid), before) in all.into_iter().zip(before) {
-        let used = cpu(pid).saturating_sub(before).as_secs_f64() / began.elapsed().as_secs_f64();
+        let used = cpu(pid).unwrap().saturating_sub(before);
+        let used = used.as_secs_f64() / began.elapsed().as_secs_f64();
         let mib = resident(pid).unwrap() >> 20;
         println!("{name}: {:.1} % of a core, {mib} MiB", used * 100.0);
     }
