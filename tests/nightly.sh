@@ -42,17 +42,20 @@ properties() {
 }
 bench() { tests/bench.sh; }
 operator() { make --no-print-directory bench-operator; }
-# On the oldest API server that the chart allows: CI has the one of the module.
-OLDEST=v1.30.14
+# On the oldest API server that the chart allows and the newest to be had: CI has the one of the module.
 crd() {
-  local dir variables status=1
-  dir=$(mktemp -d)
-  if variables=$(tests/cluster/lean.sh up "$dir" "$OLDEST"); then
-    eval "$variables"
-    echo "Kubernetes $OLDEST"
-    cargo test --locked --workspace --test crd; status=$?
-  fi
-  tests/cluster/lean.sh down "$dir" drop
+  local version dir variables status=0
+  for version in v1.30.14 v1.37.2; do
+    dir=$(mktemp -d)
+    if variables=$(tests/cluster/lean.sh up "$dir" "$version"); then
+      eval "$variables"
+      echo "Kubernetes $version"
+      cargo test --locked --workspace --test crd || status=1
+    else
+      status=1
+    fi
+    tests/cluster/lean.sh down "$dir" drop
+  done
   return $status
 }
 

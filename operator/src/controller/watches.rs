@@ -1,5 +1,5 @@
-//! The watches: LiveStreams in full, of their children a few facts each, of
-//! Nodes next to nothing.
+//! The watches: LiveStreams in full, of their children a few facts each (of
+//! routes the API server sends the metadata alone), of Nodes next to nothing.
 //!
 //! Children are found by label, in the workers namespace and, for the local
 //! names, in the streams'. Secrets are never listed or watched. What a watch
@@ -21,7 +21,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
@@ -117,9 +117,14 @@ impl Watches {
         self.watch::<Deployment>(Some(&workers), supervisor, health, &mut synced);
         self.watch::<Pod>(Some(&workers), supervisor, health, &mut synced);
         self.watch::<PodDisruptionBudget>(Some(&workers), supervisor, health, &mut synced);
-        self.watch::<Ingress>(Some(&workers), supervisor, health, &mut synced);
+        self.watch::<PartialObjectMeta<Ingress>>(Some(&workers), supervisor, health, &mut synced);
         if self.routes {
-            self.watch::<HTTPRoute>(Some(&workers), supervisor, health, &mut synced);
+            self.watch::<PartialObjectMeta<HTTPRoute>>(
+                Some(&workers),
+                supervisor,
+                health,
+                &mut synced,
+            );
         }
         let mut all = self.namespaces.clone();
         if let Some(list) = &mut all
@@ -171,6 +176,7 @@ impl Watches {
                 triggers: self.triggers.clone(),
                 metrics: self.metrics.clone(),
                 check: ScopeCheck::new(&check, scope.namespace.as_deref()),
+                workers_namespace: self.workers_namespace.clone(),
             };
             let config = config().labels(&format!("{MANAGED_BY}={MANAGER},{UID}"));
             let stop = supervisor.stop().clone();

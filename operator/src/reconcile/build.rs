@@ -113,7 +113,7 @@ pub fn children(
     let https = host.is_some_and(|host| host.tls_secret.is_some());
     Children {
         ingest: runs.then(|| ingest_deployment::build(stream, installation)),
-        ingest_service: ingest_service::build(stream, installation),
+        ingest_service: ingest_service::build(stream, installation, seen),
         ingest_budget: runs.then(|| ingest_disruption_budget::build(stream, installation, seen)),
         transcode: (runs || seen.finishing)
             .then(|| transcode_deployment::build(stream, installation, seen)),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Service;
 
-use crate::api::ingest::ServiceType;
+use crate::api::ingest::{Protocol, ServiceType};
 use crate::api::status::Endpoints;
 
 use super::build::circumstances::HostVerdict;
@@ -23,6 +23,8 @@ pub struct ObservedService {
     pub node_port: Option<u16>,
     /// The balancer's name or address.
     pub balancer: Option<String>,
+    /// What it offers publishers, by the name of its port.
+    pub protocol: Option<Protocol>,
 }
 
 impl ObservedService {
@@ -36,6 +38,9 @@ impl ObservedService {
         Self {
             node_port: port.and_then(|port| u16::try_from(port.node_port?).ok()),
             balancer: balancer.and_then(|one| one.hostname.clone().or_else(|| one.ip.clone())),
+            protocol: [Protocol::Rtmp, Protocol::Rtmps].into_iter().find(|protocol| {
+                port.is_some_and(|port| port.name.as_deref() == Some(protocol.as_str()))
+            }),
         }
     }
 }
@@ -51,7 +56,7 @@ pub fn endpoints(
     let id = &stream.id;
     let page = |path: String| base.as_ref().map(|base| format!("{base}{path}"));
     Endpoints {
-        rtmp: publish(stream, installation, observed),
+        rtmp: publish(stream, installation, seen.offered(stream), observed),
         hls: page(format!("/hls/{id}/index.m3u8")),
         dash: page(format!("/dash/{id}/manifest.mpd")),
         // http → ws, https → wss
@@ -67,11 +72,11 @@ pub fn endpoints(
 fn publish(
     stream: &ValidatedStream,
     installation: &Installation,
+    protocol: Protocol,
     observed: &ObservedService,
 ) -> Option<String> {
-    let ingest = &stream.ingest;
-    let port = ingest_service::port(ingest.protocol);
-    let (host, port) = match ingest.service_type {
+    let port = ingest_service::port(protocol);
+    let (host, port) = match stream.ingest.service_type {
         ServiceType::ClusterIP => {
             let local = names::local_name(&stream.id);
             let namespace = stream.id.namespace();
@@ -80,7 +85,7 @@ fn publish(
         ServiceType::NodePort => (installation.external_host.clone()?, observed.node_port?),
         ServiceType::LoadBalancer => (observed.balancer.clone()?, port),
     };
-    let scheme = ingest.protocol.as_str();
+    let scheme = protocol.as_str();
     Some(format!("{scheme}://{}:{port}/{APP}", in_url(&host)))
 }
 

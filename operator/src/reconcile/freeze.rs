@@ -48,6 +48,12 @@ pub fn waits(deployment: &Deployment) -> bool {
     deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or_default()
 }
 
+/// The pods have the template that is wanted, or soon will.
+pub fn is_rolled(deployment: &Deployment, seen: Option<&DeploymentFacts>) -> bool {
+    let wanted = deployment.metadata.annotations.as_ref().and_then(|all| all.get(TEMPLATE));
+    seen.is_some_and(|seen| !seen.paused && Some(&seen.template) == wanted)
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::apps::v1::DeploymentSpec;

@@ -2,6 +2,7 @@
 
 mod error;
 mod judged;
+mod next_look;
 mod pass;
 
 use std::sync::Arc;
@@ -14,35 +15,29 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use millrace_media::id::StreamId;
 use millrace_platform::report::report;
-use rand::Rng;
 use serde_json::json;
 use tracing::warn;
 
-use super::build;
 use super::build::publish_keys_secret::StreamKeys;
+use super::build::{self, Children};
 use super::children::{self, possible};
 use super::context::Context;
 use super::dereference::dereference;
 use super::external::outside::{self, Outside};
 use super::finalize;
-use super::freeze::{ROLL, freeze};
-use super::status::findings::{Findings, LogView};
+use super::freeze::{ROLL, freeze, is_rolled};
+use super::seen::Seen;
+use super::status::findings::Findings;
 use super::status::{self, StatusError, Verdict, table};
 use super::validate::validate;
-use super::validated::ValidatedStream;
-use judged::{Judged, LINGER, circumstances, is_told_to_roll, lingers, rolling};
+use judged::{circumstances, is_told_to_roll, rolling};
+use next_look::{next_look, scattered};
 use pass::Pass;
 
 use crate::api::LiveStream;
-use crate::api::transcode::Idle;
 pub use error::ReconcileError;
 pub use pass::Failure;
 
-/// A stream is looked at again after this, changed or not: Secrets are not
-/// watched.
-const LOOK_AGAIN: Duration = Duration::from_mins(10);
-/// The same where certificates are copied from Secrets.
-const LOOK_AGAIN_AT_SECRETS: Duration = Duration::from_mins(1);
 /// What was refused is tried again after this.
 const LOOK_AT_REFUSED: Duration = Duration::from_mins(2);
 
@@ -75,7 +70,7 @@ pub async fn reconcile(
     let now_s = millrace_platform::wall::ms() / 1_000;
     let known = context.keys_known.get(&stream, now_s);
     let found = dereference(&context, &valid, known.is_some()).await?;
-    let circumstances = circumstances(&context, &stream, &valid, &found);
+    let mut circumstances = circumstances(&context, &stream, &valid, &found);
     let mut built = build::children(&valid, &context.installation, &circumstances.facts);
     let mut pass = Pass {
         context: &context,
@@ -105,9 +100,12 @@ pub async fn reconcile(
         let name = deployment.name_any();
         freeze(deployment, found.seen.deployment_named(&name), rolling);
     }
+    let facts = &mut circumstances.facts;
+    facts.held_protocol = pass.held_protocol(&built);
+    built.ingest_service = build::ingest_service::build(&valid, &context.installation, facts);
     let prepared = children::prepare(&built)?;
     let refused = pass.apply(&prepared).await?;
-    pass.prune(&prepared, circumstances.lacks_secret).await?;
+    pass.prune(&prepared, &circumstances).await?;
     pass.end_broadcast().await;
 
     let mut findings = pass.findings(&prepared, &built, &refused, &circumstances.facts);
@@ -118,10 +116,13 @@ pub async fn reconcile(
     findings.cache = outside.cache;
     let failures = pass.failures;
     write_status(&context, &stream, &findings).await?;
-    if failures.is_empty() {
+    if is_told_to_roll(&stream) && is_newest(&built, &found.seen) {
         rolled(&context, &stream).await?;
+    }
+    if failures.is_empty() {
         let until = keys_end.map(|ends| until_after(ends, now_s));
-        return Ok(Action::requeue(next_look(&valid, &findings, &circumstances, until)));
+        let next = next_look(&valid, &findings.log, &circumstances, until);
+        return Ok(Action::requeue(scattered(next)));
     }
     if failures.iter().any(|failure| failure.is_transient) {
         return Err(ReconcileError::incomplete(&failures));
@@ -143,11 +144,15 @@ fn until_after(end: i64, now: i64) -> Duration {
     Duration::from_secs(seconds.saturating_add(1))
 }
 
+/// The watches show every Deployment of the stream with its newest template:
+/// what was only written might be paused again by what is seen of it.
+fn is_newest(built: &Children, seen: &Seen) -> bool {
+    let mut all = [&built.ingest, &built.transcode].into_iter().flatten();
+    all.all(|one| is_rolled(one, seen.deployment_named(&one.name_any())))
+}
+
 /// The template that was asked for is in place: the next one waits again.
 async fn rolled(context: &Context, stream: &LiveStream) -> Result<(), ReconcileError> {
-    if !is_told_to_roll(stream) {
-        return Ok(());
-    }
     let api = Api::<LiveStream>::namespaced(
         context.client.clone(),
         &stream.namespace().unwrap_or_default(),
@@ -213,30 +218,4 @@ async fn write_status(
     let now = Time(Timestamp::now());
     let new = status::status(findings, generation, stream.status.as_ref(), &now);
     status::write(context, stream, &new).await
-}
-
-/// When to look again though nothing happened.
-fn next_look(
-    valid: &ValidatedStream,
-    findings: &Findings,
-    circumstances: &Judged,
-    keys_change: Option<Duration>,
-) -> Duration {
-    let usual = if valid.ingest.tls_secret.is_some() || valid.playback.host.is_some() {
-        LOOK_AGAIN_AT_SECRETS
-    } else {
-        LOOK_AGAIN
-    };
-    let soon = circumstances.lacks_secret.then_some(Duration::from_secs(30));
-    let linger = match findings.log {
-        LogView::Ended { ended_ms, .. }
-            if valid.transcode.idle == Idle::ScaleToZero && lingers(ended_ms) =>
-        {
-            Some(LINGER)
-        }
-        _ => circumstances.facts.finishing.then_some(LINGER),
-    };
-    let wait = [soon, linger, keys_change].into_iter().flatten().fold(usual, Duration::min);
-    // So that streams that were made at once are not looked at at once for ever.
-    wait.mul_f64(rand::rng().random_range(0.9..1.1))
 }

@@ -146,6 +146,12 @@ impl Seen {
         }
     }
 
+    /// The Service with this name, wherever it is.
+    pub fn service_named(&self, name: &str) -> Option<&ObservedService> {
+        let mut all = self.children.refs();
+        self.service(all.find(|child| child.kind == Kind::Service && child.name == name)?)
+    }
+
     /// The nodes that ingest pods run on.
     pub fn ingest_nodes(&self) -> impl Iterator<Item = &str> {
         let ingest = self.pods.values().filter(|pod| pod.component == ingest_deployment::COMPONENT);

@@ -133,7 +133,7 @@ fn summary(
     let list = missing.join(", ");
     let degraded = if findings.is_on_air(before) && !missing.is_empty() {
         Verdict::of(&table::DEGRADED, format!("Missing: {list}."))
-    } else if let Some(amiss) = findings.amiss().filter(|_| findings.is_on_air(before)) {
+    } else if let Some(amiss) = findings.amiss(before).filter(|_| findings.is_on_air(before)) {
         Verdict::plain(amiss)
     } else {
         Verdict::plain(&table::NOT_DEGRADED)

@@ -100,3 +100,22 @@ async fn under_its_own_account_no_right_is_missing_and_none_is_too_many() {
     let unused: Vec<_> = unused.iter().map(ToString::to_string).collect();
     assert!(unused.is_empty(), "{unused:?}");
 }
+
+#[tokio::test]
+async fn of_children_only_those_with_its_labels_are_listed_and_watched() {
+    let Some(world) = World::shared().await else { return };
+    let begun = world.cluster.moment().await.unwrap();
+    let operator = world.operator().await;
+    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for event in asked.iter().filter(|event| matches!(event.verb.as_str(), "list" | "watch")) {
+        let resource = event.object_ref.resource.as_str();
+        if !matches!(resource, "livestreams" | "nodes") {
+            assert!(event.uri.contains("labelSelector="), "{event:#?}");
+            kinds.insert(resource);
+        }
+    }
+    let all = ["deployments", "ingresses", "poddisruptionbudgets", "pods", "services"];
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all);
+    operator.stop().await;
+}

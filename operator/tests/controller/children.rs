@@ -62,7 +62,7 @@ async fn what_routes_the_own_host_changes_its_kind_and_goes_with_the_host() {
 }
 
 /// Of each kind of child one field that is ours, and what somebody makes of it.
-const DRIFTS: [(Kind, &str, &str, &str); 9] = [
+const DRIFTS: [(Kind, &str, &str, &str); 10] = [
     (Kind::Deployment, "-ingest", "/spec/template/spec/terminationGracePeriodSeconds", "7"),
     (Kind::Deployment, "-transcode", "/spec/replicas", "3"),
     (Kind::Service, "-ingest", "/spec/ports/0/port", "1234"),
@@ -72,6 +72,8 @@ const DRIFTS: [(Kind, &str, &str, &str); 9] = [
     (Kind::Secret, "-publish-keys", "/data/main", "\"YWJj\""),
     (Kind::Ingress, "-playback", "/spec/ingressClassName", "\"other\""),
     (Kind::HttpRoute, "-playback", "/spec/hostnames/0", "\"c.example.org\""),
+    // A rule of a form that we make none of.
+    (Kind::HttpRoute, "-playback", "/spec/rules/0", "{\"name\":\"theirs\"}"),
 ];
 
 #[tokio::test]

@@ -10,31 +10,52 @@ use serde_json::json;
 
 use super::support::World;
 
-/// A label by which a child is found is somebody else's now.
+/// A label by which a child is found is somebody else's now. It is not taken
+/// unseen: somebody else's object might have the name.
 #[tokio::test]
 async fn a_child_that_was_taken_out_of_sight_is_taken_back() {
     let Some(world) = World::shared().await else { return };
-    let _operator = world.operator().await;
+    let operator = world.operator().await;
     world.create("keynote", json!({ "broadcaster": "acme" })).await;
     world.ready("keynote").await;
     let deployments: Api<Deployment> = Api::namespaced(world.client(), world.workers.name());
-    let all = deployments.list(&ListParams::default()).await.unwrap().items;
-    let name = all[0].name_any();
+    let name = deployments.list(&ListParams::default()).await.unwrap().items[0].name_any();
+    let taken = || async {
+        let label =
+            json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "somebody" } } });
+        deployments.patch(&name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+    };
+    let taken_back = async |begun| {
+        world
+            .eventually("taken back", || async {
+                let labels = deployments.get(&name).await.unwrap().metadata.labels.unwrap();
+                labels["app.kubernetes.io/managed-by"] == "millrace-operator"
+            })
+            .await;
+        world.ready("keynote").await;
+        let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+        let of_it = asked.into_iter().filter(|event| {
+            let object = &event.object_ref;
+            object.name == name && object.resource == "deployments"
+        });
+        of_it.map(|event| (event.verb, event.response_status.code)).collect::<Vec<_>>()
+    };
+    let words = |codes: &[(&str, u16)]| -> Vec<_> {
+        codes.iter().map(|(verb, code)| ((*verb).to_owned(), *code)).collect()
+    };
+
     let begun = world.cluster.moment().await.unwrap();
-    let label = json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "somebody" } } });
-    deployments.patch(&name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
-    world
-        .eventually("taken back", || async {
-            let labels = deployments.get(&name).await.unwrap().metadata.labels.unwrap();
-            labels["app.kubernetes.io/managed-by"] == "millrace-operator"
-        })
-        .await;
-    world.ready("keynote").await;
-    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
-    let of_it = asked.iter().filter(|event| event.object_ref.name == name);
-    let codes: Vec<_> = of_it.map(|e| (e.verb.as_str(), e.response_status.code)).collect();
-    // Not taken unseen: somebody else's object might have the name.
-    assert_eq!(codes, [("patch", 409), ("get", 200), ("patch", 200)]);
+    taken().await;
+    let asked = taken_back(begun).await;
+    assert_eq!(asked, words(&[("get", 200), ("patch", 200)]), "who made it looks first");
+
+    operator.stop().await;
+    taken().await;
+    let begun = world.cluster.moment().await.unwrap();
+    let _operator = world.operator().await;
+    let asked = taken_back(begun).await;
+    let refused_first = [("patch", 409), ("get", 200), ("patch", 200)];
+    assert_eq!(asked, words(&refused_first), "to another it is a new one");
 }
 
 /// A LiveStream is changed while it is being deleted.

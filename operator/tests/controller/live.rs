@@ -1,11 +1,13 @@
 //! A broadcast, as the log shows it: what is live is left alone.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, ListParams};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, PostParams};
 use millrace_media::id::StreamId;
 use millrace_media::record::EndReason;
-use millrace_operator::api::status::Phase;
+use millrace_operator::api::status::{LiveStreamStatus, Phase};
 use millrace_platform::config::{Env, Installation, KafkaConfig};
 use millrace_platform::kafka::{Producer, ProducerLimits};
 use serde_json::json;
@@ -122,4 +124,74 @@ async fn a_sleeping_stream_wakes_with_its_publisher_though_postgres_and_redis_kn
     publisher.open().await;
     publisher.frames(3).await;
     world.eventually("awake", || async { replicas().await == 1 }).await;
+}
+
+/// The ingest Service's port, by name, with its number.
+async fn port(world: &World) -> (String, i32) {
+    let services: Api<Service> = Api::namespaced(world.client(), world.workers.name());
+    let all = services.list(&ListParams::default()).await.unwrap().items;
+    let its = all.into_iter().filter(|one| one.name_any().starts_with("keynote-"));
+    let port = its.filter_map(|service| service.spec?.ports?.pop()).next().unwrap();
+    (port.name.unwrap(), port.port)
+}
+
+#[tokio::test]
+async fn publishers_are_offered_the_old_protocol_until_the_broadcast_is_over() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.certificate("cert").await;
+    let rtmps = json!({ "protocol": "RTMPS", "tls": { "secretName": "cert" } });
+    world.create("keynote", json!({ "broadcaster": "acme", "ingest": rtmps })).await;
+    world.ready("keynote").await;
+    let mut publisher = publisher(&world, "keynote");
+    publisher.open().await;
+    publisher.frames(3).await;
+    world.until_phase("keynote", Phase::Live).await;
+    let copies = || async {
+        let all = world.children().await;
+        all.iter().filter(|child| child.ends_with("-rtmps-tls")).count()
+    };
+    let offered = |status: &LiveStreamStatus| {
+        status.endpoints.clone().and_then(|all| all.rtmp).unwrap_or_default()
+    };
+
+    // The pod that has the publisher knows the old one alone.
+    let plain = json!({ "spec": { "ingest": { "protocol": "RTMP", "tls": null } } });
+    world.patch("keynote", plain).await;
+    let pending = |status: &_| condition(status, "UpdatePending").reason == "WaitsForBroadcast";
+    let status = world.until("keynote", "pending", pending).await;
+    assert!(offered(&status).starts_with("rtmps://"), "{}", offered(&status));
+    world.touch("keynote").await;
+    world.create("later", json!({ "broadcaster": "acme", "suspend": true })).await;
+    world.until_phase("later", Phase::Suspended).await;
+    assert_eq!((port(&world).await, copies().await), (("rtmps".to_owned(), 443), 1));
+
+    publisher.end(EndReason::Unpublished).await;
+    let changed = |status: &LiveStreamStatus| offered(status).starts_with("rtmp://");
+    world.until("keynote", "changed", changed).await;
+    assert_eq!(port(&world).await, ("rtmp".to_owned(), 1935));
+    world.eventually("without the copy", || async { copies().await == 0 }).await;
+}
+
+#[tokio::test]
+async fn a_roll_that_was_asked_for_is_over_though_something_else_fails() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    let services: Api<Service> = Api::namespaced(world.client(), world.streams.name());
+    let theirs = json!({
+        "metadata": { "name": "keynote-rtmp" },
+        "spec": { "type": "ExternalName", "externalName": "elsewhere.example" },
+    });
+    let theirs = serde_json::from_value(theirs).unwrap();
+    services.create(&PostParams::default(), &theirs).await.unwrap();
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    let refused = |status: &_| condition(status, "IngestReady").reason == "NotApplied";
+    world.until("keynote", "refused", refused).await;
+    let roll = json!({ "metadata": { "annotations": { "millrace.dev/roll": "now" } } });
+    world.patch("keynote", roll).await;
+    let is_over = || async {
+        let all = world.livestreams().get("keynote").await.unwrap().metadata.annotations;
+        all.is_none_or(|all| !all.contains_key("millrace.dev/roll"))
+    };
+    world.eventually("asked no more", is_over).await;
 }

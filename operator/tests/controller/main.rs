@@ -35,6 +35,8 @@ mod life;
 #[cfg(test)]
 mod live;
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 mod migration;
 #[cfg(test)]
 mod outages;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace_media::id::{Epoch, StreamId};
-use millrace_media::record::EndReason;
+use millrace_media::record::{Body, EndReason};
 use millrace_operator::api::status::{LiveStreamStatus, Phase};
 use millrace_platform::config::{DatabaseConfig, Env, Installation, RedisConfig};
 use millrace_platform::postgres::Database;
@@ -42,6 +42,15 @@ impl Rows {
 
     /// As ingest writes it, once media came.
     async fn publish(&self, world: &World, publisher: &Publisher) {
+        self.open(world, publisher).await;
+        let (broadcast, epoch) = (publisher.broadcast, Epoch(publisher.epoch));
+        let mut transaction = self.database.begin().await.unwrap();
+        self.broadcasts.activate(&mut transaction, broadcast, epoch, 1_000).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// As ingest writes it, before any media.
+    async fn open(&self, world: &World, publisher: &Publisher) {
         let (broadcast, epoch) = (publisher.broadcast, Epoch(publisher.epoch));
         let opened = Opened {
             broadcast,
@@ -52,7 +61,6 @@ impl Rows {
         };
         let mut transaction = self.database.begin().await.unwrap();
         self.broadcasts.open(&mut transaction, &opened).await.unwrap();
-        self.broadcasts.activate(&mut transaction, broadcast, epoch, 1_000).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
@@ -92,6 +100,25 @@ async fn a_live_stream_that_is_suspended_is_ended_and_keeps_its_transcoder_until
     world.patch("keynote", json!({ "spec": { "suspend": false } })).await;
     world.ready("keynote").await;
     operator.stop().await;
+}
+
+#[tokio::test]
+async fn a_broadcast_without_a_picture_that_is_suspended_has_failed() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let publisher = publisher(&world, "keynote");
+    // As an encoder begins that has nothing to send yet.
+    publisher.append(Body::Open(publisher.facts())).await;
+    let rows = Rows::of(&world);
+    rows.open(&world, &publisher).await;
+    world.until_phase("keynote", Phase::Live).await;
+    world.patch("keynote", json!({ "spec": { "suspend": true } })).await;
+    world.until("keynote", "over", over).await;
+    let row = || async { rows.broadcasts.find(publisher.broadcast).await.unwrap().unwrap() };
+    let failed = || async { row().await.status == BroadcastStatus::Error };
+    world.eventually("failed in its row", failed).await;
 }
 
 /// The workers are real: what they are told by the log is seen by viewers.

@@ -46,7 +46,7 @@ pub(crate) fn results(spec: &Value) -> Result<BTreeMap<&'static str, Value>, Inv
         public_url: Some("https://video.example".to_owned()),
         ..Installation::default()
     };
-    let observed = ObservedService { node_port: Some(30_123), balancer: None };
+    let observed = ObservedService { node_port: Some(30_123), ..ObservedService::default() };
     let built = children(&stream, &installation, &seen);
     let topic = TopicSpec::frames(
         &config::Installation::default(),

@@ -9,7 +9,7 @@ use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_media::record::{EndReason, Open};
 use millrace_platform::backoff::Backoff;
 use millrace_platform::log::Closed;
-use millrace_platform::postgres::broadcasts::{Broadcasts, Opened};
+use millrace_platform::postgres::broadcasts::{Broadcasts, NO_MEDIA, Opened};
 use millrace_platform::postgres::{Database, DatabaseError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +22,6 @@ use millrace_platform::wall;
 const MAX_WAITING: usize = 1_024;
 /// How long a stopping process tries to write what is left.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// Why a broadcast failed whose publisher came and sent no picture.
-const NO_MEDIA: &str = "noMedia";
 
 #[derive(Debug, Clone, Copy)]
 enum State {

@@ -9,6 +9,6 @@ mod tail;
 mod tails;
 
 pub use control::{Closed, Control};
-pub use ending::{EndError, Endings};
+pub use ending::{EndError, EndingPlace, Endings};
 pub use tail::Tail;
 pub use tails::{Folded, fold_tails};

@@ -39,7 +39,7 @@ impl Changes {
                 let uid = stream.uid().unwrap_or_default();
                 self.known.remove(&uid);
                 news.gone.push((uid, ObjectRef::from_obj(stream)));
-                news.wanted = waiting_for_hosts(store);
+                news.wanted = about_hosts(store, &[]);
             }
             // What a list that broke off has shown is still to be looked at.
             Event::Init => {}
@@ -55,7 +55,7 @@ impl Changes {
                 // They went while the watch was away.
                 news.gone = gone.map(|(uid, known)| (uid, known.stream)).collect();
                 if !news.gone.is_empty() {
-                    news.wanted.extend(waiting_for_hosts(store));
+                    news.wanted.extend(about_hosts(store, &[]));
                 }
             }
         }
@@ -72,10 +72,12 @@ impl Changes {
         if before.as_ref() == Some(&now) {
             return Vec::new();
         }
-        let about_hosts = [Some(&now), before.as_ref()].into_iter().flatten();
+        let both = [Some(&now), before.as_ref()].into_iter().flatten();
+        let hosts: Vec<&str> = both.filter_map(|known| known.host.as_deref()).collect();
         let mut wanted = Vec::new();
-        if about_hosts.into_iter().any(|known| known.host.is_some()) {
-            wanted = waiting_for_hosts(store);
+        if !hosts.is_empty() {
+            wanted = about_hosts(store, &hosts);
+            wanted.retain(|one| *one != now.stream);
         }
         wanted.push(now.stream);
         wanted
@@ -108,14 +110,18 @@ fn digest(stream: &LiveStream) -> u64 {
     fingerprint(&(metadata.generation, goes, &metadata.annotations, &metadata.finalizers))
 }
 
-/// Streams that may get a host name that another has given up.
-fn waiting_for_hosts(store: &Store<LiveStream>) -> Vec<ObjectRef<LiveStream>> {
+/// Streams that may get a host name that another has given up, and those that
+/// ask for one of these, which an older stream may have taken from them.
+fn about_hosts(store: &Store<LiveStream>, hosts: &[&str]) -> Vec<ObjectRef<LiveStream>> {
     let taken = table::HOST_TAKEN.reason;
     let waits = |stream: &LiveStream| {
         let conditions = stream.status.as_ref().map(|status| status.conditions.as_slice());
-        conditions.unwrap_or_default().iter().any(|condition| condition.reason == taken)
+        let asks = stream.spec.playback.hostname.as_deref();
+        asks.is_some_and(|host| hosts.contains(&host))
+            || conditions.unwrap_or_default().iter().any(|condition| condition.reason == taken)
     };
-    store.state_filter(waits).iter().map(|stream| ObjectRef::from_obj(&**stream)).collect()
+    let all = store.state_filter(waits);
+    all.iter().map(|stream| Known::of(stream).stream).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::NamespaceResourceScope;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
 use crate::reconcile::apply::Mark;
@@ -90,8 +90,8 @@ observe! {
     Deployment, Kind::Deployment, "deployments", |object| Facts::from(object);
     Service, Kind::Service, "services", |object| Facts::from(object);
     PodDisruptionBudget, Kind::PodDisruptionBudget, "poddisruptionbudgets", |object| Facts::from(object);
-    Ingress, Kind::Ingress, "ingresses", |_| Facts::None;
-    HTTPRoute, Kind::HttpRoute, "httproutes", |_| Facts::None;
+    PartialObjectMeta<Ingress>, Kind::Ingress, "ingresses", |_| Facts::None;
+    PartialObjectMeta<HTTPRoute>, Kind::HttpRoute, "httproutes", |_| Facts::None;
 }
 
 impl Observe for Pod {

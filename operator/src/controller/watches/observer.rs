@@ -24,6 +24,7 @@ pub(super) struct Observer {
     pub(super) triggers: Triggers,
     pub(super) metrics: ControllerMetrics,
     pub(super) check: ScopeCheck,
+    pub(super) workers_namespace: String,
 }
 
 impl Observer {
@@ -70,8 +71,16 @@ impl Observer {
         Err(Ended(K::WATCH))
     }
 
+    /// Whether a child may be there: with workers, or with its stream. Anybody
+    /// can put any labels on what is his.
+    fn may_have<K: Observe>(&self, object: &K) -> bool {
+        let namespace = object.namespace();
+        namespace.as_deref() == Some(&self.workers_namespace)
+            || namespace.as_ref() == object.labels().get(NAMESPACE)
+    }
+
     async fn keep<K: Observe>(&self, object: &K) {
-        let Some(uid) = object.labels().get(UID) else { return };
+        let Some(uid) = object.labels().get(UID).filter(|_| self.may_have(object)) else { return };
         let owner = owner(object.labels());
         let news = self.seen.change(uid, |seen| {
             seen.owner.clone_from(&owner);
@@ -83,7 +92,7 @@ impl Observer {
     }
 
     async fn forget<K: Observe>(&self, object: &K) {
-        let Some(uid) = object.labels().get(UID) else { return };
+        let Some(uid) = object.labels().get(UID).filter(|_| self.may_have(object)) else { return };
         if self.seen.change(uid, |seen| object.forget(seen)) {
             self.trigger(owner(object.labels())).await;
         }

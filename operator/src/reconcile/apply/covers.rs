@@ -79,4 +79,62 @@ mod tests {
         assert!(!covers(&json!({}), &json!({ "a": false })));
         assert!(!covers(&json!({}), &json!({ "a": "" })));
     }
+
+    /// All leaves of a manifest, as JSON pointers.
+    fn leaves(path: &str, value: &Value, found: &mut Vec<String>) {
+        let below: Vec<(String, &Value)> = match value {
+            Value::Object(fields) if !fields.is_empty() => fields
+                .iter()
+                .map(|(name, value)| (name.replace('~', "~0").replace('/', "~1"), value))
+                .collect(),
+            Value::Array(items) if !items.is_empty() => {
+                items.iter().enumerate().map(|(n, item)| (n.to_string(), item)).collect()
+            }
+            _ => return found.push(path.to_owned()),
+        };
+        for (name, value) in below {
+            leaves(&format!("{path}/{name}"), value, found);
+        }
+    }
+
+    /// The manifest without the field or item at `pointer`.
+    fn without(manifest: &Value, pointer: &str) -> Value {
+        let mut live = manifest.clone();
+        let (holder, name) = pointer.rsplit_once('/').unwrap();
+        match live.pointer_mut(holder).unwrap() {
+            Value::Array(items) => drop(items.remove(name.parse().unwrap())),
+            fields => {
+                let name = name.replace("~1", "/").replace("~0", "~");
+                fields.as_object_mut().unwrap().remove(&name);
+            }
+        }
+        live
+    }
+
+    #[test]
+    fn each_field_and_item_of_every_child_is_missed_when_it_is_changed_or_taken_away() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+        let mut tried = 0;
+        for case in std::fs::read_dir(golden).unwrap() {
+            for file in std::fs::read_dir(case.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let manifest: Value = serde_yaml::from_str(&text).unwrap();
+                assert!(covers(&manifest, &manifest), "{}", path.display());
+                let mut all = Vec::new();
+                leaves("", &manifest, &mut all);
+                for leaf in all {
+                    let says = format!("{} {leaf}", path.display());
+                    let value = manifest.pointer(&leaf).unwrap();
+                    let mut changed = manifest.clone();
+                    *changed.pointer_mut(&leaf).unwrap() = json!("somebody's");
+                    assert!(!covers(&changed, &manifest), "{says} changed");
+                    let gone = covers(&without(&manifest, &leaf), &manifest);
+                    assert_eq!(gone, is_nothing(value), "{says} taken away");
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 1_000, "{tried}");
+    }
 }

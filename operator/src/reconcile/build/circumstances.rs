@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+use crate::api::ingest::Protocol;
+use crate::reconcile::validated::ValidatedStream;
+
 /// What was seen of a stream. The default is a stream that nobody publishes,
 /// whose pods are wanted and whose changes take effect at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +30,16 @@ pub struct Circumstances {
     pub playback_certificate: Option<Certificate>,
     /// Whether the stream has the host name it asks for.
     pub host: HostVerdict,
+    /// What publishers are still offered, because the pod of the broadcast that
+    /// is on knows nothing else; none is what the spec says.
+    pub held_protocol: Option<Protocol>,
+}
+
+impl Circumstances {
+    /// What publishers are offered now.
+    pub fn offered(&self, stream: &ValidatedStream) -> Protocol {
+        self.held_protocol.unwrap_or(stream.ingest.protocol)
+    }
 }
 
 /// Whether transcoders are wanted now.

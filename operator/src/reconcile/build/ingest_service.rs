@@ -7,14 +7,19 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::ingest_deployment::COMPONENT;
-use super::{Installation, labels, metadata, names};
+use super::{Circumstances, Installation, labels, metadata, names};
 use crate::api::ingest::{Protocol, ServiceType};
 use crate::reconcile::validated::ValidatedStream;
 
 /// Build it.
-pub fn build(stream: &ValidatedStream, installation: &Installation) -> Service {
+pub fn build(
+    stream: &ValidatedStream,
+    installation: &Installation,
+    seen: &Circumstances,
+) -> Service {
     let ingest = &stream.ingest;
-    let protocol = ingest.protocol.as_str();
+    let offered = seen.offered(stream);
+    let protocol = offered.as_str();
     Service {
         metadata: metadata::of_worker(
             stream,
@@ -27,7 +32,7 @@ pub fn build(stream: &ValidatedStream, installation: &Installation) -> Service {
             selector: Some(labels::selector(stream, COMPONENT)),
             ports: Some(vec![ServicePort {
                 name: Some(protocol.to_owned()),
-                port: i32::from(port(ingest.protocol)),
+                port: i32::from(port(offered)),
                 target_port: Some(IntOrString::String(protocol.to_owned())),
                 protocol: Some("TCP".to_owned()),
                 app_protocol: Some(protocol.to_owned()),

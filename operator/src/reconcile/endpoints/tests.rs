@@ -84,7 +84,7 @@ fn a_publisher_is_led_as_far_out_as_the_service_reaches() {
 fn without_an_external_host_a_node_port_has_no_address() {
     let stream = stream(json!({ "ingest": { "service": { "type": "NodePort" } } }));
     let installation = Installation { external_host: None, ..installation() };
-    let node = ObservedService { node_port: Some(30_123), balancer: None };
+    let node = ObservedService { node_port: Some(30_123), ..ObservedService::default() };
     let found = endpoints(&stream, &installation, &Circumstances::default(), &node);
     assert_eq!(found.rtmp, None);
 }

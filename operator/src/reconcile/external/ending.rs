@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use millrace_media::id::{BroadcastId, StreamId};
+use millrace_media::id::StreamId;
 use millrace_media::record::EndReason;
 use millrace_platform::postgres::DatabaseError;
+use millrace_platform::postgres::broadcasts::NO_MEDIA;
 
 use super::live::Broadcast;
 use super::{External, StepError};
@@ -25,25 +26,31 @@ pub async fn end(
 ) -> Result<(), StepError> {
     match broadcast.ended {
         None => {
-            let ended = outside.endings.end(stream, broadcast.id);
+            let place = outside.endings.place().await;
+            let ended = outside.endings.end_at(place, stream, broadcast.id);
             outside.guards.kafka.call(ended).await.map(drop)
         }
-        Some((at_ms, reason)) => end_row(outside, stream, broadcast.id, (at_ms, reason)).await,
+        Some((at_ms, reason)) => end_row(outside, stream, broadcast, (at_ms, reason)).await,
     }
 }
 
 async fn end_row(
     outside: &External,
     stream: &StreamId,
-    broadcast: BroadcastId,
+    Broadcast { id, pictured, .. }: &Broadcast,
     (at_ms, reason): (i64, EndReason),
 ) -> Result<(), StepError> {
-    if outside.rows_ended.holds(stream, &broadcast, LIFE, Instant::now()) {
+    if outside.rows_ended.holds(stream, id, LIFE, Instant::now()) {
         return Ok(());
     }
     let end = async {
         let mut transaction = outside.database.begin().await?;
-        let done = outside.broadcasts.end(&mut transaction, broadcast, reason, at_ms).await;
+        let (rows, row) = (&outside.broadcasts, &mut transaction);
+        let done = if *pictured {
+            rows.end(row, *id, reason, at_ms).await
+        } else {
+            rows.fail(row, *id, NO_MEDIA, at_ms).await
+        };
         match done {
             Ok(()) => transaction.commit().await,
             // Its publisher's row was never written, or a fault ended it.
@@ -52,6 +59,6 @@ async fn end_row(
         }
     };
     outside.guards.postgres.call(end).await?;
-    outside.rows_ended.note(stream, &broadcast, Instant::now());
+    outside.rows_ended.note(stream, id, Instant::now());
     Ok(())
 }

@@ -35,12 +35,12 @@ impl Memory {
         self.known().insert(fingerprint(key), (fingerprint(value), now));
     }
 
-    /// It was otherwise at this moment, for all that was seen before.
-    pub(super) fn forget_before(&self, key: &(impl Hash + ?Sized), moment: Instant) {
+    /// It was otherwise at this moment, for all that was seen before; whether
+    /// something was.
+    pub(super) fn forget_before(&self, key: &(impl Hash + ?Sized), moment: Instant) -> bool {
         let (key, mut known) = (fingerprint(key), self.known());
-        if known.get(&key).is_some_and(|(_, at)| *at < moment) {
-            known.remove(&key);
-        }
+        let before = known.get(&key).is_some_and(|(_, at)| *at < moment);
+        before && known.remove(&key).is_some()
     }
 
     /// It may be otherwise by now.
@@ -63,9 +63,10 @@ mod tests {
         assert!(memory.clone().holds(key, &1, life, now));
         assert!(!memory.holds(key, &2, life, now));
         assert!(!memory.holds(key, &1, life, now + life));
-        memory.forget_before("a", now);
+        assert!(!memory.forget_before("a", now));
         assert!(memory.holds(key, &1, life, now), "it was seen later");
-        memory.forget_before("a", now + life);
+        assert!(memory.forget_before("a", now + life));
+        assert!(!memory.forget_before("a", now + life), "no more");
         assert!(!memory.holds(key, &1, life, now));
         memory.note(key, &1, now);
         memory.forget("a");

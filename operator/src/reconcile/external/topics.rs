@@ -67,9 +67,13 @@ pub(super) async fn find(
 }
 
 /// There was no such topic at this moment: what was seen of it before counts no
-/// more.
-pub(super) fn is_missing(outside: &External, stream: &millrace_media::id::StreamId, at: Instant) {
-    outside.topics.known.forget_before(&topics::frames_topic(&outside.installation, stream), at);
+/// more. Whether it was seen.
+pub(super) fn is_missing(
+    outside: &External,
+    stream: &millrace_media::id::StreamId,
+    at: Instant,
+) -> bool {
+    outside.topics.known.forget_before(&topics::frames_topic(&outside.installation, stream), at)
 }
 
 /// A topic may not be what it was: ask about it with the next

@@ -69,6 +69,7 @@ pub(super) fn circumstances(
         rtmps_certificate: found.rtmps_certificate.clone(),
         playback_certificate: found.playback_certificate.clone(),
         host,
+        held_protocol: None,
     };
     Judged { facts, accepted, lacks_secret: found.missing.is_some(), drain }
 }

@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use millrace_media::published::Access;
 use millrace_platform::report::report;
 use millrace_platform::wall;
 
 use super::ReconcileError;
+use super::judged::Judged;
 use crate::api::LiveStream;
-use crate::api::ingest::ServiceType;
+use crate::api::ingest::{Protocol, ServiceType};
 use crate::reconcile::apply::ApplyError;
+use crate::reconcile::build::certificate_secret::Purpose;
 use crate::reconcile::build::publish_keys_secret::{self, StreamKeys};
-use crate::reconcile::build::{Children, Circumstances};
+use crate::reconcile::build::{Children, Circumstances, names};
 use crate::reconcile::children;
 use crate::reconcile::context::Context;
 use crate::reconcile::dereference::Found;
@@ -153,11 +156,18 @@ impl Pass<'_> {
         Ok(refused)
     }
 
+    /// What the Service offers publishers, while the pod of the broadcast that
+    /// is on keeps a template of another protocol.
+    pub(super) fn held_protocol(&self, built: &Children) -> Option<Protocol> {
+        built.ingest.as_ref().filter(|ingest| waits(ingest))?;
+        self.found.seen.service_named(&built.ingest_service.name_any())?.protocol
+    }
+
     /// What is seen of the stream and was not built.
     pub(super) async fn prune(
         &mut self,
         prepared: &[Prepared],
-        lacks_secret: bool,
+        judged: &Judged,
     ) -> Result<(), ReconcileError> {
         let wanted = children::names_of(prepared);
         for (child, seen) in self.found.seen.children.iter() {
@@ -170,12 +180,18 @@ impl Pass<'_> {
             }
         }
         // Secrets are not seen.
-        if lacks_secret {
+        if judged.lacks_secret {
             return Ok(());
         }
         let applier = &self.context.applier;
+        let is_held = judged.facts.held_protocol == Some(Protocol::Rtmps);
+        let rtmps = names::child(&self.valid.id, Purpose::Rtmps.component());
         for child in children::certificates(&self.valid.id, &self.context.installation) {
             if wanted.contains(&child) || applier.is_absent(&child) {
+                continue;
+            }
+            // The pod that waits for its broadcast's end has it mounted.
+            if is_held && child.name == rtmps {
                 continue;
             }
             // It never had any.
@@ -250,8 +266,10 @@ impl Pass<'_> {
             None if endpoints.hls.is_none() => Verdict::plain(&table::PLAYBACK_NOT_EXPOSED),
             None => Verdict::plain(&table::PLAYBACK_READY),
         };
-        findings.update_pending =
-            [&built.ingest, &built.transcode].into_iter().flatten().any(waits);
+        let mut deployments = [&built.ingest, &built.transcode].into_iter().flatten();
+        let waits = deployments.any(waits);
+        findings.update =
+            Verdict::plain(if waits { &table::UPDATE_PENDING } else { &table::UPDATE_NONE });
         findings.endpoints = Some(endpoints);
         findings
     }

@@ -101,8 +101,8 @@ pub struct Findings {
     pub transcode: Verdict,
     /// The viewers' side.
     pub playback: Verdict,
-    /// Pods wait with a new template.
-    pub update_pending: bool,
+    /// Whether pods wait with a new template.
+    pub update: Verdict,
     /// What the log says.
     pub log: LogView,
     /// Where to publish and watch.
@@ -128,7 +128,7 @@ impl Findings {
             ingest: plain(&table::INGEST_UNKNOWN),
             transcode: plain(&table::TRANSCODE_UNKNOWN),
             playback: plain(&table::PLAYBACK_UNKNOWN),
-            update_pending: false,
+            update: plain(&table::UPDATE_UNKNOWN),
             log,
             endpoints: None,
             figures: None,
@@ -160,7 +160,6 @@ impl Findings {
 
     /// All but the summary.
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
-        let update = if self.update_pending { &table::UPDATE_PENDING } else { &table::UPDATE_NONE };
         vec![
             self.accepted.clone(),
             self.keys.clone(),
@@ -169,7 +168,7 @@ impl Findings {
             self.ingest.clone(),
             self.transcode.clone(),
             self.playback.clone(),
-            Verdict::plain(update),
+            self.update.clone(),
             self.log.verdict(self.suspended),
         ]
     }
@@ -190,14 +189,24 @@ impl Findings {
         }
     }
 
-    /// What is amiss though all is there, the worst first.
-    pub(super) fn amiss(&self) -> Option<&'static Row> {
-        let amiss = self.figures?.amiss;
+    /// What is amiss though all is there, the worst first. What was said of the
+    /// same broadcast stays while nobody can be asked.
+    pub(super) fn amiss(&self, before: Option<&LiveStreamStatus>) -> Option<&'static Row> {
+        let Some(figures) = &self.figures else { return self.amiss_before(before?) };
+        let amiss = figures.amiss;
         let rows = [
             (amiss.store_away, &table::DEGRADED_STORE),
             (amiss.gop_too_long, &table::DEGRADED_GOP),
         ];
         rows.into_iter().find_map(|(is, row)| is.then_some(row))
+    }
+
+    fn amiss_before(&self, before: &LiveStreamStatus) -> Option<&'static Row> {
+        let now = self.broadcast(Some(before))?;
+        before.broadcast.as_ref().filter(|broadcast| broadcast.id == now.id)?;
+        let said = before.conditions.iter().find(|one| one.type_ == table::DEGRADED.condition)?;
+        let rows = [&table::DEGRADED_STORE, &table::DEGRADED_GOP];
+        rows.into_iter().find(|row| said.reason == row.reason)
     }
 
     /// Viewers and ingress.

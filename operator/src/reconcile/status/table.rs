@@ -42,9 +42,7 @@ rows! {
     KEYS_READY = "KeysReady" True "KeysReady" by "external": "The Secret holds the publish keys, and Postgres their hashes.";
     KEYS_SECRET_FAILED = "KeysReady" False "SecretNotWritten" by "apply": "The Secret with the publish keys can't be read or written.";
     KEYS_UNAVAILABLE = "KeysReady" False "PostgresUnavailable" by "external": "Postgres can't be reached, or takes no more for now; keys that were good stay good. Tried again by itself.";
-    KEYS_CACHE_UNAVAILABLE = "KeysReady" False "RedisUnavailable" by "external": "Redis can't be reached, or takes no more for now, so that a revoked key might still be taken for good. Tried again by itself.";
     KEYS_REFUSED = "KeysReady" False "PostgresRefused" by "external": "Postgres refused the keys' rows.";
-    KEYS_CACHE_REFUSED = "KeysReady" False "RedisRefused" by "external": "Redis refused what is to be told of keys.";
     KEYS_CONFLICT = "KeysReady" False "KeyConflict" by "external": "A key of the Secret was revoked before, or is another stream's. Delete its entry; a new one is made.";
     KEYS_CLEANING_UP = "KeysReady" False "CleaningUp" by "external": "What a deleted LiveStream of this name left is being cleaned up. Tried again by itself.";
     KEYS_FAILED = "KeysReady" False "Failed" by "external": "Something else failed; the message says what.";
@@ -93,6 +91,7 @@ rows! {
 
     UPDATE_PENDING = "UpdatePending" True "WaitsForBroadcast" by "build": "Pods have an older template and keep it while the stream is live. The annotation millrace.dev/roll: now replaces them at once.";
     UPDATE_NONE = "UpdatePending" False "UpToDate" by "build": "Pods have the newest template.";
+    UPDATE_UNKNOWN = "UpdatePending" Unknown "NotLookedAt" by "status": "Not looked at, because of what another condition says.";
 
     LIVE = "Live" True "Publishing" by "log": "The log has an open broadcast.";
     LIVE_INTERRUPTED = "Live" True "WaitsForPublisher" by "log": "The broadcast is open, and its publisher is away; it ends after spec.ingest.reconnectWindow.";

@@ -174,6 +174,21 @@ fn what_the_transcoder_finds_amiss_degrades_what_is_live() {
 }
 
 #[test]
+fn what_was_amiss_stays_so_while_nobody_can_be_asked_of_the_same_broadcast() {
+    let mut findings = fine();
+    findings.log = open(true);
+    let amiss = Amiss { store_away: true, gop_too_long: false };
+    findings.figures = Some(Figures { viewers: 0, ingress_kbps: 0, amiss });
+    let before = status(&findings, 1, None, &time(1));
+    findings.figures = None;
+    assert_eq!(status(&findings, 1, Some(&before), &time(2)), before);
+    findings.log = LogView::Unknown;
+    assert_eq!(reason(&status(&findings, 1, Some(&before), &time(2)), "Degraded"), "PartsMissing");
+    findings.log = LogView::Open { id: "next".to_owned(), started_ms: 6_000, publishing: true };
+    assert_eq!(reason(&status(&findings, 1, Some(&before), &time(2)), "Degraded"), "AsExpected");
+}
+
+#[test]
 fn rungs_are_those_of_the_broadcast_that_is_on() {
     let broadcast = millrace_media::id::BroadcastId(uuid::Uuid::from_u128(7));
     let on = |id: &str| LogView::Open { id: id.to_owned(), started_ms: 5_000, publishing: true };

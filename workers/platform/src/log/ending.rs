@@ -7,7 +7,7 @@ use std::time::Duration;
 use millrace_media::id::{BroadcastId, Epoch, StreamId};
 use millrace_media::record::{Body, End, EndReason, Record, RecordError, split};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Control, Tail};
 use crate::config::{Installation, KafkaConfig};
@@ -47,6 +47,10 @@ impl EndError {
     }
 }
 
+/// Somebody else may have it when this is dropped.
+#[derive(Debug)]
+pub struct EndingPlace(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
+
 /// Ends broadcasts of an installation. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Endings {
@@ -71,15 +75,24 @@ impl Endings {
     /// open; says whether it did. Asked again meanwhile it may do so twice,
     /// which is once.
     pub async fn end(&self, stream: &StreamId, broadcast: BroadcastId) -> Result<bool, EndError> {
-        let work = async {
-            // Never closed.
-            let _place = self.places.acquire().await;
-            self.try_end(stream, broadcast).await
-        };
+        let work = async { self.end_at(self.place().await, stream, broadcast).await };
         tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(EndError::Late))
     }
 
-    async fn try_end(&self, stream: &StreamId, broadcast: BroadcastId) -> Result<bool, EndError> {
+    /// A place among those that end broadcasts now. To wait for it says nothing
+    /// of Kafka.
+    pub async fn place(&self) -> EndingPlace {
+        // Never closed.
+        EndingPlace(self.places.clone().acquire_owned().await.ok())
+    }
+
+    /// The same at a place that was waited for before.
+    pub async fn end_at(
+        &self,
+        _place: EndingPlace,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+    ) -> Result<bool, EndError> {
         let topic = topics::frames_topic(&self.installation, stream);
         let tail = Tail { kafka: self.kafka.clone(), topic, producer: self.producer.clone() };
         let mut control = Control::default();

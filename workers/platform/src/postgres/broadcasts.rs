@@ -95,6 +95,9 @@ pub struct Broadcast {
     pub end_reason: Option<String>,
 }
 
+/// Why a broadcast failed whose publisher came and sent no picture.
+pub const NO_MEDIA: &str = "noMedia";
+
 /// The table, as one installation sees it.
 #[derive(Debug, Clone)]
 pub struct Broadcasts {

@@ -122,9 +122,10 @@ impl Looking {
                     continue;
                 }
                 let end = said.flatten();
-                if end.is_none() {
-                    // Whoever made it should look again, unless he made it just now.
-                    is_missing(&self.outside, stream, begun.checked_sub(NEW).unwrap_or(begun));
+                // Whoever made it should look again, unless he made it just now.
+                let before = begun.checked_sub(NEW).unwrap_or(begun);
+                if end.is_none() && is_missing(&self.outside, stream, before) {
+                    self.pending.insert(stream.clone());
                 }
                 if log.is_new() {
                     self.view.gets_on();

@@ -163,6 +163,16 @@ pub(super) fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
             "spec.packaging.dvrWindow",
             "three segments",
         ),
+        (
+            with("packaging", json!({ "dvrWindow": "13h" })),
+            "spec.packaging.dvrWindow",
+            "10s to 12h",
+        ),
+        (
+            with("packaging", json!({ "dvrWindow": "10500ms" })),
+            "spec.packaging.dvrWindow",
+            "whole seconds",
+        ),
         (with("playback", json!({ "hostname": "no_good" })), "spec.playback.hostname", "DNS name"),
         (
             with("playback", json!({ "ingressClassName": "nginx" })),

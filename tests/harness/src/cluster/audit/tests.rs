@@ -22,6 +22,8 @@ fn event(verb: &str, group: &str, resource: &str, subresource: &str, code: u16) 
         "user": { "username": "operator" },
         "objectRef": { "apiGroup": group, "resource": resource, "subresource": subresource },
         "responseStatus": { "code": code },
+        "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z",
+        "stageTimestamp": "2026-01-01T00:00:01.500000Z",
     }))
     .unwrap()
 }
@@ -76,4 +78,13 @@ fn a_refused_request_uses_nothing() {
 fn the_same_name_in_another_group_is_another_right() {
     let left = left(&[event("patch", "extensions", "deployments", "", 201)]);
     assert!(left.contains(&"patch deployments.apps".to_owned()));
+}
+
+#[test]
+fn a_span_is_from_the_first_question_to_the_last_answer() {
+    let mut events = [event("get", "", "pods", "", 200), event("get", "", "pods", "", 200)];
+    assert_eq!(span(events.iter()), Duration::from_millis(1_500));
+    events[1].received = "2025-12-31T23:59:58Z".parse().unwrap();
+    assert_eq!(span(events.iter()), Duration::from_millis(3_500));
+    assert_eq!(span([].iter()), Duration::ZERO);
 }
