@@ -24,6 +24,8 @@ use super::support::{Operator, World, manifest};
 
 /// Streams that are made at once, unless `STREAMS` says otherwise.
 const MANY: usize = 500;
+/// The same in every run of the tests.
+const FEW: usize = 40;
 /// Streams that nobody publishes to, unless `SUSPENDED_STREAMS` says otherwise.
 const SUSPENDED: usize = 10_000;
 /// What an operator may take that has something to do, however few streams.
@@ -180,9 +182,15 @@ impl Turn {
     }
 }
 
+/// How long is waited for the last news, and for writes that come of none.
+struct Rest {
+    news: Duration,
+    idle: Duration,
+}
+
 /// An operator's turn, from its start until all have a status; it has ended
 /// since.
-async fn by_operator(world: &World, many: usize) -> Turn {
+async fn by_operator(world: &World, many: usize, rest: Rest) -> Turn {
     let mut operator = None;
     let turn = Turn::of(world, &world.account.user(), async {
         let operator = operator.insert(world.operator().await);
@@ -195,14 +203,15 @@ async fn by_operator(world: &World, many: usize) -> Turn {
     assert_eq!(world.children().await.len(), many * CHILDREN);
 
     // Nothing is news now.
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    tokio::time::sleep(rest.news).await;
     let quiet = world.cluster.moment().await.unwrap();
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    tokio::time::sleep(rest.idle).await;
     let asked = world.cluster.requests(&world.account.user(), quiet).await.unwrap();
-    assert_eq!(writes(&asked).count(), 0);
+    assert_eq!(writes(&asked).count(), 0, "{}", tally(&asked));
     println!(
-        "{} reads and no write in 60 idle seconds; {} reconciles so far; RSS {} MB",
+        "{} reads and no write in {} idle seconds; {} reconciles so far; RSS {} MB",
         asked.len(),
+        rest.idle.as_secs(),
         operator.metric("operator_reconciles_total").await,
         operator.rss_bytes() / 1_000_000
     );
@@ -225,12 +234,13 @@ async fn side_by_side(first: First) -> Option<f64> {
     create(&world, &names(many), &json!({ "broadcaster": "acme" })).await;
     let streams = world.livestreams().list(&ListParams::default()).await.unwrap().items;
     world.cluster.stop_controllers().await.unwrap();
+    let rest = Rest { news: Duration::from_secs(15), idle: Duration::from_mins(1) };
     let (operator, bare) = if first == First::Operator {
-        let operator = by_operator(&world, many).await;
+        let operator = by_operator(&world, many, rest).await;
         (operator, Turn::of(&world, "admin", bare(&world, &streams)).await)
     } else {
         let bare = Turn::of(&world, "admin", bare(&world, &streams)).await;
-        (by_operator(&world, many).await, bare)
+        (by_operator(&world, many, rest).await, bare)
     };
     let streams = f64::from(u32::try_from(many).unwrap());
     let rate = bare.seconds / operator.seconds;
@@ -241,6 +251,16 @@ async fn side_by_side(first: First) -> Option<f64> {
         bare.describe(streams),
     );
     Some(rate)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_streams_at_once_are_written_once_each_and_then_nothing_is() {
+    let Some(world) = World::own().await else { return };
+    create(&world, &names(FEW), &json!({ "broadcaster": "acme" })).await;
+    world.cluster.stop_controllers().await.unwrap();
+    let rest = Rest { news: Duration::from_secs(3), idle: Duration::from_secs(5) };
+    let turn = by_operator(&world, FEW, rest);
+    tokio::time::timeout(Duration::from_mins(2), turn).await.expect("some have no status");
 }
 
 #[tokio::test(flavor = "multi_thread")]
