@@ -164,10 +164,7 @@ impl Turn {
         let server = server().saturating_sub(before).as_secs_f64();
         let asked = world.cluster.requests(user, moment).await.unwrap();
         println!("{}", tally(&asked));
-        let mut seen = HashSet::new();
-        let twice: Vec<_> =
-            writes(&asked).filter(|event| !seen.insert(&event.object_ref)).collect();
-        assert!(twice.is_empty(), "{twice:#?}");
+        assert_written_once(&asked);
         Self { seconds: audit::span(writes(&asked)).as_secs_f64(), server }
     }
 
@@ -224,6 +221,12 @@ fn writes(asked: &[Event]) -> impl Iterator<Item = &Event> + Clone {
     asked.iter().filter(|event| event.is_write() && event.object_ref.resource != "leases")
 }
 
+fn assert_written_once(asked: &[Event]) {
+    let mut seen = HashSet::new();
+    let twice: Vec<_> = writes(asked).filter(|event| !seen.insert(&event.object_ref)).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
+}
+
 /// The operator's rate beside a bare client's, one after the other in a cluster
 /// of their own; the second finds the first one's children there. Nobody makes
 /// pods meanwhile: that takes more than all else, and whoever is faster leaves
@@ -259,8 +262,14 @@ async fn forty_streams_at_once_are_written_once_each_and_then_nothing_is() {
     create(&world, &names(FEW), &json!({ "broadcaster": "acme" })).await;
     world.cluster.stop_controllers().await.unwrap();
     let rest = Rest { news: Duration::from_secs(3), idle: Duration::from_secs(5) };
+    let begun = world.cluster.moment().await.unwrap();
     let turn = by_operator(&world, FEW, rest);
     tokio::time::timeout(Duration::from_mins(2), turn).await.expect("some have no status");
+    // With what was written when all had a status.
+    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    assert_written_once(&asked);
+    // Children, the finalizer and the status.
+    assert_eq!(writes(&asked).count(), FEW * (CHILDREN + 2), "{}", tally(&asked));
 }
 
 #[tokio::test(flavor = "multi_thread")]
