@@ -41,6 +41,8 @@ mod migration;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod quiet;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod refusals;
