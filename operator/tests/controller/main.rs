@@ -55,6 +55,8 @@ mod scale;
 #[cfg(test)]
 mod silence;
 #[cfg(test)]
+mod successor;
+#[cfg(test)]
 mod suspended;
 #[cfg(test)]
 mod sweep;

@@ -53,6 +53,13 @@ impl Outside {
         .await
     }
 
+    /// UIDs of the LiveStreams that have something outside.
+    pub(crate) async fn livestreams(&self) -> Vec<String> {
+        let sql =
+            format!("SELECT uid FROM livestreams WHERE installation = '{}'", self.installation);
+        self.texts(sql).await.into_iter().collect()
+    }
+
     /// Whether its topic keeps frames for so long.
     pub(crate) async fn keeps(&self, stream: &str, window: Duration) -> bool {
         let topic = TopicSpec::frames(&self.installation, &self.id(stream), window, -1);

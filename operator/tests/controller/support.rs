@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep};
 use super::servers::Servers;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One installation in the cluster: a namespace for workers, one for streams.
 pub(crate) struct World {

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
 
+use super::outside::Outside;
 use super::support::World;
 
 /// Children in the workers namespace, by kind, name and the LiveStream's UID.
@@ -17,16 +17,6 @@ async fn workers(world: &World, uid: &str) -> Vec<String> {
     let arguments = ["get", kinds, "-n", namespace, "-l", &which, "-o", "name"];
     let listed = world.cluster.kubectl(&arguments).await.unwrap();
     listed.lines().map(str::to_owned).collect()
-}
-
-/// UIDs that Postgres knows.
-async fn registered(world: &World) -> Vec<String> {
-    let mut connection = PgConnection::connect(&world.servers.database).await.unwrap();
-    sqlx::query_scalar("SELECT uid FROM livestreams WHERE installation = $1 ORDER BY uid")
-        .bind(&world.servers.installation)
-        .fetch_all(&mut connection)
-        .await
-        .unwrap()
 }
 
 /// What holds a LiveStream until its children are gone is taken off.
@@ -87,8 +77,9 @@ async fn children_of_a_stream_whose_finalizer_was_taken_off_are_swept_and_no_oth
     let uid = |all: &[Deployment]| all.iter().map(|one| one.uid().unwrap()).collect::<Vec<_>>();
     assert_eq!(uid(&after), uid(&before));
     // What is outside follows.
+    let outside = Outside::of(&world);
     let mut left = [successor, uids[2].clone()];
     left.sort();
-    world.eventually("forgotten", || async { registered(&world).await == left }).await;
+    world.eventually("forgotten", || async { outside.livestreams().await == left }).await;
     operator.stop().await;
 }
