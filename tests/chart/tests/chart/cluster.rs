@@ -202,6 +202,7 @@ async fn with_watch_namespaces_the_operator_may_nothing_elsewhere() {
     assert!(may("patch", "deployments.apps", &workers) && may("get", "secrets", &workers));
     assert!(!may("patch", "deployments.apps", &streams));
     assert!(!may("list", "livestreams.millrace.dev", &workers));
+    assert!(!may("create", "events.events.k8s.io", &workers));
     assert!(may("patch", "leases.coordination.k8s.io", &release));
     for namespace in [&release, &workers, &streams] {
         assert!(!may("list", "secrets", namespace), "{namespace}");

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec};
+use k8s_openapi::api::rbac::v1::Role;
 use millrace_chart::helm::{Helm, Rendered, text};
 use millrace_harness::certificate::Certificate;
+use millrace_harness::cluster::rbac::OperatorRules;
 use millrace_operator::api::LiveStream;
 use millrace_operator::controller::place::Place;
 use millrace_operator::controller::settings::Settings;
@@ -268,5 +270,24 @@ fn the_api_has_the_rights_that_its_values_give_and_no_others() {
             containers::container(&rendered, "Deployment millrace-delivery", "delivery");
         let names: Vec<_> = container.env.into_iter().flatten().map(|one| one.name).collect();
         assert_eq!(names.contains(&"DATABASE_API_URL".to_owned()), there, "{names:?}");
+    }
+}
+
+#[test]
+fn with_watch_namespaces_each_role_is_one_that_the_operator_is_tested_with() {
+    let Some(helm) = Helm::find().unwrap() else { return };
+    let values = ["servers", "workers.namespace=workers", "watchNamespaces={streams}"];
+    let rendered = helm.render("live", &values).unwrap();
+    let rules = OperatorRules::of_chart().unwrap();
+    let (streams, children) = (rules.in_streams().cloned(), rules.of_children().cloned());
+    for (end, namespace, expected) in [
+        ("-streams", "streams", streams.collect()),
+        ("-children", "workers", children.collect()),
+        ("-workers", "workers", rules.workers.clone()),
+        ("", "live", rules.own.clone()),
+    ] {
+        let role: Role = rendered.one("Role", &format!("millrace-operator{end}")).unwrap();
+        assert_eq!(role.metadata.namespace.as_deref(), Some(namespace), "{end}");
+        assert_eq!(role.rules, Some(expected), "{end}");
     }
 }

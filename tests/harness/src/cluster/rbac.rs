@@ -31,6 +31,17 @@ impl OperatorRules {
         })
     }
 
+    /// Those of `everywhere` that Roles can give, where streams are: with `watchNamespaces`.
+    pub fn in_streams(&self) -> impl Iterator<Item = &PolicyRule> {
+        self.everywhere.iter().filter(|rule| !is_about(rule, "nodes"))
+    }
+
+    /// Those of them that are about children, which are in the workers namespace too: Secrets and
+    /// Services.
+    pub fn of_children(&self) -> impl Iterator<Item = &PolicyRule> {
+        self.in_streams().filter(|rule| is_of_core(rule))
+    }
+
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &PolicyRule> {
         self.everywhere.iter().chain(&self.workers).chain(&self.own)
@@ -52,16 +63,18 @@ impl Cluster {
         Ok(account)
     }
 
-    /// The same with Roles alone, in the namespace of workers and the operator itself and in one of
-    /// streams: nothing that is in no namespace can be seen.
+    /// The same with Roles alone, as the chart binds them with `watchNamespaces`: in the namespace
+    /// of workers and the operator itself and in one of streams. Nothing that is in no namespace can
+    /// be seen.
     ///
     /// # Errors
     /// As [`operator_account`](Self::operator_account).
     pub async fn operator_account_within(&self, workers: &str, streams: &str) -> Result<Account> {
         let rules = OperatorRules::of_chart()?;
         let account = self.account(workers, "millrace-operator").await?;
-        account.grant_in(streams, rules.everywhere.clone()).await?;
-        account.grant_in(workers, rules.all().cloned().collect()).await?;
+        account.grant_in(streams, rules.in_streams().cloned().collect()).await?;
+        let children = rules.of_children().chain(&rules.workers).chain(&rules.own);
+        account.grant_in(workers, children.cloned().collect()).await?;
         Ok(account)
     }
 }
@@ -87,6 +100,14 @@ pub fn excesses(rule: &PolicyRule) -> Vec<String> {
         }
     }
     found
+}
+
+fn is_about(rule: &PolicyRule, resource: &str) -> bool {
+    rule.resources.iter().flatten().any(|one| one == resource)
+}
+
+fn is_of_core(rule: &PolicyRule) -> bool {
+    rule.api_groups.iter().flatten().any(String::is_empty)
 }
 
 fn read<T: DeserializeOwned>(name: &str) -> Result<T> {
