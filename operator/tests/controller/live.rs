@@ -130,8 +130,8 @@ async fn a_sleeping_stream_wakes_with_its_publisher_though_postgres_and_redis_kn
 async fn port(world: &World) -> (String, i32) {
     let services: Api<Service> = Api::namespaced(world.client(), world.workers.name());
     let all = services.list(&ListParams::default()).await.unwrap().items;
-    let its = all.into_iter().filter(|one| one.name_any().starts_with("keynote-"));
-    let port = its.filter_map(|service| service.spec?.ports?.pop()).next().unwrap();
+    let mut its = all.into_iter().filter(|one| one.name_any().starts_with("keynote-"));
+    let port = its.find_map(|service| service.spec?.ports?.pop()).unwrap();
     (port.name.unwrap(), port.port)
 }
 
