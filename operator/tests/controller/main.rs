@@ -37,6 +37,8 @@ mod live;
 #[cfg(test)]
 mod looks;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod migration;
 #[cfg(test)]
 mod outages;

@@ -69,7 +69,7 @@ async fn a_spec_that_only_the_code_refuses_is_said_counted_and_left_alone_until_
     assert!(status.endpoints.is_some());
     assert_eq!(operator.metric("operator_streams{phase=\"Failed\"}").await, 1);
     let refused = "operator_streams_conditions{condition=\"Accepted\",status=\"False\",reason=\"InvalidSpec\"}";
-    assert_eq!(operator.metric(refused).await, 1);
+    assert_eq!(operator.counted(refused).await, 1);
     assert_eq!(operator.metric("operator_streams_waiting").await, 0);
 
     sleep(Duration::from_secs(1)).await;
@@ -95,7 +95,7 @@ async fn a_secret_of_somebody_else_in_the_place_of_the_keys_is_left_and_said() {
     let message = &condition(&status, "KeysReady").message;
     assert!(message.contains("keynote-publish-keys") && message.contains("somebody else"));
     let counted = "operator_streams_conditions{condition=\"KeysReady\",status=\"False\",reason=\"SecretNotWritten\"}";
-    world.eventually("counted", || async { operator.metric(counted).await == 1 }).await;
+    world.eventually("counted", || async { operator.counted(counted).await == 1 }).await;
     // Trying again would not help.
     sleep(Duration::from_secs(2)).await;
     assert_eq!(asked_in(&world, 10).await, [""; 0]);
@@ -132,7 +132,7 @@ async fn a_topic_that_kafka_refuses_is_said_counted_and_made_once_kafka_takes_it
     assert!(message.contains("stream-events") && message.contains("replication"), "{message}");
     assert_eq!(condition(&status, "Ready").reason, "PartsMissing");
     let counted = "operator_streams_conditions{condition=\"TopicsReady\",status=\"False\",reason=\"TopicRefused\"}";
-    world.eventually("counted", || async { operator.metric(counted).await == 1 }).await;
+    world.eventually("counted", || async { operator.counted(counted).await == 1 }).await;
     // What needs no topic is there.
     assert_eq!(world.children().await.len(), 6);
     assert_eq!(condition(&status, "KeysReady").reason, "KeysReady");

@@ -195,7 +195,7 @@ async fn by_operator(world: &World, many: usize, rest: Rest) -> Turn {
     })
     .await;
     let operator = operator.unwrap();
-    let errors = operator.metric("operator_reconcile_errors_total").await;
+    let errors = operator.counted("operator_reconcile_errors_total").await;
     assert_eq!(errors, 0, "{}", world.log_tail());
     assert_eq!(world.children().await.len(), many * CHILDREN);
 

@@ -45,6 +45,9 @@ enum Rights {
     InNamespaces,
 }
 
+/// Metrics with labels of which there is no line before one is set.
+const LABELLED: [&str; 2] = ["operator_reconcile_errors_total", "operator_streams_conditions"];
+
 /// A running operator.
 pub(crate) struct Operator {
     process: Child,
@@ -363,6 +366,12 @@ pub(crate) fn manifest(name: &str, spec: Value) -> LiveStream {
     stream
 }
 
+/// The value in a line of metrics.
+fn value(line: &str) -> f64 {
+    let value = line.rsplit_once(' ').and_then(|(_, value)| value.parse().ok());
+    value.unwrap_or_else(|| panic!("no value in {line}"))
+}
+
 /// One condition of a status.
 pub(crate) fn condition<'a>(status: &'a LiveStreamStatus, type_: &str) -> &'a Condition {
     let found = status.conditions.iter().find(|condition| condition.type_ == type_);
@@ -377,9 +386,14 @@ impl Operator {
         self.wait("ready", async || self.is_ready().await == Some(true)).await;
     }
 
+    /// Wait until it answers, whether it leads or not.
+    pub(crate) async fn wait_up(&self) {
+        self.wait("up", async || self.is_ready().await.is_some()).await;
+    }
+
     /// Wait until it leads, whether it is ready or not.
     pub(crate) async fn wait_leads(&self) {
-        self.wait("up", async || self.is_ready().await.is_some()).await;
+        self.wait_up().await;
         self.wait("the leader", async || self.metric("operator_leader").await == 1).await;
     }
 
@@ -398,18 +412,29 @@ impl Operator {
         answer.ok().map(|(status, _)| status.is_success())
     }
 
-    /// One of its metrics, summed over its labels, rounded.
+    /// One of its metrics, summed over its labels, rounded. It has to be there.
     pub(crate) async fn metric(&self, name: &str) -> i64 {
+        self.sum(name).await.unwrap_or_else(|| panic!("no metric {name}"))
+    }
+
+    /// The same of one of [`LABELLED`]: 0 where no line has the name.
+    pub(crate) async fn counted(&self, name: &str) -> i64 {
+        let family = name.split('{').next().unwrap();
+        assert!(LABELLED.contains(&family), "{family} is always there, or never");
+        self.sum(name).await.unwrap_or_default()
+    }
+
+    async fn sum(&self, name: &str) -> Option<i64> {
         let http = millrace_harness::http::Http::new().unwrap();
         let text = http.text(&format!("{}/metrics", self.health)).await.unwrap();
         let lines = text.lines().filter(|line| {
             let rest = line.strip_prefix("millrace_").and_then(|line| line.strip_prefix(name));
             rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
         });
-        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        let values: Vec<_> = lines.map(value).collect();
         #[expect(clippy::cast_possible_truncation, reason = "small counts")]
-        let sum = values.sum::<f64>().round() as i64;
-        sum
+        let sum = values.iter().sum::<f64>().round() as i64;
+        (!values.is_empty()).then_some(sum)
     }
 
     /// What it says of one of its checks.
