@@ -24,7 +24,7 @@ async fn behind_a_door(settings: &[(&str, &str)]) -> Option<(World, Door, Operat
 }
 
 /// It is about this stream or one of its children.
-fn is_about(asked: &Asked, stream: &str) -> bool {
+pub(crate) fn is_about(asked: &Asked, stream: &str) -> bool {
     let name = &asked.object.name;
     name.strip_prefix(stream).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
@@ -169,7 +169,7 @@ async fn a_stream_that_is_sent_away_takes_no_other_ones_place() {
     operator.stop().await;
 }
 
-const WATCHED: [&str; 6] =
+pub(crate) const WATCHED: [&str; 6] =
     ["livestreams", "deployments", "pods", "services", "poddisruptionbudgets", "ingresses"];
 
 #[tokio::test]
