@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
+use millrace_harness::cluster::door::Asked;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::outages::{children_of, says};
+use super::refusals::is_about;
 use super::support::World;
 
 #[tokio::test]
@@ -36,6 +39,60 @@ async fn an_api_server_that_restarts_is_waited_for_without_haste() {
     assert!(requests.len() < 400, "{} requests", requests.len());
     second.stop().await;
     operator.stop().await;
+}
+
+/// The audit log sees nothing of it: what is asked meanwhile is counted at a door.
+#[tokio::test]
+async fn an_api_server_that_is_away_for_longer_than_a_lease_lasts_is_asked_without_haste() {
+    let Some(world) = World::own().await else { return };
+    let door = world.cluster.door().await.unwrap();
+    world.go_through(door.url());
+    let mut operator = world.operator().await;
+    let names = ["one", "two", "three", "four"];
+    door.slow_down(Duration::from_millis(100));
+    for name in names {
+        world.create(name, json!({ "broadcaster": "acme" })).await;
+    }
+    // So that reconciles fail too.
+    let at_work = || async { operator.metric("operator_reconciles_running").await > 0 };
+    world.eventually("at work", at_work).await;
+    world.cluster.stop_api_server().await.unwrap();
+    door.slow_down(Duration::ZERO);
+    door.forget();
+    let status = operator.wait_ended().await;
+    assert_eq!(status.code(), Some(1), "{}", world.log_tail());
+    let by_leader = door.asked();
+
+    door.forget();
+    operator = world.start(&[]);
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(!operator.has_ended(), "{}", world.log_tail());
+    let by_next = door.asked();
+    world.cluster.start_api_server().await.unwrap();
+    operator.wait_ready().await;
+    world.create("after", json!({ "broadcaster": "acme" })).await;
+    // Nobody makes pods for a while: the controllers have waited too.
+    for name in names.iter().chain(&["after"]) {
+        world.until(name, "made", says("KeysReady=KeysReady TopicsReady=TopicsReady")).await;
+        assert_eq!(children_of(&world, name).await, 6, "{name}");
+    }
+    operator.stop().await;
+    let of_streams = |asked: &Asked| names.iter().any(|name| is_about(asked, name));
+    let (of_streams, rest): (Vec<_>, Vec<_>) = by_leader.into_iter().partition(of_streams);
+    let counted = [of_streams, rest, by_next].map(|asked| (asked.len(), tally(&asked)));
+    println!("of streams, the rest, by the next: {counted:#?}");
+    assert!((1..=60).contains(&counted[0].0), "a hot loop?");
+    assert!((10..=100).contains(&counted[1].0), "a hot loop?");
+    assert!((3..=20).contains(&counted[2].0), "a hot loop?");
+}
+
+/// How often each request was made.
+fn tally(asked: &[Asked]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for one in asked {
+        *counts.entry(one.what()).or_insert(0) += 1;
+    }
+    counts
 }
 
 /// Who has the Lease, and how often it has changed hands.
