@@ -7,10 +7,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease as Object;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use millrace_harness::cluster::audit::Event;
+use millrace_harness::cluster::door::Asked;
 use millrace_operator::controller::leader::Lease;
 use millrace_operator::controller::place::Place;
 use serde_json::json;
+use tokio::time::Instant;
 
+use super::faults::holder;
 use super::support::World;
 
 const NAME: &str = "millrace-operator";
@@ -90,4 +94,51 @@ async fn a_lease_that_is_renewed_is_left_alone_however_old_it_says_it_is() {
     }
     let spec = api.get(NAME).await.unwrap().spec.unwrap();
     assert_eq!(spec.holder_identity.as_deref(), Some("somebody"));
+}
+
+/// How many requests until the Lease was written for the `times`-th time, and how many of them wrote
+/// something else.
+fn writes_before(asked: &[Event], times: usize) -> usize {
+    let is_lease = |event: &Event| event.object_ref.resource == "leases";
+    let all: Vec<_> = asked.iter().filter(|event| event.is_write()).collect();
+    let mut leases = (0..all.len()).filter(|at| is_lease(all[*at]));
+    let at = leases.nth(times - 1).unwrap();
+    all[..at].iter().filter(|event| !is_lease(event)).count()
+}
+
+#[tokio::test]
+async fn a_leader_that_is_told_to_stop_ends_its_work_then_gives_up_the_lease_and_another_goes_on() {
+    let Some(world) = World::shared().await else { return };
+    let door = world.cluster.door().await.unwrap();
+    world.go_through(door.url());
+    let begun = world.cluster.moment().await.unwrap();
+    let first = world.operator().await;
+    world.go_through(&world.cluster.url());
+    let second = world.start(&[("POD_NAME", "second")]);
+    second.wait_up().await;
+    door.slow_down(Duration::from_millis(200));
+    let names = ["one", "two", "three", "four"];
+    for name in names {
+        world.create(name, json!({ "broadcaster": "acme" })).await;
+    }
+    let at_work = || async { first.metric("operator_reconciles_running").await > 0 };
+    world.eventually("at work", at_work).await;
+    let told = Instant::now();
+    first.stop().await;
+    let (now, _) = holder(&world).await;
+    assert!(["", "second"].contains(&now.as_str()), "{now} has the Lease");
+
+    let of_first: Vec<_> = door.asked().into_iter().filter(Asked::is_write).collect();
+    let (leases, others): (Vec<_>, Vec<_>) =
+        of_first.iter().partition(|asked| asked.object.resource == "leases");
+    assert!(others.iter().any(|asked| asked.at > told), "nothing was left to write");
+    let leads = || async { second.metric("operator_leader").await == 1 };
+    world.eventually("led by the second", leads).await;
+    for name in names {
+        world.ready(name).await;
+    }
+    second.stop().await;
+    // By the time of the answers. The second writes the Lease when it is nobody's.
+    let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
+    assert_eq!(writes_before(&asked, leases.len()), others.len());
 }

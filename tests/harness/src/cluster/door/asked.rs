@@ -43,6 +43,11 @@ impl Asked {
         self.verb == verb && object.resource == resource && object.subresource == subresource
     }
 
+    /// Whether it could change something.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb, "get" | "list" | "watch")
+    }
+
     /// The request without its time: who asks it again asks the same.
     pub fn what(&self) -> String {
         let Object { resource, subresource, namespace, name, .. } = &self.object;
