@@ -29,6 +29,8 @@ mod drains;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hangs;
+#[cfg(test)]
 mod leaders;
 #[cfg(test)]
 mod life;
