@@ -61,7 +61,7 @@ async fn hangs(world: &World, proxy: &Proxy, waits: &'static str) {
     for name in &names {
         world.until(name, "waiting", says(waits)).await;
     }
-    assert!((1..=8).contains(&waited), "{waited} of 20 kept others waiting");
+    assert!((1..=8).contains(&waited), "{waited} reconciles waited");
 
     proxy.set(Mode::Pass);
     for name in &names {
