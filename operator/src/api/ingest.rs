@@ -80,6 +80,11 @@ impl Protocol {
             Self::Rtmps => "rtmps",
         }
     }
+
+    /// What addresses and ports call so.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Rtmp, Self::Rtmps].into_iter().find(|protocol| protocol.as_str() == text)
+    }
 }
 
 /// The Service in front of the ingest pod.

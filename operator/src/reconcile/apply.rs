@@ -156,6 +156,11 @@ impl Applier {
         // watch may know nothing yet.
         if !is_surely_ours || self.right.has(&child.id) {
             let live = self.get(&child.id).await?;
+            // Somebody took the label off by which it is told to be ours.
+            if is_surely_ours && live.as_ref().is_some_and(|live| !live.labels().contains_key(UID))
+            {
+                return self.write(child, Ownership::Unknown).await;
+            }
             return self.apply_unwatched(child, live.as_ref()).await;
         }
         match self.write(child, Ownership::Unknown).await {

@@ -38,9 +38,7 @@ impl ObservedService {
         Self {
             node_port: port.and_then(|port| u16::try_from(port.node_port?).ok()),
             balancer: balancer.and_then(|one| one.hostname.clone().or_else(|| one.ip.clone())),
-            protocol: [Protocol::Rtmp, Protocol::Rtmps].into_iter().find(|protocol| {
-                port.is_some_and(|port| port.name.as_deref() == Some(protocol.as_str()))
-            }),
+            protocol: port.and_then(|port| Protocol::of(port.name.as_deref()?)),
         }
     }
 }

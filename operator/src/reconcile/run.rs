@@ -100,6 +100,7 @@ pub async fn reconcile(
         let name = deployment.name_any();
         freeze(deployment, found.seen.deployment_named(&name), rolling);
     }
+    // Known only when it is known which template waits.
     let facts = &mut circumstances.facts;
     facts.held_protocol = pass.held_protocol(&built);
     built.ingest_service = build::ingest_service::build(&valid, &context.installation, facts);

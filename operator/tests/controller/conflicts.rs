@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Service};
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::support::World;
@@ -56,6 +56,38 @@ async fn a_child_that_was_taken_out_of_sight_is_taken_back() {
     let asked = taken_back(begun).await;
     let refused_first = [("patch", 409), ("get", 200), ("patch", 200)];
     assert_eq!(asked, words(&refused_first), "to another it is a new one");
+
+    // Nor does it need a label to be known again by who made it.
+    let none = json!({ "metadata": { "labels": { "millrace.dev/livestream-uid": null } } });
+    deployments.patch(&name, &PatchParams::default(), &Patch::Merge(&none)).await.unwrap();
+    let labelled = || async {
+        let labels = deployments.get(&name).await.unwrap().metadata.labels.unwrap();
+        labels.contains_key("millrace.dev/livestream-uid")
+    };
+    world.eventually("labelled again", labelled).await;
+}
+
+/// In the stream's own namespace its owner may do anything to it.
+#[tokio::test]
+async fn a_local_name_that_was_given_to_another_namespace_or_deleted_is_put_back() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let services: Api<Service> = Api::namespaced(world.client(), world.streams.name());
+    let label = json!({ "metadata": { "labels": { "millrace.dev/livestream-namespace": "x" } } });
+    let drift = Patch::Merge(&label);
+    services.patch("keynote-rtmp", &PatchParams::default(), &drift).await.unwrap();
+    let is_right = || async {
+        let found = services.get_opt("keynote-rtmp").await.unwrap();
+        let labels = found.and_then(|one| one.metadata.labels).unwrap_or_default();
+        labels.get("millrace.dev/livestream-namespace").map(String::as_str)
+            == Some(world.streams.name())
+    };
+    world.eventually("put back", is_right).await;
+    services.patch("keynote-rtmp", &PatchParams::default(), &drift).await.unwrap();
+    services.delete("keynote-rtmp", &DeleteParams::default()).await.unwrap();
+    world.eventually("there again", is_right).await;
 }
 
 /// A LiveStream is changed while it is being deleted.
@@ -72,7 +104,7 @@ async fn a_stream_that_changes_while_it_is_deleted_is_deleted_all_the_same() {
     // Time to change it between its children's end and its own.
     door.slow_down(Duration::from_millis(200));
     let api = world.livestreams();
-    api.delete("keynote", &kube::api::DeleteParams::default()).await.unwrap();
+    api.delete("keynote", &DeleteParams::default()).await.unwrap();
     let deletes = || async { door.asked().iter().any(|asked| asked.verb == "delete") };
     world.eventually("deleted from", deletes).await;
     world.patch("keynote", json!({ "metadata": { "annotations": { "note": "wait" } } })).await;

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use millrace_media::id::StreamId;
 use millrace_media::record::EndReason;
 use millrace_operator::api::status::{LiveStreamStatus, Phase};
@@ -127,12 +127,12 @@ async fn a_sleeping_stream_wakes_with_its_publisher_though_postgres_and_redis_kn
 }
 
 /// The ingest Service's port, by name, with its number.
-async fn port(world: &World) -> (String, i32) {
+async fn port(world: &World) -> Option<(String, i32)> {
     let services: Api<Service> = Api::namespaced(world.client(), world.workers.name());
     let all = services.list(&ListParams::default()).await.unwrap().items;
     let mut its = all.into_iter().filter(|one| one.name_any().starts_with("keynote-"));
-    let port = its.find_map(|service| service.spec?.ports?.pop()).unwrap();
-    (port.name.unwrap(), port.port)
+    let port = its.find_map(|service| service.spec?.ports?.pop())?;
+    Some((port.name?, port.port))
 }
 
 #[tokio::test]
@@ -164,12 +164,19 @@ async fn publishers_are_offered_the_old_protocol_until_the_broadcast_is_over() {
     world.touch("keynote").await;
     world.create("later", json!({ "broadcaster": "acme", "suspend": true })).await;
     world.until_phase("later", Phase::Suspended).await;
-    assert_eq!((port(&world).await, copies().await), (("rtmps".to_owned(), 443), 1));
+    let old = Some(("rtmps".to_owned(), 443));
+    assert_eq!((port(&world).await, copies().await), (old.clone(), 1));
+    let services: Api<Service> = Api::namespaced(world.client(), world.workers.name());
+    let all = services.list(&ListParams::default()).await.unwrap().items;
+    let name = all.iter().map(ResourceExt::name_any).find(|name| name.starts_with("keynote-"));
+    services.delete(&name.unwrap(), &DeleteParams::default()).await.unwrap();
+    world.eventually("there again", || async { port(&world).await.is_some() }).await;
+    assert_eq!((port(&world).await, copies().await), (old, 1), "somebody deleted it");
 
     publisher.end(EndReason::Unpublished).await;
     let changed = |status: &LiveStreamStatus| offered(status).starts_with("rtmp://");
     world.until("keynote", "changed", changed).await;
-    assert_eq!(port(&world).await, ("rtmp".to_owned(), 1935));
+    assert_eq!(port(&world).await, Some(("rtmp".to_owned(), 1935)));
     world.eventually("without the copy", || async { copies().await == 0 }).await;
 }
 

@@ -39,7 +39,8 @@ impl Changes {
                 let uid = stream.uid().unwrap_or_default();
                 self.known.remove(&uid);
                 news.gone.push((uid, ObjectRef::from_obj(stream)));
-                news.wanted = about_hosts(store, &[]);
+                let host = stream.spec.playback.hostname.as_deref();
+                news.wanted = about_hosts(store, host.as_slice());
             }
             // What a list that broke off has shown is still to be looked at.
             Event::Init => {}
@@ -51,12 +52,14 @@ impl Changes {
                 news.is_listed = true;
                 news.wanted = std::mem::take(&mut self.listed);
                 let there: HashSet<_> = store.state().iter().filter_map(|s| s.uid()).collect();
-                let gone = self.known.extract_if(|uid, _| !there.contains(uid));
                 // They went while the watch was away.
-                news.gone = gone.map(|(uid, known)| (uid, known.stream)).collect();
-                if !news.gone.is_empty() {
-                    news.wanted.extend(about_hosts(store, &[]));
+                let gone: Vec<_> = self.known.extract_if(|uid, _| !there.contains(uid)).collect();
+                if !gone.is_empty() {
+                    let hosts: Vec<_> =
+                        gone.iter().filter_map(|(_, known)| known.host.as_deref()).collect();
+                    news.wanted.extend(about_hosts(store, &hosts));
                 }
+                news.gone = gone.into_iter().map(|(uid, known)| (uid, known.stream)).collect();
             }
         }
         news

@@ -80,7 +80,10 @@ impl Observer {
     }
 
     async fn keep<K: Observe>(&self, object: &K) {
-        let Some(uid) = object.labels().get(UID).filter(|_| self.may_have(object)) else { return };
+        let Some(uid) = object.labels().get(UID) else { return };
+        if !self.may_have(object) {
+            return self.forget(object).await;
+        }
         let owner = owner(object.labels());
         let news = self.seen.change(uid, |seen| {
             seen.owner.clone_from(&owner);
@@ -92,9 +95,14 @@ impl Observer {
     }
 
     async fn forget<K: Observe>(&self, object: &K) {
-        let Some(uid) = object.labels().get(UID).filter(|_| self.may_have(object)) else { return };
-        if self.seen.change(uid, |seen| object.forget(seen)) {
-            self.trigger(owner(object.labels())).await;
+        let Some(uid) = object.labels().get(UID) else { return };
+        let mut owner = None;
+        let news = self.seen.change(uid, |seen| {
+            owner.clone_from(&seen.owner);
+            object.forget(seen)
+        });
+        if news {
+            self.trigger(owner).await;
         }
     }
 

@@ -156,11 +156,15 @@ impl Pass<'_> {
         Ok(refused)
     }
 
-    /// What the Service offers publishers, while the pod of the broadcast that
-    /// is on keeps a template of another protocol.
+    /// What publishers were offered last, while the pod of the broadcast that is
+    /// on keeps an older template: it knows nothing else.
     pub(super) fn held_protocol(&self, built: &Children) -> Option<Protocol> {
         built.ingest.as_ref().filter(|ingest| waits(ingest))?;
-        self.found.seen.service_named(&built.ingest_service.name_any())?.protocol
+        let told = self.stream.status.as_ref().and_then(|status| status.endpoints.as_ref());
+        let scheme = told.and_then(|told| told.rtmp.as_ref()?.split_once("://")).map(|all| all.0);
+        // No address was ever known where a balancer gave none.
+        let service = self.found.seen.service_named(&built.ingest_service.name_any());
+        scheme.and_then(Protocol::of).or_else(|| service?.protocol)
     }
 
     /// What is seen of the stream and was not built.
@@ -269,7 +273,11 @@ impl Pass<'_> {
         let mut deployments = [&built.ingest, &built.transcode].into_iter().flatten();
         let waits = deployments.any(waits);
         findings.update =
-            Verdict::plain(if waits { &table::UPDATE_PENDING } else { &table::UPDATE_NONE });
+            Verdict::plain(match refused.of(&[INGEST.component, TRANSCODE.component]) {
+                Some(_) => &table::UPDATE_UNKNOWN,
+                None if waits => &table::UPDATE_PENDING,
+                None => &table::UPDATE_NONE,
+            });
         findings.endpoints = Some(endpoints);
         findings
     }

@@ -47,7 +47,7 @@ impl EndError {
     }
 }
 
-/// Somebody else may have it when this is dropped.
+/// One of the few places at which broadcasts are ended; dropping it frees it.
 #[derive(Debug)]
 pub struct EndingPlace(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
@@ -86,7 +86,7 @@ impl Endings {
         EndingPlace(self.places.clone().acquire_owned().await.ok())
     }
 
-    /// The same at a place that was waited for before.
+    /// The same at a place that was waited for before, for as long as it takes.
     pub async fn end_at(
         &self,
         _place: EndingPlace,
