@@ -51,7 +51,7 @@ impl Init {
             let header = Header::decode(&mut rest)?;
             let (body, behind) = split(rest, header.size)?;
             if header.kind == Moov::KIND {
-                found = Some(Moov::decode_body(&mut &*body)?);
+                found = Some(Moov::decode_body(&mut plain(body)?)?);
             }
             rest = behind;
         }
@@ -95,7 +95,7 @@ impl Init {
             let (body, behind) = split(rest, header.size)?;
             if header.kind == Moof::KIND {
                 ensure!(moof.is_none(), "moof after moof");
-                moof = Some(Moof::decode_body(&mut &*body)?);
+                moof = Some(Moof::decode_body(&mut plain(body)?)?);
             } else if header.kind == Mdat::KIND {
                 let moof = moof.take().context("mdat without moof")?;
                 self.fragment(&moof, body, &mut frames)?;
@@ -142,6 +142,13 @@ impl Init {
 pub fn sha(data: &[u8]) -> u64 {
     let digest = Sha256::digest(data);
     digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// Headers without sample groups (ISO 14496-12 §8.9.3): mp4-atom makes as many entries as a box of
+/// them says, though they may have no size. None that is read here has any.
+fn plain(body: &[u8]) -> Result<&[u8]> {
+    ensure!(!body.windows(4).any(|kind| kind == b"sgpd"), "sample groups");
+    Ok(body)
 }
 
 fn split(bytes: &[u8], size: Option<usize>) -> Result<(&[u8], &[u8])> {
