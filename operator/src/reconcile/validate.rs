@@ -126,4 +126,4 @@ fn packaging(packaging: &Packaging) -> Result<ValidatedPackaging, InvalidSpec> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,8 @@
 //! What the operator asks of the API server, by the server's own log: its rights
 //! are those that it uses, each where it holds.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::api::{Api, DeleteParams, PostParams};
 use millrace_harness::cluster::Namespace;
@@ -148,7 +150,7 @@ async fn of_children_only_those_with_its_labels_are_listed_and_watched() {
     let begun = world.cluster.moment().await.unwrap();
     let operator = world.operator().await;
     let asked = world.cluster.requests(&world.account.user(), begun).await.unwrap();
-    let mut kinds = std::collections::BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for event in asked.iter().filter(|event| matches!(event.verb.as_str(), "list" | "watch")) {
         let resource = event.object_ref.resource.as_str();
         if !matches!(resource, "livestreams" | "nodes") {

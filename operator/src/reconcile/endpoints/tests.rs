@@ -4,18 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::reconcile::build::playback_rules::PlaybackRules;
-use crate::reconcile::validate::validate;
-
-fn stream(mut spec: Value) -> ValidatedStream {
-    spec["broadcaster"] = json!("acme");
-    let stream = json!({
-        "apiVersion": "millrace.dev/v1alpha1",
-        "kind": "LiveStream",
-        "metadata": { "name": "keynote", "namespace": "events", "uid": "u" },
-        "spec": spec,
-    });
-    validate(&serde_json::from_value(stream).unwrap()).unwrap()
-}
+use crate::reconcile::validate::tests::valid as stream;
 
 fn installation() -> Installation {
     let rules = json!([{

@@ -42,23 +42,12 @@ pub(super) fn scattered(wait: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use millrace_platform::wall;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::reconcile::build::Circumstances;
     use crate::reconcile::status::{Verdict, table};
-    use crate::reconcile::validate::validate;
-
-    fn stream(mut spec: Value) -> ValidatedStream {
-        spec["broadcaster"] = json!("acme");
-        let stream = json!({
-            "apiVersion": "millrace.dev/v1alpha1",
-            "kind": "LiveStream",
-            "metadata": { "name": "keynote", "namespace": "events", "uid": "u" },
-            "spec": spec,
-        });
-        validate(&serde_json::from_value(stream).unwrap()).unwrap()
-    }
+    use crate::reconcile::validate::tests::valid as stream;
 
     fn judged(lacks_secret: bool, finishing: bool) -> Judged {
         Judged {

@@ -23,6 +23,12 @@ fn stream(spec: &Value) -> LiveStream {
     .unwrap()
 }
 
+/// The stream `keynote` of a spec that lacks nothing but its broadcaster.
+pub(in crate::reconcile) fn valid(mut spec: Value) -> ValidatedStream {
+    spec["broadcaster"] = json!("acme");
+    validate(&stream(&spec)).unwrap()
+}
+
 #[test]
 fn a_broadcaster_is_all_a_spec_needs() {
     let valid = validate(&stream(&json!({ "broadcaster": "acme" }))).unwrap();
