@@ -1,5 +1,7 @@
 //! AudioSpecificConfig (ISO 14496-3 §1.6.2.1).
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 
 use super::AacError;
@@ -10,7 +12,7 @@ const LC: u8 = 2;
 const SBR: u8 = 5;
 const PS: u8 = 29;
 /// samplingFrequencyIndex (§1.6.3.4, table 1.18).
-const SAMPLE_RATES: [u32; 13] = [
+const INDEXED_RATES: [u32; 13] = [
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
     7_350,
 ];
@@ -34,6 +36,9 @@ pub struct AacConfig {
 }
 
 impl AacConfig {
+    /// What a sample rate can be, in Hz.
+    pub const SAMPLE_RATES: RangeInclusive<u32> = 7_350..=96_000;
+
     /// Reads a configuration.
     pub fn parse(bytes: &Bytes) -> Result<Self, AacError> {
         let mut bits = BitReader::new(bytes);
@@ -143,10 +148,10 @@ fn read_rate(bits: &mut BitReader<'_>, length: usize) -> Result<u32, AacError> {
     let index = bits.read_u8(4).ok_or(AacError::Short(length))?;
     if index == EXPLICIT_RATE {
         let rate = bits.read(24).ok_or(AacError::Short(length))?;
-        let believable = 7_350..=96_000;
-        return if believable.contains(&rate) { Ok(rate) } else { Err(AacError::SampleRate(rate)) };
+        let usable = AacConfig::SAMPLE_RATES.contains(&rate);
+        return if usable { Ok(rate) } else { Err(AacError::SampleRate(rate)) };
     }
-    let rate = SAMPLE_RATES.get(usize::from(index)).copied();
+    let rate = INDEXED_RATES.get(usize::from(index)).copied();
     rate.ok_or(AacError::SampleRate(index.into()))
 }
 

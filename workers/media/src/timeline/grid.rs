@@ -18,6 +18,11 @@ pub(super) const FRAME_SAMPLES: i64 = 1_024;
 /// How far a publisher's clock may be from the grid before a frame is put in
 /// or left out, in ticks (40 ms).
 const DRIFT: i64 = 40 * 90;
+/// Most places that become silent at once: 43 s at 96 kHz, longer at lower
+/// rates. No sound that runs is that far behind its pictures. Earlier places
+/// of sound that joins them late, and of a state that somebody else wrote,
+/// stay empty.
+const MAX_SILENCE: i64 = 4_096;
 
 /// The grid's state: the rate and the next free place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +59,11 @@ impl Grid {
         let behind = before.map_or(Ticks::ZERO, |b| b.time(b.next));
         grid.next = grid.ceil(base.max(behind));
         Some(grid)
+    }
+
+    /// Whether it can be one that [`Grid::of`] made.
+    pub(super) fn is_usable(&self) -> bool {
+        u32::try_from(self.rate).is_ok_and(|rate| AacConfig::SAMPLE_RATES.contains(&rate))
     }
 
     /// A little more than a frame lasts: places are rounded to ticks.
@@ -104,18 +114,22 @@ impl Grid {
         if index < self.next || ahead < -DRIFT {
             return Placement::Late;
         }
-        let silence = self.next..index;
+        let silence = self.silence(index);
         self.next = index.saturating_add(1);
         self.fresh = false;
         Placement::At { silence, index }
     }
 
-    /// Takes all places that end before `until`; they are to be silent.
+    /// Takes all places that end before `until`; those returned are to be silent.
     pub(super) fn fill(&mut self, until: Ticks) -> Range<i64> {
-        let first = self.next;
-        while self.time(self.next.saturating_add(1)) < until {
-            self.next = self.next.saturating_add(1);
-        }
-        first..self.next
+        let end = self.next.max(self.ceil(until).saturating_sub(1));
+        let silence = self.silence(end);
+        self.next = end;
+        silence
+    }
+
+    /// The free places before `end`, the last [`MAX_SILENCE`] of them.
+    fn silence(&self, end: i64) -> Range<i64> {
+        self.next.max(end.saturating_sub(MAX_SILENCE))..end
     }
 }

@@ -31,6 +31,9 @@ pub enum SnapshotError {
     /// Written by another version.
     #[error("snapshot version {0} is not {VERSION}")]
     Version(u32),
+    /// A sample rate outside [`crate::aac::AacConfig::SAMPLE_RATES`].
+    #[error("snapshot: no sound has its sample rate")]
+    SampleRate,
 }
 
 /// The state of a [`Timeline`] between two records.
@@ -73,11 +76,14 @@ impl Snapshot {
     /// From bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
         let snapshot: Self = serde_json::from_slice(bytes)?;
-        if snapshot.version == VERSION {
-            Ok(snapshot)
-        } else {
-            Err(SnapshotError::Version(snapshot.version))
+        if snapshot.version != VERSION {
+            return Err(SnapshotError::Version(snapshot.version));
         }
+        let grid = snapshot.broadcast.as_ref().and_then(|b| b.grid);
+        if grid.is_some_and(|grid| !grid.is_usable()) {
+            return Err(SnapshotError::SampleRate);
+        }
+        Ok(snapshot)
     }
 
     /// The broadcast that was open.

@@ -423,6 +423,54 @@ fn a_snapshot_is_small_and_survives_its_bytes() {
 }
 
 #[test]
+fn a_snapshot_that_nobody_here_wrote_is_refused_or_goes_on_at_once() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60);
+    let mut timeline = Timeline::new(SEGMENT);
+    for (offset, record) in log.records.iter().enumerate() {
+        timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut Vec::new());
+    }
+    let written = String::from_utf8(timeline.snapshot().unwrap().to_bytes()).unwrap();
+    let other = |from: &str, to: &str| {
+        assert!(written.contains(from), "{written}");
+        Snapshot::from_bytes(written.replace(from, to).as_bytes())
+    };
+    for rate in [i64::MIN, 0, 7_349, 96_001, i64::MAX] {
+        let snapshot = other("\"rate\":48000", &format!("\"rate\":{rate}"));
+        assert!(matches!(snapshot, Err(SnapshotError::SampleRate)), "{rate}");
+    }
+    let snapshot = other("\"sourceMs\":0", "\"sourceMs\":-9000000000000000").unwrap();
+    let mut events = Vec::new();
+    let mut timeline = Timeline::restore(snapshot, &mut events);
+    let before = log.records.len();
+    let frames = log.video(2_400).audio(2_420).records.split_off(before);
+    for (offset, record) in frames.into_iter().enumerate() {
+        timeline.push(i64::try_from(offset).unwrap(), record, &mut events);
+    }
+    let places = sound(&events);
+    assert!(places.len() < 5_000, "{}", places.len());
+    assert!(places.windows(2).all(|w| w[1].0 == w[0].0 + 1));
+    assert_eq!(places.last().map(|(_, silent)| *silent), Some(false));
+}
+
+#[test]
+fn sound_that_joins_after_an_hour_brings_no_hour_of_silence() {
+    let mut log = Log::default();
+    log.open(1);
+    log.records.pop(); // the sound's configuration
+    for second in 0..3_600 {
+        log.frame(Track::Video, true, false, second * 1_000, &[0x17, 1, 0, 0, 0, 9]);
+    }
+    log.config(Track::Audio, AUDIO_CONFIG).audio(3_599_100).video(3_599_140).audio(3_599_121);
+    let (events, counters) = log.fold();
+    let places = sound(&events);
+    assert_eq!(counters.silence, 4_096);
+    assert_eq!(places.len(), 4_096 + 2);
+    assert!(places.windows(2).all(|w| w[1].0 == w[0].0 + 1));
+    assert!(places.iter().rev().take(2).all(|(_, silent)| !silent));
+}
+
+#[test]
 fn the_largest_snapshot_fits_in_a_checkpoint() {
     let mut video = VIDEO_CONFIG.to_vec();
     video.resize(5 + crate::avc::AvcConfig::MAX_LEN, 9);
