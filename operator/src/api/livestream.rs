@@ -29,8 +29,8 @@ use super::transcode::Transcode;
     status = "LiveStreamStatus",
     derive = "PartialEq",
     doc = "A live video stream: published by RTMP to its Service, watched as adaptive low-latency HLS and DASH.",
-    validation = kube::core::Rule::new("self.metadata.name.size() <= 40 && !self.metadata.name.contains('.')")
-        .message("metadata.name must be a DNS label of at most 40 characters"),
+    validation = kube::core::Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z][a-z0-9-]*$')")
+        .message("metadata.name must be a DNS label of at most 40 characters that begins with a letter: names of Services begin with it"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Viewers", type_ = "integer", json_path = ".status.viewers"),
     printcolumn(

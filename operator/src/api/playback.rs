@@ -18,7 +18,14 @@ pub struct Playback {
     /// A host name of its own, which the installation must allow; without one
     /// the stream is on the shared host.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = SUBDOMAIN_LENGTH), regex(pattern = SUBDOMAIN_PATTERN))]
+    #[schemars(
+        length(min = 1, max = SUBDOMAIN_LENGTH),
+        regex(pattern = SUBDOMAIN_PATTERN),
+        extend("x-kubernetes-validations" = rules(&[(
+            "!self.matches('^[0-9.]*$')",
+            "hostname must be a name, not an address",
+        )]))
+    )]
     pub hostname: Option<String>,
     /// The class of the Ingress for `hostname`; none is the installation's
     /// default.

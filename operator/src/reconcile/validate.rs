@@ -34,6 +34,10 @@ pub fn validate(stream: &LiveStream) -> Result<ValidatedStream, InvalidSpec> {
     let meta = &stream.metadata;
     let name = meta.name.as_deref().ok_or_else(|| invalid("metadata.name", "is missing"))?;
     label("metadata.name", name, 40)?;
+    // Names of Services begin with it (RFC 1035).
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return Err(invalid("metadata.name", format!("{name:?} does not begin with a letter")));
+    }
     let namespace =
         meta.namespace.as_deref().ok_or_else(|| invalid("metadata.namespace", "is missing"))?;
     label("metadata.namespace", namespace, 63)?;

@@ -34,6 +34,10 @@ pub(super) fn validate(playback: &Playback) -> Result<ValidatedPlayback, Invalid
         return Ok(ValidatedPlayback { host: None, access });
     };
     subdomain("spec.playback.hostname", &hostname)?;
+    if hostname.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        let why = format!("{hostname:?} is an address, expected a name");
+        return Err(invalid("spec.playback.hostname", why));
+    }
     Ok(ValidatedPlayback { host: Some(OwnHost { hostname, route, tls_secret }), access })
 }
 

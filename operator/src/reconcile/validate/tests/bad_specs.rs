@@ -174,6 +174,7 @@ pub(super) fn bad_specs() -> Vec<(Value, &'static str, &'static str)> {
             "whole seconds",
         ),
         (with("playback", json!({ "hostname": "no_good" })), "spec.playback.hostname", "DNS name"),
+        (with("playback", json!({ "hostname": "10.0.0.1" })), "spec.playback.hostname", "address"),
         (
             with("playback", json!({ "ingressClassName": "nginx" })),
             "spec.playback.hostname",
