@@ -2,8 +2,10 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Secret, Service};
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use millrace_operator::api::status::Phase;
+use millrace_operator::reconcile::kind::Kind;
 use serde_json::json;
 
 use super::support::{World, condition, manifest};
@@ -73,6 +75,32 @@ async fn what_people_change_of_ours_is_put_back_and_what_they_add_stays() {
             services.get_opt("keynote-rtmp").await.unwrap().is_some()
         })
         .await;
+}
+
+#[tokio::test]
+async fn fields_that_exclude_ours_are_taken_away() {
+    let Some(world) = World::shared().await else { return };
+    let _operator = world.operator().await;
+    world.create("keynote", json!({ "broadcaster": "acme" })).await;
+    world.ready("keynote").await;
+    let by_hand = PatchParams { field_manager: Some("by-hand".to_owned()), ..Default::default() };
+    let rolling = json!({ "spec": { "strategy": { "type": "RollingUpdate" } } });
+    let least = json!({ "spec": { "maxUnavailable": null, "minAvailable": 1 } });
+    for (kind, theirs, where_it_is) in [
+        (Kind::Deployment, rolling, "/spec/strategy/rollingUpdate"),
+        (Kind::PodDisruptionBudget, least, "/spec/minAvailable"),
+    ] {
+        let api = world.api(kind, world.workers.name());
+        let name = api.list(&ListParams::default()).await.unwrap().items[0].name_any();
+        let before = api.get(&name).await.unwrap().data["spec"].clone();
+        let patched = api.patch(&name, &by_hand, &Patch::Merge(&theirs)).await.unwrap();
+        assert!(json!(patched).pointer(where_it_is).is_some(), "{patched:?}");
+        world
+            .eventually("as before", || async {
+                api.get(&name).await.unwrap().data["spec"] == before
+            })
+            .await;
+    }
 }
 
 #[tokio::test]

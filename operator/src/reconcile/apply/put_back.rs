@@ -1,14 +1,21 @@
 //! An object in which somebody changed what a list's entries are told apart by,
-//! as the number of a Service's port: applied, our entry would come beside
-//! theirs, with the same name, and be refused for it again and again.
+//! as the number of a Service's port, or set a field that excludes one of ours:
+//! applied, our entry would come beside theirs, with the same name, or our
+//! field beside theirs, and be refused for it again and again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Applier, FIELD_MANAGER};
+use crate::reconcile::kind::Kind;
 use crate::reconcile::prepared::Prepared;
 
+/// Fields that an object may not have beside those that our manifests have.
+const EXCLUDED: [(Kind, &str); 2] = [
+    (Kind::Deployment, "/spec/strategy/rollingUpdate"),
+    (Kind::PodDisruptionBudget, "/spec/minAvailable"),
+];
 /// Who puts lists back, for a moment.
 const PUTS_BACK: &str = "millrace-operator-puts-back";
 
@@ -19,9 +26,19 @@ pub(super) fn is_held(object: &ObjectMeta) -> bool {
 }
 
 impl Applier {
-    /// Replaces the lists of our spec whole, and applies it over them.
+    /// Replaces the lists of our spec whole, takes away what excludes a field of
+    /// it, and applies it over them.
     pub(super) async fn put_back(&self, child: &Prepared) -> Result<ObjectMeta, kube::Error> {
-        let whole = Patch::Merge(json!({ "spec": child.manifest.get("spec") }));
+        let mut whole = json!({ "spec": child.manifest.get("spec") });
+        for (kind, path) in EXCLUDED {
+            if child.id.kind == kind && whole.pointer(path).is_none() {
+                let (parent, field) = path.rsplit_once('/').unwrap_or_default();
+                if let Some(parent) = whole.pointer_mut(parent).and_then(Value::as_object_mut) {
+                    parent.insert(field.to_owned(), Value::Null);
+                }
+            }
+        }
+        let whole = Patch::Merge(whole);
         let manager =
             PatchParams { field_manager: Some(PUTS_BACK.to_owned()), ..PatchParams::default() };
         self.patch(&child.id, &manager, &whole).await?;
