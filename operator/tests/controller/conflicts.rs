@@ -5,8 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Service};
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::support::World;
 
@@ -121,4 +122,39 @@ async fn a_stream_that_changes_while_it_is_deleted_is_deleted_all_the_same() {
     let told = events.list(&ListParams::default()).await.unwrap().items;
     let told: Vec<_> = told.iter().filter_map(|event| event.reason.as_deref()).collect();
     assert!(!told.contains(&"NotDeleted"), "{told:?}");
+}
+
+/// In a namespace of his own anybody can put any labels on a Service.
+#[tokio::test]
+async fn a_service_with_the_labels_of_a_stream_elsewhere_keeps_no_child_of_it_away() {
+    let Some(world) = World::shared().await else { return };
+    let theirs = world.cluster.namespace("theirs").await.unwrap();
+    let both = format!("{},{}", world.streams.name(), theirs.name());
+    let operator = world.start(&[("WATCH_NAMESPACES", &both)]);
+    operator.wait_ready().await;
+    let uid = world.create("keynote", json!({ "broadcaster": "acme" })).await.uid().unwrap();
+    world.ready("keynote").await;
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": "mine", "labels": {
+            "app.kubernetes.io/managed-by": "millrace-operator",
+            "millrace.dev/livestream-uid": uid,
+            "millrace.dev/livestream-namespace": theirs.name(),
+            "millrace.dev/livestream": "x",
+        } },
+        "spec": { "ports": [{ "port": 80 }] },
+    });
+    let service: Service = serde_json::from_value(service).unwrap();
+    let services: Api<Service> = Api::namespaced(world.client(), theirs.name());
+    services.create(&PostParams::default(), &service).await.unwrap();
+    // Nothing tells that it was seen.
+    sleep(Duration::from_secs(1)).await;
+
+    let services: Api<Service> = Api::namespaced(world.client(), world.workers.name());
+    let name = services.list(&ListParams::default()).await.unwrap().items[0].name_any();
+    services.delete(&name, &DeleteParams::default()).await.unwrap();
+    let again = || async { services.get_opt(&name).await.unwrap().is_some() };
+    world.eventually("made again", again).await;
+    operator.stop().await;
 }

@@ -85,7 +85,12 @@ impl Observer {
             return self.forget(object).await;
         }
         let owner = owner(object.labels());
+        let is_ours = object.namespace().as_deref() == Some(&self.workers_namespace);
         let news = self.seen.change(uid, |seen| {
+            // Labels of another stream's UID, in a namespace where anybody may be.
+            if !is_ours && seen.owner.is_some() && seen.owner != owner {
+                return object.forget(seen);
+            }
             seen.owner.clone_from(&owner);
             object.keep(seen)
         });
