@@ -38,6 +38,8 @@ use crate::api::LiveStream;
 pub use error::ReconcileError;
 pub use pass::Failure;
 
+/// One that was changed meanwhile is looked at again after this.
+const LOOK_AT_CHANGED: Duration = Duration::from_secs(1);
 /// What was refused is tried again after this.
 const LOOK_AT_REFUSED: Duration = Duration::from_mins(2);
 
@@ -116,9 +118,11 @@ pub async fn reconcile(
     findings.topics = outside.topics;
     findings.cache = outside.cache;
     let failures = pass.failures;
+    let is_rolled = is_told_to_roll(&stream) && is_newest(&built, &found.seen);
+    let is_changed = is_rolled && !rolled(&context, &stream).await?;
     write_status(&context, &stream, &findings).await?;
-    if is_told_to_roll(&stream) && is_newest(&built, &found.seen) {
-        rolled(&context, &stream).await?;
+    if is_changed {
+        return Ok(Action::requeue(LOOK_AT_CHANGED));
     }
     if failures.is_empty() {
         let until = keys_end.map(|ends| until_after(ends, now_s));
@@ -152,19 +156,23 @@ fn is_newest(built: &Children, seen: &Seen) -> bool {
     all.all(|one| is_rolled(one, seen.deployment_named(&one.name_any())))
 }
 
-/// The template that was asked for is in place: the next one waits again.
-async fn rolled(context: &Context, stream: &LiveStream) -> Result<(), ReconcileError> {
+/// The template that was asked for is in place: the next one waits again. False
+/// if the LiveStream is another by now, which may ask for one more.
+async fn rolled(context: &Context, stream: &LiveStream) -> Result<bool, ReconcileError> {
     let api = Api::<LiveStream>::namespaced(
         context.client.clone(),
         &stream.namespace().unwrap_or_default(),
     );
-    let merge = json!({ "metadata": { "annotations": { ROLL: null } } });
+    let version = &stream.metadata.resource_version;
+    let merge =
+        json!({ "metadata": { "annotations": { ROLL: null }, "resourceVersion": version } });
     match api
         .patch_metadata(&stream.name_any(), &PatchParams::default(), &Patch::Merge(&merge))
         .await
     {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(ReconcileError::Rolled(Box::new(error))),
     }
 }
