@@ -9,6 +9,7 @@ use kube::Client;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use millrace_media::id::StreamId;
+use millrace_platform::postgres::registry::Keep;
 
 use super::apply::Applier;
 use super::behind::Behind;
@@ -58,8 +59,8 @@ pub struct Context {
     /// Sends Events.
     pub recorder: Recorder,
     /// UIDs of LiveStreams whose deletion was carried through, until nothing
-    /// of them is left outside.
-    pub deleted: Mutex<HashSet<String>>,
+    /// of them is left outside, and what of it is to be kept.
+    pub deleted: Mutex<HashMap<String, Keep>>,
 }
 
 impl Context {
@@ -71,7 +72,8 @@ impl Context {
     /// A LiveStream's deletion was carried through.
     pub fn note_deleted(&self, stream: &LiveStream) {
         let uid = stream.metadata.uid.clone().unwrap_or_default();
-        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
+        let keep = stream.spec.deletion_policy.into();
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, keep);
     }
 
     /// Whether all streams are in the stores. The stores know it too, but of

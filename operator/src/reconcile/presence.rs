@@ -30,7 +30,7 @@ impl Presence for Context {
 
     fn registered(&self, uids: &HashSet<&str>) {
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        deleted.retain(|uid| uids.contains(uid.as_str()));
+        deleted.retain(|uid, _| uids.contains(uid.as_str()));
     }
 
     fn is_there(&self, stream: &StreamId) -> bool {

@@ -60,6 +60,17 @@ impl Outside {
         self.texts(sql).await.into_iter().collect()
     }
 
+    /// What is to be kept of a stream that is gone.
+    pub(crate) async fn policies(&self, stream: &str) -> BTreeSet<String> {
+        self.texts(format!(
+            "SELECT deletion_policy FROM livestreams
+             WHERE installation = '{}' AND stream_id = '{}'",
+            self.installation,
+            self.id(stream)
+        ))
+        .await
+    }
+
     /// Whether its topic keeps frames for so long.
     pub(crate) async fn keeps(&self, stream: &str, window: Duration) -> bool {
         let topic = TopicSpec::frames(&self.installation, &self.id(stream), window, -1);

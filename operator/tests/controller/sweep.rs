@@ -4,8 +4,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
+use millrace_harness::proxy::Mode;
 use serde_json::json;
 
+use super::metrics::before_postgres;
 use super::outside::Outside;
 use super::support::World;
 
@@ -81,5 +83,26 @@ async fn children_of_a_stream_whose_finalizer_was_taken_off_are_swept_and_no_oth
     let mut left = [successor, uids[2].clone()];
     left.sort();
     world.eventually("forgotten", || async { outside.livestreams().await == left }).await;
+    operator.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_stream_is_what_it_said_when_it_was_deleted() {
+    let Some(mut world) = World::shared().await else { return };
+    let outside = Outside::of(&world);
+    let postgres = before_postgres(&mut world).await;
+    let operator = world.start(&[("SWEEP_EVERY_SECONDS", "1")]);
+    operator.wait_ready().await;
+    world.create("keynote", json!({ "broadcaster": "acme", "deletionPolicy": "Delete" })).await;
+    world.ready("keynote").await;
+    let is = async |policy: &str| outside.policies("keynote").await == [policy.to_owned()].into();
+    assert!(is("Delete").await);
+
+    postgres.set(Mode::Reset);
+    world.patch("keynote", json!({ "spec": { "deletionPolicy": "Retain" } })).await;
+    world.delete("keynote").await;
+    assert!(is("Delete").await, "Postgres was away");
+    postgres.set(Mode::Pass);
+    world.eventually("known to Postgres", || is("Retain")).await;
     operator.stop().await;
 }

@@ -318,6 +318,26 @@ async fn a_stream_made_again_within_a_second_keeps_what_belongs_to_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_had_a_name_the_later_says_what_stays_and_for_how_long() {
+    let (place, watch) = (Place::new(), Watch::default());
+    let name = unique();
+    let [old, new] = [a_stream(&name, "Delete"), a_stream(&name, "Retain")];
+    let key = place.fill(&old).await.0;
+    watch.shows(&[&a_stream(&unique(), "Retain")]);
+    assert_eq!(look(place.outside(), &watch, NOW).await.unwrap().gone, [], "noted first");
+    registry::register(place.outside(), &new).await.unwrap();
+    // The old one is due, and goes without what belongs to the name.
+    assert_eq!(look(place.outside(), &watch, NOW).await.unwrap().gone, []);
+    assert_eq!(place.has(&new.id, &key).await, words(ALL));
+    let uids =
+        format!("SELECT uid FROM livestreams WHERE installation = '{}'", place.world.installation);
+    assert_eq!(place.world.texts(&uids).await, [new.uid.as_str()]);
+    let swept = look(place.outside(), &watch, NOW).await.unwrap().gone;
+    assert_eq!(swept, std::slice::from_ref(&new.id));
+    assert_eq!(place.has(&new.id, &key).await, words(KEPT));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_or_failing_list_sweeps_nothing_also_after_a_restart() {
     let (place, watch) = (Place::new(), Watch::default());
     let [stream, other] = [a_stream(&unique(), "Delete"), a_stream(&unique(), "Retain")];

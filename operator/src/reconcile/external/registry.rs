@@ -53,9 +53,15 @@ pub fn registration(stream: &ValidatedStream) -> Registration {
         uid: stream.uid.as_str().to_owned(),
         stream: stream.id.clone(),
         broadcaster: stream.broadcaster.as_str().to_owned(),
-        keep: match stream.deletion_policy {
-            DeletionPolicy::Retain => Keep::Retain,
-            DeletionPolicy::Delete => Keep::Delete,
-        },
+        keep: stream.deletion_policy.into(),
+    }
+}
+
+impl From<DeletionPolicy> for Keep {
+    fn from(policy: DeletionPolicy) -> Self {
+        match policy {
+            DeletionPolicy::Retain => Self::Retain,
+            DeletionPolicy::Delete => Self::Delete,
+        }
     }
 }

@@ -135,8 +135,18 @@ pub async fn look(
     let mut rows = postgres.call(outside.registry.all()).await?;
     rows.retain(|row| presence.covers(&row.livestream.stream));
     presence.registered(&rows.iter().map(|row| row.livestream.uid.as_str()).collect());
+    let view = presence.view();
+    for row in rows.iter_mut().map(|row| &mut row.livestream) {
+        // It may have been changed a moment before, or while Postgres was away.
+        if let Some(keep) = view.as_ref().and_then(|view| view.keeps(&row.uid))
+            && keep != row.keep
+        {
+            postgres.call(outside.registry.keep(&row.uid, keep)).await?;
+            row.keep = keep;
+        }
+    }
     let (mut lost, mut found, mut due) = (Vec::new(), Vec::new(), Vec::new());
-    for action in decide(&rows, presence.view().as_ref(), after) {
+    for action in decide(&rows, view.as_ref(), after) {
         match action {
             Action::NoteAbsent(uid) => lost.push(uid),
             Action::NotePresent(uid) => found.push(uid),

@@ -215,6 +215,20 @@ impl Registry {
         .map_err(|e| self.database.error(format!("note {} absent LiveStreams", uids.len()), e))
     }
 
+    /// What is to be kept of this one.
+    pub async fn keep(&self, uid: &str, keep: Keep) -> Result<(), DatabaseError> {
+        sqlx::query!(
+            "UPDATE livestreams SET deletion_policy = $3 WHERE installation = $1 AND uid = $2",
+            self.installation.as_str(),
+            uid,
+            keep.as_str(),
+        )
+        .execute(self.database.pool())
+        .await
+        .map(drop)
+        .map_err(|e| self.database.error(format!("note what is kept of {uid}"), e))
+    }
+
     /// These are found again.
     pub async fn note_present(&self, uids: &[String]) -> Result<(), DatabaseError> {
         sqlx::query!(
