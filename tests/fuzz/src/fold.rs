@@ -26,7 +26,7 @@ pub(crate) fn records(data: &[u8]) {
         } else if let Some(snapshot) = timeline.snapshot() {
             let read = Snapshot::from_bytes(&snapshot.to_bytes()).expect("its own snapshot");
             assert_eq!(read, snapshot);
-            twin = Some((Timeline::restore(read, &mut Vec::new()), Vec::new()));
+            twin = Some((Timeline::restore(read, SEGMENT, &mut Vec::new()), Vec::new()));
         }
         all.append(&mut events);
     }
@@ -43,7 +43,7 @@ pub(crate) fn snapshot(data: &[u8]) {
     let _ = (snapshot.broadcast(), snapshot.audio_resumes_at());
     for restore in [Timeline::restore, Timeline::restore_after_loss] {
         let (mut reader, mut events) = (Reassembler::default(), Vec::new());
-        let mut timeline = restore(again.clone(), &mut events);
+        let mut timeline = restore(again.clone(), SEGMENT, &mut events);
         timeline.go_on_after(None);
         for (offset, message) in (0..).zip(messages(rest.get(1..).unwrap_or_default())) {
             if let Ok(Some((begins, record))) = reader.push_at(offset, &message) {

@@ -50,7 +50,7 @@ const MAX_WAITING: usize = 256;
 /// The fold's state. See the module's documentation.
 #[derive(Debug)]
 pub struct Timeline {
-    /// Segment duration, which new bases align to.
+    /// Segment duration of the broadcasts that begin from here on.
     segment: Ticks,
     epoch: Epoch,
     nonce: Option<uuid::Uuid>,
@@ -66,6 +66,8 @@ pub struct Timeline {
 #[derive(Debug)]
 struct Broadcast {
     facts: Open,
+    /// Segment duration, which new bases align to: the same for its whole life.
+    segment: Ticks,
     base: Option<Base>,
     /// Bases opened so far.
     bases: u32,
@@ -90,10 +92,11 @@ struct Broadcast {
 }
 
 impl Broadcast {
-    fn new(facts: Open, partial: bool) -> Self {
+    fn new(facts: Open, segment: Ticks, partial: bool) -> Self {
         Self {
             partial,
             facts,
+            segment,
             base: None,
             bases: 0,
             end: Ticks::ZERO,
@@ -111,9 +114,9 @@ impl Broadcast {
     /// Frames from here on wait for a keyframe that opens the next base. Sound
     /// is made to reach as far as the pictures do, and into the segment of the
     /// last one: a segment that has a picture has sound.
-    fn close_base(&mut self, segment: Ticks, counters: &mut Counters, out: &mut Vec<Event>) {
+    fn close_base(&mut self, counters: &mut Counters, out: &mut Vec<Event>) {
         if let (Some(_), Some(last), Some(grid)) = (self.base, self.last_picture, &self.grid) {
-            let first_of_segment = grid.first_from(previous_multiple(last, segment));
+            let first_of_segment = grid.first_from(previous_multiple(last, self.segment));
             self.fill_audio(last.max(first_of_segment) + grid.frame(), counters, out);
         }
         self.base = None;
@@ -206,13 +209,13 @@ impl Timeline {
         // snapshot is of the state before it.
         let before = self.snapshot();
         if let Some(mut old) = self.broadcast.take_if(|b| b.facts.broadcast != open.broadcast) {
-            old.close_base(self.segment, &mut self.counters, out);
+            old.close_base(&mut self.counters, out);
             self.ended = Some(old.facts.broadcast);
             let end = End { broadcast: old.facts.broadcast, reason: EndReason::ReconnectWindow };
             out.push(Event::Ended(end));
         }
         if let Some(broadcast) = &mut self.broadcast {
-            broadcast.close_base(self.segment, &mut self.counters, out);
+            broadcast.close_base(&mut self.counters, out);
             broadcast.facts = open.clone();
         }
         self.candidate = before.map(|snapshot| Box::new(RestartPoint { offset, snapshot }));
@@ -220,7 +223,7 @@ impl Timeline {
         self.nonce = Some(open.nonce);
         if self.broadcast.is_none() {
             out.push(Event::Started(open.clone()));
-            self.broadcast = Some(Broadcast::new(open, partial));
+            self.broadcast = Some(Broadcast::new(open, self.segment, partial));
         }
         out.push(Event::Publisher(epoch));
     }
@@ -228,7 +231,7 @@ impl Timeline {
     fn end(&mut self, end: End, out: &mut Vec<Event>) {
         let over = self.broadcast.take_if(|b| b.facts.broadcast == end.broadcast);
         if let Some(mut broadcast) = over {
-            broadcast.close_base(self.segment, &mut self.counters, out);
+            broadcast.close_base(&mut self.counters, out);
             self.ended = Some(end.broadcast);
             self.candidate = None;
             out.push(Event::Ended(end));
@@ -251,7 +254,7 @@ impl Timeline {
             return;
         };
         if frame.config {
-            broadcast.configure(frame, self.segment, &mut self.counters, out);
+            broadcast.configure(frame, &mut self.counters, out);
             return;
         }
         // Ingest lets none in. Sound would be filled up to there.
@@ -269,7 +272,7 @@ impl Timeline {
             Verdict::Continues(frame) => self.emit(frame, out),
             Verdict::Held => {}
             Verdict::Jump(frames) => {
-                broadcast.close_base(self.segment, &mut self.counters, out);
+                broadcast.close_base(&mut self.counters, out);
                 self.candidate = None;
                 for frame in frames {
                     // A held frame may be the keyframe that opens the base;
@@ -293,7 +296,7 @@ impl Timeline {
             }
             Track::Video if frame.keyframe && broadcast.video_config.is_some() => {
                 let start_ms = frame.time_ms.saturating_add(i64::from(frame.composition_ms));
-                broadcast.open_base(start_ms, frame.arrival_ms, self.segment, out);
+                broadcast.open_base(start_ms, frame.arrival_ms, out);
                 let waiting = std::mem::take(&mut broadcast.waiting);
                 broadcast.continuity.start(&frame);
                 self.emit(frame, out);
@@ -324,13 +327,7 @@ impl Timeline {
 
 impl Broadcast {
     /// A decoder configuration. One that differs from the base's closes it.
-    fn configure(
-        &mut self,
-        frame: Frame,
-        segment: Ticks,
-        counters: &mut Counters,
-        out: &mut Vec<Event>,
-    ) {
+    fn configure(&mut self, frame: Frame, counters: &mut Counters, out: &mut Vec<Event>) {
         let known = match frame.track {
             Track::Video => &mut self.video_config,
             Track::Audio => {
@@ -346,7 +343,7 @@ impl Broadcast {
         let Some(base) = &self.base else { return };
         match before {
             Some(before) if before == frame.payload => {}
-            Some(_) => self.close_base(segment, counters, out),
+            Some(_) => self.close_base(counters, out),
             // Sound that joins a picture already running.
             None => {
                 self.grid = Grid::of(&frame.payload, base.at, self.grid.as_ref());
@@ -355,8 +352,8 @@ impl Broadcast {
         }
     }
 
-    fn open_base(&mut self, start_ms: i64, date_ms: i64, segment: Ticks, out: &mut Vec<Event>) {
-        let at = if self.bases == 0 { Ticks::ZERO } else { next_multiple(self.end, segment) };
+    fn open_base(&mut self, start_ms: i64, date_ms: i64, out: &mut Vec<Event>) {
+        let at = if self.bases == 0 { Ticks::ZERO } else { next_multiple(self.end, self.segment) };
         self.last_picture = None;
         let base = Base { at, source_ms: start_ms, discontinuities: self.bases, date_ms };
         self.bases = self.bases.saturating_add(1);

@@ -69,11 +69,11 @@ impl Source {
         let mut events = Vec::new();
         let (reader, timeline) = match (opened, checkpoint) {
             (Ok(reader), Some((offset, snapshot))) if skip_to > Some(offset) => {
-                (reader, Timeline::restore_after_loss(snapshot, &mut events))
+                (reader, Timeline::restore_after_loss(snapshot, segment, &mut events))
             }
             (Ok(reader), Some((offset, snapshot))) => {
                 tracing::info!(offset, "following the log from the checkpoint");
-                (reader, Timeline::restore(snapshot, &mut events))
+                (reader, Timeline::restore(snapshot, segment, &mut events))
             }
             (Ok(reader), None) => {
                 tracing::info!("following the log from its beginning");
@@ -85,7 +85,7 @@ impl Source {
                 tracing::error!(offset, low, high, lost, "the checkpoint is not in the log");
                 services.metrics.lost(lost);
                 let reader = services.log_from(Start::Beginning).await?;
-                (reader, Timeline::restore_after_loss(snapshot, &mut events))
+                (reader, Timeline::restore_after_loss(snapshot, segment, &mut events))
             }
             (Err(error), _) => return Err(error.into()),
         };

@@ -143,7 +143,7 @@ impl Timeline {
         };
         Some(Snapshot {
             version: VERSION,
-            segment: self.segment,
+            segment: self.broadcast.as_ref().map_or(self.segment, |b| b.segment),
             epoch: self.epoch,
             nonce: self.nonce,
             ended: self.ended,
@@ -154,12 +154,16 @@ impl Timeline {
     /// A fold that goes on behind a gap in the log: as
     /// [`Timeline::restore`], but what was open is closed and what comes is
     /// placed after it.
-    pub fn restore_after_loss(mut snapshot: Snapshot, out: &mut Vec<super::Event>) -> Self {
+    pub fn restore_after_loss(
+        mut snapshot: Snapshot,
+        segment: Ticks,
+        out: &mut Vec<super::Event>,
+    ) -> Self {
         if let Some(broadcast) = &mut snapshot.broadcast {
             broadcast.base = None;
             (broadcast.video_ms, broadcast.audio_ms) = (None, None);
         }
-        let mut timeline = Self::restore(snapshot, out);
+        let mut timeline = Self::restore(snapshot, segment, out);
         if let Some(broadcast) = &mut timeline.broadcast {
             broadcast.partial = true;
         }
@@ -168,14 +172,17 @@ impl Timeline {
 
     /// A fold that goes on where the snapshot was taken. The events a reader
     /// missed are said again: [`super::Event::Started`], and the base with its
-    /// configurations if one was open.
-    pub fn restore(snapshot: Snapshot, out: &mut Vec<super::Event>) -> Self {
-        let mut timeline = Self::new(snapshot.segment);
+    /// configurations if one was open. The broadcast that was open keeps its
+    /// segment duration, those after it have `segment`.
+    pub fn restore(snapshot: Snapshot, segment: Ticks, out: &mut Vec<super::Event>) -> Self {
+        let kept = Ticks(snapshot.segment.0.max(1));
+        let mut timeline = Self::new(segment);
         timeline.epoch = snapshot.epoch;
         timeline.nonce = snapshot.nonce;
         timeline.ended = snapshot.ended;
         timeline.broadcast = snapshot.broadcast.map(|saved| Broadcast {
             facts: saved.facts,
+            segment: kept,
             base: saved.base,
             bases: saved.bases,
             end: saved.end,

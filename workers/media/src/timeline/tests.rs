@@ -105,11 +105,17 @@ impl Log {
 
     fn fold(&self) -> (Vec<Event>, Counters) {
         let mut timeline = Timeline::new(SEGMENT);
+        let out = self.push_from(0, &mut timeline);
+        (out, timeline.counters())
+    }
+
+    /// What follows from the records from `offset` on.
+    fn push_from(&self, offset: usize, timeline: &mut Timeline) -> Vec<Event> {
         let mut out = Vec::new();
-        for (offset, record) in self.records.iter().enumerate() {
+        for (offset, record) in self.records.iter().enumerate().skip(offset) {
             timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut out);
         }
-        (out, timeline.counters())
+        out
     }
 }
 
@@ -441,7 +447,7 @@ fn a_snapshot_that_nobody_here_wrote_is_refused_or_goes_on_at_once() {
     }
     let snapshot = other("\"sourceMs\":0", "\"sourceMs\":-9000000000000000").unwrap();
     let mut events = Vec::new();
-    let mut timeline = Timeline::restore(snapshot, &mut events);
+    let mut timeline = Timeline::restore(snapshot, SEGMENT, &mut events);
     let before = log.records.len();
     let frames = log.video(2_400).audio(2_420).records.split_off(before);
     for (offset, record) in frames.into_iter().enumerate() {
@@ -451,6 +457,21 @@ fn a_snapshot_that_nobody_here_wrote_is_refused_or_goes_on_at_once() {
     assert!(places.len() < 5_000, "{}", places.len());
     assert!(places.windows(2).all(|w| w[1].0 == w[0].0 + 1));
     assert_eq!(places.last().map(|(_, silent)| *silent), Some(false));
+}
+
+#[test]
+fn a_changed_segment_duration_is_that_of_the_broadcasts_that_begin_after_it() {
+    let mut log = Log::default();
+    log.open(1).run(0, 60);
+    let mut timeline = Timeline::new(SEGMENT);
+    log.push_from(0, &mut timeline);
+    let snapshot = Snapshot::from_bytes(&timeline.snapshot().unwrap().to_bytes()).unwrap();
+    let mut timeline = Timeline::restore(snapshot, Ticks::from_ms(6_000), &mut Vec::new());
+    let restored = log.records.len();
+    log.open(1).run(0, 5);
+    log.end().open(2).run(0, 25).open(2).run(0, 25);
+    let events = log.push_from(restored, &mut timeline);
+    assert_eq!(bases(&events), [(4_000, 1), (0, 0), (6_000, 1)]);
 }
 
 #[test]
@@ -533,7 +554,7 @@ fn a_snapshot_older_than_the_log_goes_on_at_the_next_boundary() {
         _ => None,
     });
     let mut out = Vec::new();
-    let mut timeline = Timeline::restore_after_loss(restart.unwrap().snapshot, &mut out);
+    let mut timeline = Timeline::restore_after_loss(restart.unwrap().snapshot, SEGMENT, &mut out);
     assert!(timeline.partial().is_some());
     timeline.go_on_after(Some((Ticks::from_ms(12_100), 0)));
     let gap = log.records.len();

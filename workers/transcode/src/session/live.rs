@@ -109,7 +109,7 @@ impl LiveRun {
         }
         outlet.announce(codecs);
         let step = frames.last().map_or(Ticks::ZERO, |f| f.step);
-        let segment = config.segment;
+        let segment = outlet.info().segment_duration;
         let silence = Silence::new(made);
         Ok(Self { engine, stamps, clock, readers, silence, step, segment })
     }
@@ -217,7 +217,7 @@ fn run_args(config: &Config, outlet: &Outlet, from: Ticks, stamps: Stamps, fds: 
     });
     RunArgs {
         x264: config.x264.clone(),
-        segment: config.segment,
+        segment: outlet.info().segment_duration,
         from,
         from_fed_ms: stamps.fed_ms(from),
         frame_rate: outlet.info().frame_rate,

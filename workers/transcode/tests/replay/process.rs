@@ -80,7 +80,9 @@ impl Process {
     pub(crate) fn start(token: Token, world: &World, messages: &[Bytes], sound: bool) -> Self {
         let mut first = Vec::new();
         let (from, timeline) = match &world.checkpoint {
-            Some((offset, snapshot)) => (*offset, Timeline::restore(snapshot.clone(), &mut first)),
+            Some((offset, snapshot)) => {
+                (*offset, Timeline::restore(snapshot.clone(), SEGMENT, &mut first))
+            }
             None => (0, Timeline::new(SEGMENT)),
         };
         let records: Vec<_> = log::read(messages, from).collect();

@@ -123,7 +123,7 @@ proptest! {
             .collect();
         for restart in restarts {
             let mut again = Vec::new();
-            let mut timeline = Timeline::restore(restart.snapshot, &mut Vec::new());
+            let mut timeline = Timeline::restore(restart.snapshot, SEGMENT, &mut Vec::new());
             let from = usize::try_from(restart.offset).unwrap();
             for (offset, record) in log.records.iter().enumerate().skip(from) {
                 timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut again);
