@@ -61,7 +61,8 @@ pub enum RecordError {
 }
 
 /// Which elementary stream a frame belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Track {
     /// FLV video tags.
     Video,

@@ -376,15 +376,16 @@ impl Broadcast {
         out: &mut Vec<Event>,
     ) {
         let Some(base) = self.base else { return };
+        // Of each picture: a snapshot has no other one.
+        if let Some(step) = self.continuity.video_step_ms() {
+            self.video_step_ms = step;
+        }
         let dts = base.place(frame.time_ms);
         let pts = dts + Ticks::from_ms(i64::from(frame.composition_ms));
         if pts < base.at {
             // A leading picture, which refers to what is before the keyframe.
             counters.before_keyframe += 1;
             return;
-        }
-        if let Some(step) = self.continuity.video_step_ms() {
-            self.video_step_ms = step;
         }
         self.end = self.end.max(pts + Ticks(1));
         self.last_picture = self.last_picture.max(Some(pts));

@@ -6,6 +6,8 @@
 //! too, or stays silent, the source has jumped; if it runs on, the held frames
 //! were strays.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::{Frame, Track};
 
 use super::{INTERLEAVING_MS, MAX_STEP_MS};
@@ -18,15 +20,29 @@ const MAX_STRAYS_MS: i64 = 2_000;
 /// Both tracks' last decode times and what is held.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Continuity {
-    video: Option<i64>,
-    audio: Option<i64>,
-    /// How far after its own time the last picture was put: no two have one time.
-    video_ahead: i64,
+    settled: Settled,
     video_step: Option<i64>,
     suspect: Option<Suspect>,
+}
+
+/// All that a fold that goes on from a snapshot has to know, in ms.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Settled {
+    video_ms: Option<i64>,
+    audio_ms: Option<i64>,
+    /// How far after its own time the last picture was put: no two have one time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    video_ahead_ms: i64,
     /// The track that had strays and has not come back, and the other track's
     /// time when they began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     strays: Option<(Track, i64)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 #[derive(Debug, Clone)]
@@ -56,20 +72,20 @@ pub(super) struct Judged {
 }
 
 impl Continuity {
-    /// Both tracks' times, for a snapshot; `None` while something is held, or put after its time.
-    pub(super) fn settled(&self) -> Option<(Option<i64>, Option<i64>)> {
-        let settled = self.suspect.is_none() && self.strays.is_none() && self.video_ahead == 0;
-        settled.then_some((self.video, self.audio))
+    /// For a snapshot; `None` while something is held.
+    pub(super) fn settled(&self) -> Option<Settled> {
+        self.suspect.is_none().then_some(self.settled)
     }
 
     /// From a snapshot.
-    pub(super) fn restore(video: Option<i64>, audio: Option<i64>) -> Self {
-        Self { video, audio, ..Self::default() }
+    pub(super) fn restore(settled: Settled) -> Self {
+        Self { settled, ..Self::default() }
     }
 
     /// A base opens at this keyframe.
     pub(super) fn start(&mut self, keyframe: &Frame) {
-        *self = Self::restore(Some(keyframe.time_ms), None);
+        let video_ms = Some(keyframe.time_ms);
+        *self = Self::restore(Settled { video_ms, ..Settled::default() });
     }
 
     /// The step between the last two pictures, if there was one.
@@ -79,16 +95,16 @@ impl Continuity {
 
     fn last(&self, track: Track) -> Option<i64> {
         match track {
-            Track::Video => self.video,
-            Track::Audio => self.audio,
+            Track::Video => self.settled.video_ms,
+            Track::Audio => self.settled.audio_ms,
         }
     }
 
     /// Whether `time` continues `track`.
     fn continues(&self, track: Track, time: i64) -> bool {
         let other = match track {
-            Track::Video => self.audio,
-            Track::Audio => self.video,
+            Track::Video => self.settled.audio_ms,
+            Track::Audio => self.settled.video_ms,
         };
         let own = self.last(track);
         let steps = own.is_some_and(|last| (0..=MAX_STEP_MS).contains(&time.saturating_sub(last)));
@@ -105,15 +121,16 @@ impl Continuity {
         let time = frame.time_ms;
         match frame.track {
             Track::Video => {
-                let last = self.video.map(|last| last.saturating_add(self.video_ahead));
+                let ahead = self.settled.video_ahead_ms;
+                let last = self.settled.video_ms.map(|last| last.saturating_add(ahead));
                 frame.time_ms = last.map_or(time, |last| time.max(last.saturating_add(1)));
                 let step = last.map(|last| frame.time_ms.saturating_sub(last));
                 self.video_step =
                     step.filter(|s| (1..=MAX_STEP_MS).contains(s)).or(self.video_step);
-                self.video = Some(time);
-                self.video_ahead = frame.time_ms.saturating_sub(time);
+                self.settled.video_ms = Some(time);
+                self.settled.video_ahead_ms = frame.time_ms.saturating_sub(time);
             }
-            Track::Audio => self.audio = Some(time),
+            Track::Audio => self.settled.audio_ms = Some(time),
         }
     }
 
@@ -125,8 +142,8 @@ impl Continuity {
         let kept = |next| Judged { next, dropped: 0 };
         let Some(suspect) = self.suspect.as_mut() else {
             let other = match frame.track {
-                Track::Video => self.audio,
-                Track::Audio => self.video,
+                Track::Video => self.settled.audio_ms,
+                Track::Audio => self.settled.video_ms,
             };
             let track = frame.track;
             self.suspect = Some(Suspect { track, other, frames: vec![frame] });
@@ -149,13 +166,13 @@ impl Continuity {
         let time = frame.time_ms;
         self.advance(&mut frame);
         let Some(suspect) = &self.suspect else {
-            self.strays.take_if(|(track, _)| *track == frame.track);
+            self.settled.strays.take_if(|(track, _)| *track == frame.track);
             return Judged { next: Verdict::Continues(frame), dropped: 0 };
         };
         if suspect.track == frame.track {
             // It came back to where it was: what is held was nothing.
             let dropped = self.suspect.take().map_or(0, |s| s.frames.len());
-            self.strays = None;
+            self.settled.strays = None;
             return Judged { next: Verdict::Continues(frame), dropped: dropped as u64 };
         }
         let ran = suspect.other.map_or(i64::MAX, |other| time.saturating_sub(other));
@@ -164,8 +181,8 @@ impl Continuity {
         }
         // The other track runs on: strays, unless they never end.
         let track = suspect.track;
-        self.strays.take_if(|(other, _)| *other != track);
-        let (_, since) = *self.strays.get_or_insert((track, time.saturating_sub(ran)));
+        self.settled.strays.take_if(|(other, _)| *other != track);
+        let (_, since) = *self.settled.strays.get_or_insert((track, time.saturating_sub(ran)));
         let mut frames = self.suspect.take().map(|s| s.frames).unwrap_or_default();
         if time.saturating_sub(since) > MAX_STRAYS_MS {
             frames.push(frame);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::continuity::Continuity;
+use super::continuity::{Continuity, Settled};
 use super::grid::Grid;
 use super::{Base, Broadcast, Timeline};
 use crate::avc::AvcConfig;
@@ -57,8 +57,8 @@ struct Saved {
     end: Ticks,
     #[serde(default)]
     last_picture: Option<Ticks>,
-    video_ms: Option<i64>,
-    audio_ms: Option<i64>,
+    #[serde(flatten)]
+    settled: Settled,
     video_step_ms: i64,
     grid: Option<Grid>,
     #[serde(default)]
@@ -119,7 +119,7 @@ impl Timeline {
         let broadcast = match &self.broadcast {
             None => None,
             Some(b) => {
-                let (video_ms, audio_ms) = b.continuity.settled()?;
+                let settled = b.continuity.settled()?;
                 let fit = fits(b.video_config.as_ref(), MAX_VIDEO_CONFIG)
                     && fits(b.audio_config.as_ref(), AudioTag::MAX_CONFIG);
                 if !b.waiting.is_empty() || !fit {
@@ -131,8 +131,7 @@ impl Timeline {
                     bases: b.bases,
                     end: b.end,
                     last_picture: b.last_picture,
-                    video_ms,
-                    audio_ms,
+                    settled,
                     video_step_ms: b.video_step_ms,
                     grid: b.grid,
                     foreign_sound: b.foreign_sound,
@@ -161,7 +160,7 @@ impl Timeline {
     ) -> Self {
         if let Some(broadcast) = &mut snapshot.broadcast {
             broadcast.base = None;
-            (broadcast.video_ms, broadcast.audio_ms) = (None, None);
+            broadcast.settled = Settled::default();
         }
         let mut timeline = Self::restore(snapshot, segment, out);
         if let Some(broadcast) = &mut timeline.broadcast {
@@ -187,7 +186,7 @@ impl Timeline {
             bases: saved.bases,
             end: saved.end,
             last_picture: saved.last_picture,
-            continuity: Continuity::restore(saved.video_ms, saved.audio_ms),
+            continuity: Continuity::restore(saved.settled),
             video_step_ms: saved.video_step_ms,
             grid: saved.grid,
             foreign_sound: saved.foreign_sound,

@@ -80,6 +80,20 @@ impl Log {
         self
     }
 
+    /// `count` pictures 40 ms apart, a keyframe each second, no sound; each
+    /// stamp is that of `each` of them.
+    fn pictures(&mut self, from_ms: i64, count: i64, each: i64) -> &mut Self {
+        for n in 0..count {
+            let time = from_ms + 40 * (n / each);
+            if n % 25 == 0 {
+                self.key(time)
+            } else {
+                self.video(time)
+            };
+        }
+        self
+    }
+
     fn audio(&mut self, time_ms: i64) -> &mut Self {
         self.frame(Track::Audio, false, false, time_ms, &[0xaf, 1, 7]);
         self
@@ -337,6 +351,40 @@ fn a_stray_time_of_one_track_is_dropped_and_the_stream_goes_on() {
     assert_eq!(counters.stray, 1);
 }
 
+/// The last keyframe's restart point, of which a fold goes on as this one did.
+fn restarts_at_the_last_keyframe(log: &Log) {
+    let (events, _) = log.fold();
+    let last = events.iter().rposition(|e| matches!(e, Event::Video(v) if v.keyframe)).unwrap();
+    let Event::Video(VideoFrame { restart: Some(restart), .. }) = &events[last] else {
+        panic!("no reader can start at the last keyframe");
+    };
+    let snapshot = Snapshot::from_bytes(&restart.snapshot.to_bytes()).unwrap();
+    let mut timeline = Timeline::restore(snapshot, SEGMENT, &mut Vec::new());
+    let again = log.push_from(usize::try_from(restart.offset).unwrap(), &mut timeline);
+    assert!(events.ends_with(&again));
+    assert!(again.len() >= events.len() - last);
+}
+
+#[test]
+fn a_reader_can_start_after_sound_that_ended_with_a_stray() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25).audio(900_000).pictures(1_000, 125, 1);
+    restarts_at_the_last_keyframe(&log);
+    // What was stray is remembered: it is no jump sooner, and none later.
+    log.audio(905_000).pictures(6_000, 60, 1).end();
+    restarts_at_the_last_keyframe(&log);
+}
+
+#[test]
+fn a_reader_can_start_where_two_pictures_have_each_stamp() {
+    let mut log = Log::default();
+    log.open(1).pictures(0, 120, 2).end();
+    restarts_at_the_last_keyframe(&log);
+    let mut log = Log::default();
+    log.open(1).run(0, 25).audio(900_000).pictures(1_000, 120, 2).end();
+    restarts_at_the_last_keyframe(&log);
+}
+
 #[test]
 fn sound_that_is_right_again_after_a_stray_leaves_no_trace() {
     let mut log = Log::default();
@@ -499,13 +547,18 @@ fn the_largest_snapshot_fits_in_a_checkpoint() {
     audio.resize(crate::flv::AudioTag::MAX_CONFIG, 9);
     let mut log = Log::default();
     log.open(1).config(Track::Video, &video).config(Track::Audio, &audio);
-    log.frame(Track::Video, true, false, i64::MAX >> 16, &[0x17, 1, 0, 0, 0, 9]);
-    let mut timeline = Timeline::new(SEGMENT);
-    for (offset, record) in log.records.iter().enumerate() {
-        timeline.push(i64::try_from(offset).unwrap(), record.clone(), &mut Vec::new());
+    let late = i64::MAX >> 16;
+    log.frame(Track::Video, true, false, late, &[0x17, 1, 0, 0, 0, 9]);
+    log.audio(late).audio(1).video(late + 500).video(late + 1_000);
+    for _ in 0..10_000 {
+        log.video(late + 1_000);
     }
+    let mut timeline = Timeline::new(SEGMENT);
+    log.push_from(0, &mut timeline);
     // As base64 it is at most 4,096 bytes.
     let bytes = timeline.snapshot().unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(text.contains("\"strays\":[\"audio\"") && text.contains("\"videoAheadMs\":10000"));
     assert!((2_000..=3_072).contains(&bytes.len()), "{}", bytes.len());
 }
 

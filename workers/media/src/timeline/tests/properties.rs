@@ -7,12 +7,24 @@ use super::*;
 /// One thing a publisher may do.
 #[derive(Debug, Clone)]
 enum Act {
-    Run { from_ms: i64, count: i64 },
+    Run {
+        from_ms: i64,
+        count: i64,
+    },
     Epoch,
     Broadcast,
     LoneVideo(i64),
     LoneAudio(i64),
-    Still { at: i64, count: u32 },
+    Still {
+        at: i64,
+        count: u32,
+    },
+    /// Sound may have ended with a stray.
+    Pictures {
+        from_ms: i64,
+        count: i64,
+        each: i64,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -23,6 +35,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0_i64..30_000).prop_map(Act::LoneVideo),
         1 => (0_i64..30_000).prop_map(Act::LoneAudio),
         1 => (0_i64..20_000, 1_u32..40).prop_map(|(at, count)| Act::Still { at, count }),
+        2 => (0_i64..20_000, 1_i64..150, 1_i64..4)
+            .prop_map(|(from_ms, count, each)| Act::Pictures { from_ms, count, each }),
     ]
 }
 
@@ -40,6 +54,7 @@ fn write(acts: &[Act]) -> Log {
             }
             Act::LoneVideo(at) => log.video(*at),
             Act::LoneAudio(at) => log.audio(*at),
+            Act::Pictures { from_ms, count, each } => log.pictures(*from_ms, *count, *each),
             Act::Still { at, count } => {
                 for n in 0..*count {
                     if n % 10 == 5 { log.key(*at) } else { log.video(*at) }.audio(*at);
