@@ -328,6 +328,7 @@ impl Timeline {
 impl Broadcast {
     /// A decoder configuration. One that differs from the base's closes it.
     fn configure(&mut self, frame: Frame, counters: &mut Counters, out: &mut Vec<Event>) {
+        let track = frame.track;
         let known = match frame.track {
             Track::Video => &mut self.video_config,
             Track::Audio => {
@@ -343,12 +344,12 @@ impl Broadcast {
         let Some(base) = &self.base else { return };
         match before {
             Some(before) if before == frame.payload => {}
-            Some(_) => self.close_base(counters, out),
             // Sound that joins a picture already running.
-            None => {
+            None if track == Track::Audio => {
                 self.grid = Grid::of(&frame.payload, base.at, self.grid.as_ref());
                 out.push(Event::AudioConfig(frame.payload));
             }
+            _ => self.close_base(counters, out),
         }
     }
 

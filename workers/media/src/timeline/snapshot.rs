@@ -34,6 +34,9 @@ pub enum SnapshotError {
     /// A sample rate outside [`crate::aac::AacConfig::SAMPLE_RATES`].
     #[error("snapshot: no sound has its sample rate")]
     SampleRate,
+    /// A base opens at a keyframe, which needs one.
+    #[error("snapshot: a base without a video configuration")]
+    NoVideoConfig,
 }
 
 /// The state of a [`Timeline`] between two records.
@@ -83,6 +86,10 @@ impl Snapshot {
         if grid.is_some_and(|grid| !grid.is_usable()) {
             return Err(SnapshotError::SampleRate);
         }
+        let based = snapshot.broadcast.as_ref().filter(|b| b.base.is_some());
+        if based.is_some_and(|b| load(b.video_config.as_deref()).is_none()) {
+            return Err(SnapshotError::NoVideoConfig);
+        }
         Ok(snapshot)
     }
 
@@ -107,7 +114,7 @@ fn fits(config: Option<&Bytes>, max: usize) -> bool {
     config.is_none_or(|bytes| bytes.len() <= max)
 }
 
-fn load(config: Option<String>) -> Option<Bytes> {
+fn load(config: Option<&str>) -> Option<Bytes> {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.decode(config?).ok().map(Bytes::from)
 }
@@ -190,8 +197,8 @@ impl Timeline {
             video_step_ms: saved.video_step_ms,
             grid: saved.grid,
             foreign_sound: saved.foreign_sound,
-            video_config: load(saved.video_config),
-            audio_config: load(saved.audio_config),
+            video_config: load(saved.video_config.as_deref()),
+            audio_config: load(saved.audio_config.as_deref()),
             waiting: std::collections::VecDeque::new(),
             partial: false,
         });

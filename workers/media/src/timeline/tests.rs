@@ -493,6 +493,12 @@ fn a_snapshot_that_nobody_here_wrote_is_refused_or_goes_on_at_once() {
         let snapshot = other("\"rate\":48000", &format!("\"rate\":{rate}"));
         assert!(matches!(snapshot, Err(SnapshotError::SampleRate)), "{rate}");
     }
+    let (_, config) = written.split_once("\"videoConfig\":").unwrap();
+    let (config, _) = config.split_once(',').unwrap();
+    for wrong in ["null", "\"?\""] {
+        let snapshot = other(config, wrong);
+        assert!(matches!(snapshot, Err(SnapshotError::NoVideoConfig)), "{snapshot:?}");
+    }
     let snapshot = other("\"sourceMs\":0", "\"sourceMs\":-9000000000000000").unwrap();
     let mut events = Vec::new();
     let mut timeline = Timeline::restore(snapshot, SEGMENT, &mut events);
@@ -520,6 +526,22 @@ fn a_changed_segment_duration_is_that_of_the_broadcasts_that_begin_after_it() {
     log.end().open(2).run(0, 25).open(2).run(0, 25);
     let events = log.push_from(restored, &mut timeline);
     assert_eq!(bases(&events), [(4_000, 1), (0, 0), (6_000, 1)]);
+}
+
+#[test]
+fn a_configuration_of_pictures_is_never_taken_for_one_of_sound() {
+    let mut log = Log::default();
+    log.open(1).run(0, 25);
+    let mut timeline = Timeline::new(SEGMENT);
+    log.push_from(0, &mut timeline);
+    timeline.broadcast.as_mut().unwrap().video_config = None;
+    let before = log.records.len();
+    log.config(Track::Video, VIDEO_CONFIG).run(1_000, 25);
+    let events = log.push_from(before, &mut timeline);
+    let taken = |e: &Event| matches!(e, Event::AudioConfig(body) if body == VIDEO_CONFIG);
+    assert!(!events.iter().any(taken));
+    assert_eq!(bases(&events), [(2_000, 1)]);
+    assert!(sound(&events).iter().any(|(_, silent)| !silent));
 }
 
 #[test]
