@@ -28,6 +28,19 @@ pub struct RunContext {
     pub base: Base,
 }
 
+/// Segments without media between two that have some, at most: a day of two
+/// seconds each. No source pauses one track for longer and goes on.
+const MAX_GAPS: u64 = 43_200;
+
+/// A sample is placed where none can be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{rendition}: a sample is placed in segment {msn}, though {next} comes next")]
+pub struct TooFar {
+    rendition: RenditionName,
+    msn: Msn,
+    next: Msn,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Rendition {
@@ -115,8 +128,21 @@ impl Rendition {
         }
     }
 
+    /// Whether a sample at this moment, in the rendition's timescale, can be
+    /// listed: what lacks before it is, segment by segment.
+    pub fn reaches(&self, start: i64) -> Result<(), TooFar> {
+        let msn = self.grid.msn(start);
+        match self.next_msn {
+            Some(next) if msn.0.saturating_sub(next.0) > MAX_GAPS => {
+                Err(TooFar { rendition: self.name.clone(), msn, next })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the next sample; one that is published already is dropped.
-    pub fn push(&mut self, sample: Sample) {
+    pub fn push(&mut self, sample: Sample) -> Result<(), TooFar> {
+        self.reaches(sample.start)?;
         if sample.start >= self.resume_at && self.is_open_with_another_init() {
             self.skip_to_next_segment();
         }
@@ -124,6 +150,7 @@ impl Rendition {
             let cuts = self.cutter.push(sample);
             self.publish(cuts);
         }
+        Ok(())
     }
 
     /// Whether an encoder with other settings has left a segment open.
@@ -213,6 +240,10 @@ impl Rendition {
     /// Lists the segments before `msn` that the source had nothing for as gaps:
     /// a playlist can't skip a number.
     fn bridge(&mut self, msn: Msn, context: RunContext, init: &InitHash) {
+        if let Some(first) = self.next_msn.filter(|next| *next < msn) {
+            let count = msn.0.saturating_sub(first.0);
+            tracing::warn!(rendition = %self.name, %first, count, "segments without media");
+        }
         while let Some(missing) = self.next_msn.filter(|next| *next < msn) {
             let end = self.grid.start(missing.next());
             let start = self.resume_at.max(self.grid.start(missing)).min(end);
@@ -235,7 +266,6 @@ impl Rendition {
                 gap: true,
                 base,
             };
-            tracing::warn!(rendition = %self.name, msn = %missing, "a segment without media");
             self.edge = Some(Edge::after(
                 edge.discontinuities,
                 edge.date_ms,

@@ -250,6 +250,7 @@ impl Session {
     async fn picture(&mut self, mut frame: VideoFrame) -> Result<(), SessionError> {
         let State::Settled(outlet) = &mut self.state else { return Ok(()) };
         let Some(source) = &self.video_config else { return Ok(()) };
+        outlet.video_reaches(frame.pts)?;
         let idr = frame.keyframe && source.is_idr(&frame.payload);
         if let Some(point) = frame.restart.take().filter(|_| idr) {
             outlet.note(Note::Candidate(Candidate { at: frame.pts, point })).await;
@@ -302,7 +303,7 @@ impl Session {
         let Some(data) = data else { return Ok(()) };
         self.ensure_run(self.base).await?;
         let sample = Sample { start, composition: 0, duration: samples, sync: true, data };
-        outlet::lock(&rendition).push(sample);
+        outlet::lock(&rendition).push(sample)?;
         Ok(())
     }
 

@@ -179,13 +179,13 @@ fn a_day_grows_nothing_and_keeps_sound_beside_the_picture() {
                         let (duration, data) = ((frame.pts - start).0, frame.payload);
                         let start = start.0;
                         let sample = Sample { start, composition: 0, duration, sync, data };
-                        video.rendition.push(sample);
+                        video.rendition.push(sample).unwrap();
                     }
                 }
                 Event::Audio(frame) => {
                     let (start, duration, data) = (frame.index * AAC.0, AAC.0, silence.clone());
                     let sample = Sample { start, composition: 0, duration, sync: true, data };
-                    audio.rendition.push(sample);
+                    audio.rendition.push(sample).unwrap();
                 }
                 _ => {}
             }

@@ -48,7 +48,7 @@ impl Writer {
             let start = n * STEP;
             let data = Bytes::from_static(b"x");
             let sample = Sample { start, composition: 0, duration: STEP, sync: true, data };
-            self.rendition.push(sample);
+            self.rendition.push(sample).unwrap();
         }
     }
 
@@ -136,4 +136,28 @@ async fn a_stretch_begins_at_its_discontinuity_or_where_its_init_segment_came() 
     last.publish(&mut entries).await;
     let bases: Vec<_> = segments(&entries).into_iter().filter_map(|s| s.2).collect();
     assert_eq!(bases, [0, 0, 4, 4, 8, 8, 12]);
+}
+
+#[tokio::test]
+async fn a_pause_is_listed_as_gaps_up_to_a_day_of_them_and_more_is_an_error() {
+    let mut writer = Writer::after(&[], 1, base(0, 0));
+    writer.encode(b"a", 0.0..2.0);
+    let most = i64::try_from(MAX_GAPS).unwrap();
+    let segment = |msn: i64| msn * 50 * STEP;
+    let sample = |start| {
+        let data = Bytes::from_static(b"x");
+        Sample { start, composition: 0, duration: STEP, sync: true, data }
+    };
+    for far in [segment(most + 2), i64::MAX] {
+        assert!(
+            writer.rendition.reaches(far).is_err() && writer.rendition.push(sample(far)).is_err()
+        );
+    }
+    writer.rendition.push(sample(segment(most + 1))).unwrap();
+    writer.rendition.end_base(1);
+    let mut entries = Vec::new();
+    writer.publish(&mut entries).await;
+    let listed = segments(&entries);
+    assert!((0..).zip(&listed).all(|(msn, segment)| segment.0 == msn));
+    assert_eq!(listed.len(), 43_202);
 }

@@ -4,6 +4,7 @@ use millrace_media::avc::AvcError;
 use millrace_media::flv::FlvError;
 
 use crate::encoder::EncoderError;
+use crate::rendition::TooFar;
 use crate::services::PublishError;
 
 /// The session can't go on. A new one, from the checkpoint, may.
@@ -33,6 +34,9 @@ pub enum SessionError {
     /// A standby that took over would leave pictures out: the log has them.
     #[error("the pictures held do not reach back to what is published")]
     HeldTooLittle,
+    /// A sample is placed further behind what is published than gaps are listed.
+    #[error(transparent)]
+    TooFar(#[from] TooFar),
     /// A task of the session died.
     #[error("a task of the session failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -52,6 +56,7 @@ impl SessionError {
             | Self::Avc(_)
             | Self::Flv(_)
             | Self::NoVideoConfig
+            | Self::TooFar(_)
             | Self::Task(_) => true,
         }
     }

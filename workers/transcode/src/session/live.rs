@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::encoder::command::{RunArgs, RungArgs};
 use crate::encoder::{Encoder, EncoderError, RungOutput, Stamps};
 use crate::package::{FrameClock, Sample};
+use crate::rendition::TooFar;
 
 /// An encoder that has begun must not be silent longer while it is fed.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -259,7 +260,7 @@ impl Reader {
                 }
                 VideoPacket::Picture { composition_ms, data } => {
                     let sync = avc.as_ref().is_some_and(|c| c.has_idr(&data));
-                    self.picture(&tag, composition_ms, sync, data).await;
+                    self.picture(&tag, composition_ms, sync, data).await?;
                 }
                 VideoPacket::End | VideoPacket::Command => {}
             }
@@ -267,7 +268,13 @@ impl Reader {
         Ok(())
     }
 
-    async fn picture(&mut self, tag: &Tag, composition_ms: i32, sync: bool, data: Bytes) {
+    async fn picture(
+        &mut self,
+        tag: &Tag,
+        composition_ms: i32,
+        sync: bool,
+        data: Bytes,
+    ) -> Result<(), TooFar> {
         self.made.fetch_add(1, Ordering::Relaxed);
         // Encoded pictures are presented as they are decoded; only a source
         // that is passed through has composition times.
@@ -280,7 +287,7 @@ impl Reader {
             duration: duration.0,
             sync,
             data,
-        });
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::publish::lane::Lane;
 use crate::publish::redis::{self, RedisOp};
 use crate::publish::resume::{self, RenditionResume};
 use crate::publish::store::{self, StoreOp};
-use crate::rendition::{Rendition, RunContext};
+use crate::rendition::{Rendition, RunContext, TooFar};
 use crate::services::{Blind, Place, PublishError, Published, Services};
 
 mod description;
@@ -216,6 +216,12 @@ impl Outlet {
     pub(super) fn video_resumes_at(&self) -> Option<Ticks> {
         let earliest = self.videos.iter().map(|(_, r)| lock(r).resume_at()).min()?;
         (earliest != i64::MIN).then_some(Ticks(earliest))
+    }
+
+    /// Whether a picture at this moment can be listed: asked before an encoder
+    /// is fed, whose end would hide why.
+    pub(super) fn video_reaches(&self, at: Ticks) -> Result<(), TooFar> {
+        self.videos.iter().try_for_each(|(_, rendition)| lock(rendition).reaches(at.0))
     }
 
     /// Whether some rendition has a segment open of a base before `next`.

@@ -70,7 +70,7 @@ impl Encoder {
         let sync = rung.last.is_none_or(|last| on_grid(last) || spliced(last));
         rung.last = Some(at);
         let (start, duration, data) = (at.0, duration.0, nal(&id, sync));
-        rendition.push(Sample { start, composition: 0, duration, sync, data });
+        rendition.push(Sample { start, composition: 0, duration, sync, data }).unwrap();
         true
     }
 

@@ -266,7 +266,7 @@ impl Session {
         };
         self.ensure_run(world, self.base)?;
         let sample = Sample { start, composition: 0, duration: 1_024, sync: true, data };
-        self.renditions[at].rendition.push(sample);
+        self.renditions[at].rendition.push(sample).unwrap();
         Ok(())
     }
 
