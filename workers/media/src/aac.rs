@@ -20,6 +20,9 @@ pub enum AacError {
     /// A reserved sampling frequency index, or a rate outside 7,350 to 96,000.
     #[error("AAC sample rate {0} is not usable")]
     SampleRate(u32),
+    /// Frames of 960 samples: on the grid of 1,024 they would run slow.
+    #[error("AAC frames of 960 samples are not taken")]
+    ShortFrames,
     /// Channels described in a program config element, or reserved.
     #[error("AAC channel configuration {0} is not 1 to 7")]
     Channels(u8),

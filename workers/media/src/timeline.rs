@@ -82,7 +82,8 @@ struct Broadcast {
     grid: Option<Grid>,
     video_config: Option<Bytes>,
     audio_config: Option<Bytes>,
-    /// The publisher's sound now has another rate than the broadcast's.
+    /// The publisher's sound now has another rate than the broadcast's, or is of
+    /// a form that is not taken.
     foreign_sound: bool,
     /// Audio that came before the keyframe it plays with.
     waiting: VecDeque<Frame>,

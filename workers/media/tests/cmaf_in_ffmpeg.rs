@@ -132,7 +132,7 @@ fn video_and_audio_survive_packaging() {
     let samples: Vec<_> = audio
         .iter()
         .map(|unit| Sample {
-            duration: aac.frame_samples(),
+            duration: AacConfig::FRAME_SAMPLES,
             composition_offset: 0,
             sync: true,
             data: unit.data.clone(),

@@ -288,7 +288,7 @@ impl Session {
         let (Some(rendition), Some(config)) = (outlet.audio().cloned(), &self.audio_config) else {
             return Ok(());
         };
-        let samples = i64::from(config.frame_samples());
+        let samples = i64::from(AacConfig::FRAME_SAMPLES);
         let start = frame.index.saturating_mul(samples);
         if start < outlet::lock(&rendition).resume_at() {
             return Ok(());

@@ -104,8 +104,9 @@ impl Source {
         let counters = self.timeline.counters();
         if counters.foreign_audio > 0 && self.foreign_audio == 0 {
             tracing::warn!(
-                "the publisher came back with another audio sample rate: silence stands in for it \
-                 until the broadcast ends or the rate is as before"
+                "the publisher came back with sound of another sample rate, or of a form that is \
+                 not taken: silence stands in for it until the broadcast ends or the sound is as \
+                 before"
             );
         }
         self.foreign_audio = counters.foreign_audio;

@@ -30,12 +30,13 @@ pub struct AacConfig {
     sample_rate: u32,
     output_rate: u32,
     channels: u8,
-    frame_samples: u32,
     sbr: bool,
     ps: bool,
 }
 
 impl AacConfig {
+    /// Samples in a frame (§4.5.1.1; 960 is not taken).
+    pub const FRAME_SAMPLES: u32 = 1_024;
     /// What a sample rate can be, in Hz.
     pub const SAMPLE_RATES: RangeInclusive<u32> = 7_350..=96_000;
 
@@ -52,7 +53,6 @@ impl AacConfig {
             sample_rate,
             output_rate: sample_rate,
             channels: channels(channel_configuration)?,
-            frame_samples: 1_024,
             sbr: false,
             ps: false,
         };
@@ -69,7 +69,7 @@ impl AacConfig {
         config.object_type = object_type;
         // GASpecificConfig, §4.4.1.
         if bits.read(1).ok_or_else(short)? == 1 {
-            config.frame_samples = 960;
+            return Err(AacError::ShortFrames); // frameLengthFlag
         }
         if bits.read(1).ok_or_else(short)? == 1 {
             bits.read(14).ok_or_else(short)?; // coreCoderDelay
@@ -100,7 +100,7 @@ impl AacConfig {
     }
 
     /// Samples per second the core is coded at, 7,350 to 96,000. Frames of
-    /// [`Self::frame_samples`] count at this rate.
+    /// [`Self::FRAME_SAMPLES`] count at this rate.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
@@ -115,14 +115,9 @@ impl AacConfig {
         self.channels
     }
 
-    /// Samples in a frame: 1,024, or 960.
-    pub fn frame_samples(&self) -> u32 {
-        self.frame_samples
-    }
-
-    /// Plain AAC-LC with 1,024 samples a frame.
+    /// Plain AAC-LC.
     pub fn is_plain_lc(&self) -> bool {
-        self.object_type == LC && !self.sbr && self.frame_samples == 1_024
+        self.object_type == LC && !self.sbr
     }
 
     /// The RFC 6381 codecs string, `mp4a.40.2` for AAC-LC.
@@ -221,6 +216,7 @@ mod tests {
         assert_eq!(parse(&[(2, 5), (13, 4), (2, 4), (0, 3)]), Err(AacError::SampleRate(13)));
         assert_eq!(parse(&[(2, 5), (4, 4), (0, 4), (0, 3)]), Err(AacError::Channels(0)));
         assert_eq!(parse(&[(2, 5)]), Err(AacError::Short(1)));
+        assert_eq!(parse(&[(2, 5), (3, 4), (2, 4), (4, 3)]), Err(AacError::ShortFrames));
     }
 
     proptest! {

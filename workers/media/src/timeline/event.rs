@@ -117,7 +117,8 @@ pub struct Counters {
     pub stray: u64,
     /// Audio frames that came after their place was filled.
     pub late_audio: u64,
-    /// Audio frames of another sample rate than the broadcast's.
+    /// Audio frames of another sample rate than the broadcast's, or of a form
+    /// that is not taken.
     pub foreign_audio: u64,
     /// Audio frames of silence put in.
     pub silence: u64,

@@ -13,8 +13,8 @@ use crate::aac::AacConfig;
 use crate::flv::{AudioPacket, AudioTag};
 use crate::time::{TIMESCALE, Ticks};
 
-/// Samples in one AAC frame (ISO 14496-3 §4.5.1.1; 960 is not supported).
-pub(super) const FRAME_SAMPLES: i64 = 1_024;
+/// Samples in one AAC frame.
+const FRAME_SAMPLES: u32 = AacConfig::FRAME_SAMPLES;
 /// How far a publisher's clock may be from the grid before a frame is put in
 /// or left out, in ticks (40 ms).
 const DRIFT: i64 = 40 * 90;

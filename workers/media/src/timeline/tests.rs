@@ -257,6 +257,45 @@ fn sound_of_another_rate_is_left_out_and_silence_stands_in_for_it() {
 }
 
 #[test]
+fn sound_of_960_samples_a_frame_is_left_out_and_silence_stands_in_where_there_was_sound() {
+    /// AAC-LC, 48 kHz, stereo, frameLengthFlag set.
+    const SHORT_FRAMES: &[u8] = &[0xaf, 0, 0x11, 0x94];
+    let second = |log: &mut Log, from_ms: i64| {
+        for n in 0..25 {
+            let time = from_ms + 40 * n;
+            if n == 0 {
+                log.key(time)
+            } else {
+                log.video(time)
+            };
+            log.config(Track::Audio, SHORT_FRAMES).audio(time).audio(time + 20);
+        }
+    };
+    let mut log = Log::default();
+    log.open(1);
+    log.records.pop(); // the sound's configuration
+    log.config(Track::Audio, SHORT_FRAMES);
+    log.frame(Track::Video, true, false, 0, &[0x17, 1, 0, 0, 0, 9]);
+    log.video(40).audio(40).audio(60).video(80).end();
+    let (events, counters) = log.fold();
+    assert_eq!((pictures(&events).len(), sound(&events).len()), (3, 0));
+    assert_eq!(counters.silence, 0);
+
+    let mut log = Log::default();
+    log.open(1).run(0, 25);
+    second(&mut log, 1_000);
+    second(&mut log, 2_000);
+    log.end();
+    let (events, counters) = log.fold();
+    let places = sound(&events);
+    assert!(places.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "{places:?}");
+    assert!(places.iter().skip(48).all(|(_, silent)| *silent), "{places:?}");
+    assert!(places.last().unwrap().0 * 1_024 / 48 > 2_900, "{places:?}");
+    assert!(counters.foreign_audio > 90, "{counters:?}");
+    assert_eq!(bases(&events).len(), 1);
+}
+
+#[test]
 fn records_of_a_fenced_epoch_are_dropped() {
     let mut log = Log::default();
     log.open(1).run(0, 10);
