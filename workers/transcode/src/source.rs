@@ -66,6 +66,7 @@ impl Source {
         let committed = checkpoint.as_ref().map(|(offset, _)| *offset);
         let at = skip_to.max(committed).map_or(Start::Beginning, Start::Offset);
         let opened = services.log_from(at).await;
+        let mut begins = skip_to.max(committed).unwrap_or(0);
         let mut events = Vec::new();
         let (reader, timeline) = match (opened, checkpoint) {
             (Ok(reader), Some((offset, snapshot))) if skip_to > Some(offset) => {
@@ -80,12 +81,19 @@ impl Source {
                 (reader, Timeline::new(segment))
             }
             (Err(KafkaError::OutOfRange { low, high, .. }), Some((offset, snapshot))) => {
-                // A log that was made anew begins before the checkpoint.
                 let lost = low.saturating_sub(offset).max(0);
                 tracing::error!(offset, low, high, lost, "the checkpoint is not in the log");
                 services.metrics.lost(lost);
+                begins = low;
                 let reader = services.log_from(Start::Beginning).await?;
-                (reader, Timeline::restore_after_loss(snapshot, segment, &mut events))
+                // A log that was made anew ends before the checkpoint.
+                let made_anew = high < offset;
+                let restore = if made_anew {
+                    Timeline::restore_in_a_new_log
+                } else {
+                    Timeline::restore_after_loss
+                };
+                (reader, restore(snapshot, segment, &mut events))
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -96,7 +104,7 @@ impl Source {
             timeline,
             gops: Gops::default(),
             foreign_audio: 0,
-            first: Some(Step { next_offset: skip_to.max(committed).unwrap_or(0), events }),
+            first: Some(Step { next_offset: begins, events }),
         })
     }
 

@@ -176,6 +176,17 @@ impl Timeline {
         timeline
     }
 
+    /// A fold of a log that was made anew: as [`Timeline::restore_after_loss`],
+    /// but its epochs begin anew too.
+    pub fn restore_in_a_new_log(
+        mut snapshot: Snapshot,
+        segment: Ticks,
+        out: &mut Vec<super::Event>,
+    ) -> Self {
+        (snapshot.epoch, snapshot.nonce) = (Epoch(0), None);
+        Self::restore_after_loss(snapshot, segment, out)
+    }
+
     /// A fold that goes on where the snapshot was taken. The events a reader
     /// missed are said again: [`super::Event::Started`], and the base with its
     /// configurations if one was open. The broadcast that was open keeps its

@@ -681,6 +681,25 @@ fn a_snapshot_older_than_the_log_goes_on_at_the_next_boundary() {
 }
 
 #[test]
+fn a_snapshot_of_a_log_that_was_made_anew_drops_no_record_of_the_new_one() {
+    let mut old = Log::default();
+    old.open(1).run(0, 10).open(1).run(70, 10).open(1).run(0, 60);
+    let mut timeline = Timeline::new(SEGMENT);
+    old.push_from(0, &mut timeline);
+    let snapshot = timeline.snapshot().unwrap();
+    for (broadcast, expected) in [(1, (14_000, 3)), (2, (0, 0))] {
+        let mut log = Log { facts: old.facts.clone(), ..Log::default() };
+        log.open(broadcast).run(90_000, 5);
+        let mut out = Vec::new();
+        let mut timeline = Timeline::restore_in_a_new_log(snapshot.clone(), SEGMENT, &mut out);
+        timeline.go_on_after(Some((Ticks::from_ms(12_100), 2)));
+        out.extend(log.push_from(0, &mut timeline));
+        assert_eq!((bases(&out), pictures(&out).len()), (vec![expected], 5));
+        assert_eq!(timeline.counters().stale_epoch, 0);
+    }
+}
+
+#[test]
 fn a_picture_that_would_be_presented_a_day_later_is_left_out() {
     let mut log = Log::default();
     log.open(1).run(0, 25);
