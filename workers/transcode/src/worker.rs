@@ -18,7 +18,7 @@ use crate::publish::redis::live_backoff;
 use crate::services::{PublishError, Services};
 use crate::session::SessionError;
 use crate::source::{Source, SourceError, Step};
-use tries::Tries;
+use tries::{Cause, Tries};
 
 /// Why following the log stopped.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +37,12 @@ impl WorkerError {
         matches!(self, Self::Session(SessionError::Publish(PublishError::Fenced { .. })))
     }
 
-    fn may_be_the_source(&self) -> bool {
-        matches!(self, Self::Session(error) if error.may_be_the_source())
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Session(error) if error.may_be_the_source() => Cause::Source,
+            Self::Session(SessionError::Encoder(error)) if error.is_from_outside() => Cause::Killed,
+            Self::Source(_) | Self::Session(_) => Cause::Other,
+        }
     }
 }
 
@@ -99,7 +103,7 @@ pub async fn run(services: Services, config: Arc<Config>, log: Check) -> WorkerE
         if got_on {
             backoff.reset();
         }
-        if tries.is_hopeless(got_on, error.may_be_the_source()) {
+        if tries.is_hopeless(got_on, error.cause()) {
             skip_to = Some(reached);
             tracing::error!(offset = reached, "no encoder gets past this place: it is left out");
             services.metrics.skipped();
