@@ -88,4 +88,37 @@ pub struct LiveStreamSpec {
     /// stay, or go with it. The topic and cached state always go.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Why this release can't read it; then nothing else of it counts but which
+    /// host name it claims. Only who reads leniently sets it, and it is never
+    /// written.
+    #[serde(skip)]
+    pub unread: Option<Unread>,
+}
+
+/// Why a spec can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// The path of the field, for example `spec.transcode.preset`.
+    pub field: String,
+    /// What was found and what is expected.
+    pub why: String,
+}
+
+impl LiveStreamSpec {
+    /// In the place of one that can't be read. Its broadcaster is nobody, so
+    /// that it can't be taken for a valid one.
+    pub fn of_unread(unread: Unread, playback: Playback) -> Self {
+        Self {
+            broadcaster: Broadcaster(String::new()),
+            ingest: Ingest::default(),
+            keys: Vec::new(),
+            ladder: Vec::new(),
+            transcode: Transcode::default(),
+            packaging: Packaging::default(),
+            playback,
+            suspend: false,
+            deletion_policy: DeletionPolicy::default(),
+            unread: Some(unread),
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! queue. Of Nodes only those are kept that are being emptied ([`Drains`]).
 
 mod checks;
+mod lenient;
 mod nodes;
 mod observe;
 mod observer;
@@ -15,8 +16,8 @@ mod triggers;
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -42,6 +43,7 @@ use crate::reconcile::drains::Drains;
 use crate::reconcile::retry_after;
 use crate::reconcile::status::table;
 use checks::{ScopeCheck, SharedCheck};
+use lenient::{Lenient, unwrapped};
 use nodes::NodeObserver;
 use observe::Observe;
 use observer::Observer;
@@ -191,13 +193,14 @@ impl Watches {
     /// one for all.
     pub fn streams(&self, health: &Health) -> Vec<(Store<LiveStream>, StreamWatch)> {
         let check = SharedCheck::new(health.needed("livestreams"));
-        let scopes = scopes::<LiveStream>(&self.client, self.namespaces.as_ref());
+        let scopes = scopes::<Lenient>(&self.client, self.namespaces.as_ref());
         let watches = scopes.into_iter().map(|scope| {
             let (store, writer) = reflector::store();
             let metrics = self.metrics.clone();
             let check = ScopeCheck::new(&check, scope.namespace.as_deref());
             let calm = check.clone();
-            let watch = patiently(watcher(scope.api, config()), move || calm.ok()).modify(slim);
+            let watch = patiently(watcher(scope.api, config()), move || calm.ok());
+            let watch = watch.map_ok(unwrapped).modify(slim);
             let watch = watch.inspect(move |event| match event {
                 // Said before the server is asked.
                 Ok(Event::Init) => {}

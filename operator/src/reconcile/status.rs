@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::PartialObjectMeta;
 use kube::{CustomResourceExt, Resource, ResourceExt};
 use serde_json::json;
 
@@ -195,7 +196,9 @@ pub async fn write(
         return Ok(());
     }
     let (name, namespace) = (stream.name_any(), stream.namespace().unwrap_or_default());
-    let api: Api<LiveStream> = Api::namespaced(context.client.clone(), &namespace);
+    // Of the answer no more is read: the spec may be one that can't be.
+    let api: Api<PartialObjectMeta<LiveStream>> =
+        Api::namespaced(context.client.clone(), &namespace);
     let resource = LiveStream::api_resource();
     let manifest = json!({
         "apiVersion": resource.api_version,

@@ -45,6 +45,14 @@ pub fn validate(stream: &LiveStream) -> Result<ValidatedStream, InvalidSpec> {
     label("metadata.uid", uid, 63)?;
 
     let spec = &stream.spec;
+    if let Some(unread) = &spec.unread {
+        // The way out first: of a long message the end is cut off.
+        let why = format!(
+            "can't be read by this operator; upgrade the operator or change the field: {}",
+            unread.why
+        );
+        return Err(invalid(unread.field.clone(), why));
+    }
     label("spec.broadcaster", &spec.broadcaster.0, 63)?;
     Ok(ValidatedStream {
         id: millrace_media::id::StreamId::new(namespace, name)

@@ -53,6 +53,8 @@ mod refusals;
 #[cfg(test)]
 mod release;
 #[cfg(test)]
+mod rollback;
+#[cfg(test)]
 mod rungs;
 #[cfg(test)]
 mod scale;

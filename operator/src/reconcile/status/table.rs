@@ -32,7 +32,7 @@ macro_rules! rows {
 
 rows! {
     ACCEPTED = "Accepted" True "Accepted" by "validate": "The spec holds together.";
-    INVALID_SPEC = "Accepted" False "InvalidSpec" by "validate": "A field is wrong; the message names it. What runs stays as it was until the spec changes.";
+    INVALID_SPEC = "Accepted" False "InvalidSpec" by "validate": "A field is wrong, or of a newer release and can't be read; the message names it. What runs stays as it was until the spec changes.";
     HOST_TAKEN = "Accepted" False "HostTaken" by "validate": "An older LiveStream has spec.playback.hostname. Choose another, or delete that one.";
     HOST_NOT_ALLOWED = "Accepted" False "HostNotAllowed" by "validate": "The installation does not let this namespace use that host, class or Gateway. Ask who installed Millrace.";
     SECRET_MISSING = "Accepted" False "SecretMissing" by "dereference": "A Secret that the spec names is not there, or is no certificate. It is looked for again every 30 s.";
