@@ -89,7 +89,7 @@ pub struct LiveStreamSpec {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Why this release can't read it; then nothing else of it counts but which
-    /// host name it claims. Only who reads leniently sets it, and it is never
+    /// host name it claims and what is kept of it. Only who reads leniently sets it, and it is never
     /// written.
     #[serde(skip)]
     pub unread: Option<Unread>,

@@ -93,7 +93,10 @@ fn spec(raw: &Value) -> LiveStreamSpec {
         path => format!("spec.{path}"),
     };
     let unread = Unread { field, why: error.into_inner().to_string() };
-    LiveStreamSpec::of_unread(unread, claim(raw.get("playback").unwrap_or_default()))
+    LiveStreamSpec {
+        deletion_policy: part(raw, "deletionPolicy").unwrap_or_default(),
+        ..LiveStreamSpec::of_unread(unread, claim(raw.get("playback").unwrap_or_default()))
+    }
 }
 
 /// What says which host name it has, and by which route: nobody else may get it.
@@ -130,6 +133,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::deletion::DeletionPolicy;
     use crate::api::status::Phase;
     use crate::reconcile::hosts::HostClaim;
     use crate::reconcile::validate::validate;
@@ -194,6 +198,16 @@ mod tests {
         assert!(claim.route.is_some());
         let unknown = json!({ "broadcaster": "acme", "playback": { "hostname": ["a", "b"] } });
         assert_eq!(HostClaim::of(&read(&unknown, &Value::Null)), None);
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_read_says_what_is_kept_of_it() {
+        let policy = |policy: &str| {
+            let spec = json!({ "deletionPolicy": policy, "transcode": { "preset": "placebo" } });
+            read(&spec, &Value::Null).spec.deletion_policy
+        };
+        assert_eq!(policy("Delete"), DeletionPolicy::Delete);
+        assert_eq!(policy("Shred"), DeletionPolicy::Retain);
     }
 
     #[test]
