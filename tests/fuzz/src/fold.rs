@@ -41,7 +41,8 @@ pub(crate) fn snapshot(data: &[u8]) {
     let again = Snapshot::from_bytes(&snapshot.to_bytes()).expect("its own snapshot");
     assert_eq!(again, snapshot);
     let _ = (snapshot.broadcast(), snapshot.audio_resumes_at());
-    let restores = [Timeline::restore, Timeline::restore_after_loss, Timeline::restore_in_a_new_log];
+    let restores =
+        [Timeline::restore, Timeline::restore_after_loss, Timeline::restore_in_a_new_log];
     for restore in restores {
         let (mut reader, mut events) = (Reassembler::default(), Vec::new());
         let mut timeline = restore(again.clone(), SEGMENT, &mut events);
