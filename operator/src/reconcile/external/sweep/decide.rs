@@ -177,14 +177,14 @@ mod tests {
         let other = view(&[("b", "a.other")]);
         let livestream = |uid| row(uid, "a.one", None).livestream;
         let mut rows = [row("old", "a.one", Some(700)), row("new", "a.one", Some(60))];
-        let forget = Action::Forget(livestream("old"));
-        assert_eq!(decide(&rows, Some(&other), AFTER), [forget.clone()]);
+        let forget = || Action::Forget(livestream("old"));
+        assert_eq!(decide(&rows, Some(&other), AFTER), [forget()]);
         rows[1].absent = None;
         let lost = Action::NoteAbsent("new".to_owned());
-        assert_eq!(decide(&rows, Some(&other), AFTER), [forget.clone(), lost]);
+        assert_eq!(decide(&rows, Some(&other), AFTER), [forget(), lost]);
         rows[1].absent = Some(Duration::from_secs(650));
         let sweep = Action::Sweep(livestream("new"));
-        assert_eq!(decide(&rows, Some(&other), AFTER), [forget, sweep]);
+        assert_eq!(decide(&rows, Some(&other), AFTER), [forget(), sweep]);
         rows.reverse();
         rows[0].absent = rows[1].absent;
         rows[0].livestream.keep = Keep::Delete;
