@@ -89,8 +89,8 @@ pub struct LiveStreamSpec {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Why this release can't read it; then nothing else of it counts but which
-    /// host name it claims and what is kept of it. Only who reads leniently sets it, and it is never
-    /// written.
+    /// host name it claims and what is kept of it. Only who reads leniently sets
+    /// it, and it is never written.
     #[serde(skip)]
     pub unread: Option<Unread>,
 }
@@ -107,7 +107,7 @@ pub struct Unread {
 impl LiveStreamSpec {
     /// In the place of one that can't be read. Its broadcaster is nobody, so
     /// that it can't be taken for a valid one.
-    pub fn of_unread(unread: Unread, playback: Playback) -> Self {
+    pub fn of_unread(unread: Unread) -> Self {
         Self {
             broadcaster: Broadcaster(String::new()),
             ingest: Ingest::default(),
@@ -115,7 +115,7 @@ impl LiveStreamSpec {
             ladder: Vec::new(),
             transcode: Transcode::default(),
             packaging: Packaging::default(),
-            playback,
+            playback: Playback::default(),
             suspend: false,
             deletion_policy: DeletionPolicy::default(),
             unread: Some(unread),

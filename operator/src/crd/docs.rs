@@ -22,8 +22,9 @@ metadata: { name: keynote, namespace: events }
 spec: { broadcaster: acme }
 ```
 
-`metadata.name` is a DNS label of at most 40 characters that begins with a letter. Durations are one whole number and a \
-unit: `200ms`, `60s`, `15m`, `4h`. What pods get where `transcode.resources` says nothing is in \
+`metadata.name` is a DNS label of at most 40 characters that begins with a letter. Durations are \
+one whole number and a unit: `200ms`, `60s`, `15m`, `4h`. What pods get where \
+`transcode.resources` says nothing is in \
 [resources.md](resources.md).
 ";
 

@@ -330,7 +330,7 @@ impl Broadcast {
     /// A decoder configuration. One that differs from the base's closes it.
     fn configure(&mut self, frame: Frame, counters: &mut Counters, out: &mut Vec<Event>) {
         let track = frame.track;
-        let known = match frame.track {
+        let known = match track {
             Track::Video => &mut self.video_config,
             Track::Audio => {
                 // The audio rendition's rate stands for the broadcast's life.

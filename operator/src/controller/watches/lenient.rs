@@ -94,8 +94,9 @@ fn spec(raw: &Value) -> LiveStreamSpec {
     };
     let unread = Unread { field, why: error.into_inner().to_string() };
     LiveStreamSpec {
+        playback: claim(raw.get("playback").unwrap_or_default()),
         deletion_policy: part(raw, "deletionPolicy").unwrap_or_default(),
-        ..LiveStreamSpec::of_unread(unread, claim(raw.get("playback").unwrap_or_default()))
+        ..LiveStreamSpec::of_unread(unread)
     }
 }
 

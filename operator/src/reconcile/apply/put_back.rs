@@ -12,10 +12,11 @@ use crate::reconcile::kind::Kind;
 use crate::reconcile::prepared::Prepared;
 
 /// Fields that an object may not have beside those that our manifests have.
-const EXCLUDED: [(Kind, &str); 2] = [
-    (Kind::Deployment, "/spec/strategy/rollingUpdate"),
-    (Kind::PodDisruptionBudget, "/spec/minAvailable"),
+const EXCLUDED: [(Kind, &str, &str); 2] = [
+    (Kind::Deployment, "/spec/strategy", "rollingUpdate"),
+    (Kind::PodDisruptionBudget, "/spec", "minAvailable"),
 ];
+
 /// Who puts lists back, for a moment.
 const PUTS_BACK: &str = "millrace-operator-puts-back";
 
@@ -30,12 +31,9 @@ impl Applier {
     /// it, and applies it over them.
     pub(super) async fn put_back(&self, child: &Prepared) -> Result<ObjectMeta, kube::Error> {
         let mut whole = json!({ "spec": child.manifest.get("spec") });
-        for (kind, path) in EXCLUDED {
-            if child.id.kind == kind && whole.pointer(path).is_none() {
-                let (parent, field) = path.rsplit_once('/').unwrap_or_default();
-                if let Some(parent) = whole.pointer_mut(parent).and_then(Value::as_object_mut) {
-                    parent.insert(field.to_owned(), Value::Null);
-                }
+        for (_, place, field) in EXCLUDED.into_iter().filter(|(kind, ..)| child.id.kind == *kind) {
+            if let Some(fields) = whole.pointer_mut(place).and_then(Value::as_object_mut) {
+                fields.entry(field).or_insert(Value::Null);
             }
         }
         let whole = Patch::Merge(whole);

@@ -103,7 +103,7 @@ pub fn decide(rows: &[Registered], present: Option<&View>, after: Duration) -> V
 /// are the same, of which more is kept.
 fn recency(row: &Registered) -> impl Ord {
     let gone = Reverse(row.absent.unwrap_or_default());
-    (gone, row.livestream.keep == Keep::Retain, row.livestream.uid.clone())
+    (gone, row.livestream.keep == Keep::Retain, &row.livestream.uid)
 }
 
 #[cfg(test)]
