@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use millrace_harness::http::eventually;
 use millrace_harness::manifest::Manifest;
 use millrace_harness::repo;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::reconnect::{playlist, until_ended};
 use crate::stage::Stage;
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn the_player_plays_obeys_keys_outlives_an_outage_and_can_be_embedded() {
 async fn the_player_page_goes_on_after_a_lost_publisher_and_with_the_next_broadcast() {
     let stage = Stage::open(&Manifest::new("browser-returns")).await;
     let publisher = stage.publish();
-    stage.viewer().await;
+    let first_url = stage.viewer().await.media_url().to_owned();
     let mut page = Shown::open(&stage);
     let first = page.until("live", None).await;
 
@@ -37,8 +38,11 @@ async fn the_player_page_goes_on_after_a_lost_publisher_and_with_the_next_broadc
     page.until("waiting", Some(&first)).await;
     let publisher = stage.publish();
     page.until("live", Some(&first)).await;
+    // What the page shows may be the first publisher's last pictures still.
+    until_another_joined(&stage, &first_url).await;
 
     publisher.stop().await;
+    until_ended(&stage, &first_url).await;
     page.until("ended", Some(&first)).await;
     let publisher = stage.publish();
     assert_ne!(page.until("live", None).await, first);
@@ -59,6 +63,17 @@ async fn the_dashboard_shows_a_live_stream_makes_keys_and_ends_the_broadcast() {
     // It was cut off.
     publisher.stop().await;
     stage.close().await;
+}
+
+/// Waits for a whole segment of a publisher who came back.
+async fn until_another_joined(stage: &Stage, url: &str) {
+    eventually("a segment after a discontinuity", Duration::from_mins(1), async || {
+        let segments = playlist(stage, url).await?.segments;
+        ensure!(segments.iter().any(|segment| segment.discontinuity), "none");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 /// A player page, and what it shows.

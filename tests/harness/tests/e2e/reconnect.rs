@@ -14,11 +14,11 @@ fn manifest(name: &str) -> Manifest {
     Manifest { reconnect_window: 6, ..Manifest::new(name) }
 }
 
-async fn playlist(stage: &Stage, url: &str) -> anyhow::Result<Media> {
+pub(crate) async fn playlist(stage: &Stage, url: &str) -> anyhow::Result<Media> {
     Media::parse(&stage.http.text(url).await?)
 }
 
-async fn until_ended(stage: &Stage, url: &str) {
+pub(crate) async fn until_ended(stage: &Stage, url: &str) {
     eventually("EXT-X-ENDLIST", Duration::from_secs(40), async || {
         ensure!(playlist(stage, url).await?.ended, "still open");
         Ok(())
