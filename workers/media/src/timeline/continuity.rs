@@ -4,7 +4,8 @@
 //! agrees with where the other track is (a gap of one track while the other
 //! runs). Anything else is held until the other track speaks: if that jumps
 //! too, or stays silent, the source has jumped; if it runs on, the held frames
-//! were strays.
+//! were strays. Sound that has agreed with no picture of its base is a stray at
+//! once: of a source whose tracks differ by a constant, the pictures stay.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +59,7 @@ struct Suspect {
 pub(super) enum Verdict {
     /// Goes on in the base.
     Continues(Frame),
-    /// Not decided yet.
+    /// Not decided yet, or a stray.
     Held,
     /// The source jumped: the base closes, these frames are after the jump.
     Jump(Vec<Frame>),
@@ -141,6 +142,9 @@ impl Continuity {
         }
         let kept = |next| Judged { next, dropped: 0 };
         let Some(suspect) = self.suspect.as_mut() else {
+            if frame.track == Track::Audio && self.settled.audio_ms.is_none() {
+                return Judged { next: Verdict::Held, dropped: 1 };
+            }
             let other = match frame.track {
                 Track::Video => self.settled.audio_ms,
                 Track::Audio => self.settled.video_ms,

@@ -100,6 +100,21 @@ impl Log {
         self
     }
 
+    /// `count` pictures 40 ms apart, a keyframe each second, with sound whose
+    /// stamps differ by `offset_ms`.
+    fn apart(&mut self, from_ms: i64, count: i64, offset_ms: i64) -> &mut Self {
+        for n in 0..count {
+            let time = from_ms + 40 * n;
+            if n % 25 == 0 {
+                self.key(time)
+            } else {
+                self.video(time)
+            };
+            self.audio(time + offset_ms);
+        }
+        self
+    }
+
     /// `count` pictures 40 ms apart, a keyframe each second, with sound.
     fn run(&mut self, from_ms: i64, count: i64) -> &mut Self {
         let mut sound = 0;
@@ -389,6 +404,20 @@ fn a_stray_time_of_one_track_is_dropped_and_the_stream_goes_on() {
     assert_eq!(bases(&events).len(), 1);
     assert_eq!(pictures(&events).len(), 60);
     assert_eq!(counters.stray, 1);
+}
+
+#[test]
+fn sound_that_differs_from_its_pictures_by_a_constant_costs_no_picture() {
+    for offset in [1_500, -1_500] {
+        let mut log = Log::default();
+        log.open(1).apart(0, 250, offset);
+        let (events, counters) = log.fold();
+        assert_eq!((bases(&events).len(), pictures(&events).len()), (1, 250), "{offset}");
+        assert_eq!(counters.stray, 250, "{offset}");
+        let starts = events.iter().filter(|e| matches!(e, Event::Video(v) if v.restart.is_some()));
+        assert_eq!(starts.count(), 10, "a reader can start at each keyframe ({offset})");
+        assert!(sound(&events).iter().all(|(_, silent)| *silent), "{offset}");
+    }
 }
 
 #[test]

@@ -19,6 +19,11 @@ enum Act {
         at: i64,
         count: u32,
     },
+    Apart {
+        from_ms: i64,
+        count: i64,
+        offset_ms: i64,
+    },
     /// Sound may have ended with a stray.
     Pictures {
         from_ms: i64,
@@ -35,6 +40,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0_i64..30_000).prop_map(Act::LoneVideo),
         1 => (0_i64..30_000).prop_map(Act::LoneAudio),
         1 => (0_i64..20_000, 1_u32..40).prop_map(|(at, count)| Act::Still { at, count }),
+        1 => (0_i64..20_000, 1_i64..80, -3_000_i64..3_000)
+            .prop_map(|(from_ms, count, offset_ms)| Act::Apart { from_ms, count, offset_ms }),
         2 => (0_i64..20_000, 1_i64..150, 1_i64..4)
             .prop_map(|(from_ms, count, each)| Act::Pictures { from_ms, count, each }),
     ]
@@ -54,6 +61,7 @@ fn write(acts: &[Act]) -> Log {
             }
             Act::LoneVideo(at) => log.video(*at),
             Act::LoneAudio(at) => log.audio(*at),
+            Act::Apart { from_ms, count, offset_ms } => log.apart(*from_ms, *count, *offset_ms),
             Act::Pictures { from_ms, count, each } => log.pictures(*from_ms, *count, *each),
             Act::Still { at, count } => {
                 for n in 0..*count {
