@@ -4,12 +4,13 @@
 //
 // Prints a JSON summary. Exit 0 when video started in time, kept playing with
 // sound, changed its rung from the menu, obeyed keys, said who it is in every
-// request, outlived 10 s without network, and played in a page of another
-// origin; else 1 with the reason on stderr.
+// request, outlived 10 s without network and media that no decoder takes, and
+// played in a page of another origin; else 1 with the reason on stderr.
 import { parseArgs } from "node:util";
 
 import { Failure, check, pause, run, until } from "./chromium.mjs";
 import { round, spread } from "./figures.mjs";
+import { judgeDamage } from "./player/damage.mjs";
 import { judgeEmbedding } from "./player/embed.mjs";
 import { judgeKeys } from "./player/keys.mjs";
 import { judgeOutage } from "./player/outage.mjs";
@@ -44,6 +45,7 @@ await run({ screenshots: options.screenshots, summary }, async ({ open, shoot })
   summary.requests = await judgeRequests(page, asked);
   await judgeKeys(page, shoot);
   summary.recovered = await judgeOutage(page);
+  summary.repaired = await judgeDamage(page);
   await page.goto("about:blank");
 
   const phone = await open(375, 667, { hasTouch: true, isMobile: true, deviceScaleFactor: 2 });

@@ -6,6 +6,8 @@ import { withToken, type Source } from "./page";
 
 /** CTA-5004 §3.1: 64 characters at most. */
 const LONGEST_ID = 64;
+/** For so long a rung that failed is not chosen. */
+export const PENALTY_MS = 10_000;
 
 /**
  * Names the beacon's visit in each request, so that the server takes both for
@@ -28,6 +30,8 @@ export function engine(source: Source): Hls | null {
     lowLatencyMode: true,
     capLevelToPlayerSize: true,
     cmcd: cmcd(source),
+    // For good by default: a second without the server would cost the better rungs.
+    errorPenaltyExpireMs: PENALTY_MS,
     xhrSetup: (xhr, url) => {
       const asked = new URL(url, location.href);
       if (!asked.pathname.endsWith(".m3u8")) return;

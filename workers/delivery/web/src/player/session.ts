@@ -6,7 +6,7 @@ import { ErrorDetails, ErrorTypes, Events, type ErrorData } from "hls.js";
 import type Hls from "hls.js";
 
 import { Edge } from "./edge";
-import { engine } from "./engine";
+import { engine, PENALTY_MS } from "./engine";
 import { withToken, type Source } from "./page";
 
 export type State =
@@ -39,6 +39,9 @@ export class Session {
   private idle: number | undefined;
   private dozing = false;
   private recoveredAt = 0;
+  private failedAt = 0;
+  /** It is to play: a new source pauses the picture, and tells nobody. */
+  private wanted = false;
   private chosenHeight: number | null = null;
   private readonly index: string;
 
@@ -51,12 +54,20 @@ export class Session {
     this.edge = new Edge(video);
     video.addEventListener("playing", () => this.plays());
     video.addEventListener("waiting", () => this.waits());
-    video.addEventListener("ended", () => this.over());
+    // A decoder that gives up ends and pauses it too; that is nobody's will, and not the end.
+    video.addEventListener("ended", () => {
+      if (!video.error && !this.edge.live) this.over();
+    });
     video.addEventListener("pause", () => {
+      if (video.error || video.ended) return;
+      this.wanted = false;
       clearTimeout(this.idle);
       this.idle = window.setTimeout(() => this.doze(), IDLE_MS);
     });
-    video.addEventListener("play", () => this.wake());
+    video.addEventListener("play", () => {
+      this.wanted = true;
+      this.wake();
+    });
     window.addEventListener("online", () => {
       if (this.state === "retrying") this.again();
     });
@@ -77,8 +88,11 @@ export class Session {
     hls.on(Events.MANIFEST_PARSED, (_, data) => {
       this.broadcast = broadcastOf(data.levels[0]?.url[0] ?? "");
       if (this.chosenHeight !== null) this.applyChoice();
-      this.changed();
+      this.become("connecting");
       void this.play();
+    });
+    hls.on(Events.MEDIA_ATTACHED, () => {
+      if (this.wanted && hls === this.hls) void this.play();
     });
     hls.on(Events.LEVEL_SWITCHED, () => this.changed());
     // The outage was over before the buffer was.
@@ -127,10 +141,21 @@ export class Session {
   }
 
   stop(): void {
+    this.letGo()?.destroy();
+  }
+
+  private letGo(): Hls | null {
     clearTimeout(this.timer);
     clearTimeout(this.looking);
-    this.hls?.destroy();
+    const { hls } = this;
     this.hls = this.edge.hls = null;
+    return hls;
+  }
+
+  /** In an event of the engine, which goes on afterwards and must find itself whole. */
+  private stopSoon(): void {
+    const hls = this.letGo();
+    setTimeout(() => hls?.destroy());
   }
 
   private plays(): void {
@@ -148,8 +173,12 @@ export class Session {
   tick(): void {
     this.edge.keepUp();
     // The engine does not tell an end that it has all parts of.
+    if (this.state === "live" && this.hls && !this.edge.live && !this.edge.near) this.plays();
     const stands = this.state === "waiting" || this.state === "retrying" || this.state === "replay";
     if (stands && !this.video.paused && this.edge.spent) this.over();
+    // The engine chooses freely once a chosen rung has failed.
+    const lost = this.chosenHeight !== null && this.hls?.autoLevelEnabled === true;
+    if (lost && performance.now() - this.failedAt > PENALTY_MS) this.applyChoice();
   }
 
   private waits(): void {
@@ -182,18 +211,23 @@ export class Session {
     if (!this.video.canPlayType("application/vnd.apple.mpegurl")) return this.become("unsupported");
     this.video.onerror = () => this.retry("offline");
     this.video.src = this.index;
+    void this.currentBroadcast().then((now) => (this.broadcast ??= now));
     void this.play();
   }
 
   private failed(hls: Hls, data: ErrorData): void {
+    this.failedAt = performance.now();
     if (!data.fatal || hls !== this.hls) return;
     if (data.details === ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
-      this.stop();
+      this.stopSoon();
       return this.become("unsupported");
     }
     if (data.type === ErrorTypes.MEDIA_ERROR && performance.now() - this.recoveredAt > RECOVERED_MS) {
       this.recoveredAt = performance.now();
+      const at = this.video.currentTime;
       hls.recoverMediaError();
+      // It stopped itself before it told.
+      hls.startLoad(at > 0 ? at : -1);
       return;
     }
     const code = data.response?.code ?? 0;
@@ -206,7 +240,7 @@ export class Session {
 
   /** Again after a pause that doubles up to 5 s, with jitter. `kept`: with the engine and the picture there is. */
   private retry(shown: State, kept = false): void {
-    if (!kept) this.stop();
+    if (!kept) this.stopSoon();
     this.become(shown);
     const pause = shown === "refused" ? REFUSED_MS : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.retries);
     this.retries += 1;
@@ -257,7 +291,10 @@ export class Session {
   }
 }
 
-/** The broadcast id in a media playlist's URL, wherever it stands in `text`. */
+/**
+ * The broadcast id in a media playlist's URL, wherever it stands in `text`; a
+ * stream's name may look like one.
+ */
 function broadcastOf(text: string): string | null {
-  return /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(text)?.[0] ?? null;
+  return /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/[^/\s]+\/media\.m3u8/.exec(text)?.[1] ?? null;
 }
