@@ -28,7 +28,10 @@ async fn the_player_plays_obeys_keys_outlives_an_outage_and_can_be_embedded() {
 
 #[tokio::test]
 async fn the_player_page_goes_on_after_a_lost_publisher_and_with_the_next_broadcast() {
-    let stage = Stage::open(&Manifest::new("browser-returns")).await;
+    // It looks like the id of a broadcast.
+    let namespace = "c0ffee00-0000-4000-8000-00000000cafe".to_owned();
+    let manifest = Manifest { namespace, ..Manifest::new("browser-returns") };
+    let stage = Stage::open(&manifest).await;
     let publisher = stage.publish();
     let first_url = stage.viewer().await.media_url().to_owned();
     let mut page = Shown::open(&stage);
