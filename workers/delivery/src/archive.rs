@@ -10,7 +10,7 @@ use moka::future::Cache;
 
 use crate::fetch::NoMedia;
 use crate::live::view::View;
-use crate::origin::Origin;
+use crate::origin::{Origin, OriginError};
 
 /// Broadcasts kept in memory.
 const MAX_KEPT: u64 = 64;
@@ -56,7 +56,7 @@ impl Archive {
     }
 
     async fn read(&self, key: &Key) -> Result<Arc<View>, NoMedia> {
-        match self.origin.stored_broadcast(&key.0, key.1).await {
+        match self.origin.archived(&key.0, key.1).await {
             Ok(Some(stored)) => {
                 let view = stored.into_view();
                 Ok(Arc::new(view.ended().unwrap_or(view)))
@@ -65,6 +65,8 @@ impl Archive {
                 self.absent.insert(key.clone(), ()).await;
                 Err(NoMedia::Absent)
             }
+            // A flood of guesses is not told one by one.
+            Err(OriginError::Busy) => Err(NoMedia::Behind),
             Err(error) => {
                 tracing::warn!(stream = %key.0, broadcast = %key.1, error = report(&error), "index not read");
                 Err(NoMedia::Behind)

@@ -181,9 +181,19 @@ impl Origin {
         self.stored_broadcast(stream, last).await
     }
 
+    /// A broadcast that somebody named: it may be a guess.
+    pub async fn archived(
+        &self,
+        stream: &StreamId,
+        broadcast: BroadcastId,
+    ) -> Result<Option<Stored>, OriginError> {
+        let _place = self.lookups.try_acquire().map_err(|_| OriginError::Busy)?;
+        self.stored_broadcast(stream, broadcast).await
+    }
+
     /// A broadcast as the object store's index has it: by the head of the
     /// highest run.
-    pub async fn stored_broadcast(
+    async fn stored_broadcast(
         &self,
         stream: &StreamId,
         broadcast: BroadcastId,
