@@ -8,33 +8,46 @@ use super::bits::BitWriter;
 /// id_syn_ele, table 4.85.
 const ID_SCE: u32 = 0;
 const ID_CPE: u32 = 1;
+const ID_LFE: u32 = 3;
 const ID_END: u32 = 7;
 
-/// One AAC-LC frame of digital silence for 1 or 2 channels, any sample rate;
-/// `None` for other layouts.
+/// One AAC-LC frame of digital silence for 1 to 6 or 8 channels, any sample
+/// rate; `None` for other layouts. Its elements are those of table 1.19.
 ///
 /// The frame before it still rings out into it, as overlapping windows do.
 pub fn silent_frame(channels: u8) -> Option<Bytes> {
+    // The element and its element_instance_tag.
+    let elements: &[(u32, u32)] = match channels {
+        1 => &[(ID_SCE, 0)],
+        2 => &[(ID_CPE, 0)],
+        3 => &[(ID_SCE, 0), (ID_CPE, 0)],
+        4 => &[(ID_SCE, 0), (ID_CPE, 0), (ID_SCE, 1)],
+        5 => &[(ID_SCE, 0), (ID_CPE, 0), (ID_CPE, 1)],
+        6 => &[(ID_SCE, 0), (ID_CPE, 0), (ID_CPE, 1), (ID_LFE, 0)],
+        8 => &[(ID_SCE, 0), (ID_CPE, 0), (ID_CPE, 1), (ID_CPE, 2), (ID_LFE, 0)],
+        _ => return None,
+    };
     let mut bits = BitWriter::default();
-    match channels {
-        1 => {
-            // single_channel_element, table 4.4
-            bits.write(ID_SCE, 3).write(0, 4);
+    for (element, tag) in elements {
+        bits.write(*element, 3).write(*tag, 4);
+        if *element == ID_CPE {
+            channel_pair(&mut bits);
+        } else {
+            // single_channel_element, table 4.4, and lfe_channel_element, 4.9
             individual_channel_stream(&mut bits, false);
         }
-        2 => {
-            // channel_pair_element, table 4.5
-            bits.write(ID_CPE, 3).write(0, 4);
-            bits.write(1, 1); // common_window
-            ics_info(&mut bits);
-            bits.write(0, 2); // ms_mask_present
-            individual_channel_stream(&mut bits, true);
-            individual_channel_stream(&mut bits, true);
-        }
-        _ => return None,
     }
     bits.write(ID_END, 3);
     Some(bits.finish().into())
+}
+
+/// Table 4.5, after its tag.
+fn channel_pair(bits: &mut BitWriter) {
+    bits.write(1, 1); // common_window
+    ics_info(bits);
+    bits.write(0, 2); // ms_mask_present
+    individual_channel_stream(bits, true);
+    individual_channel_stream(bits, true);
 }
 
 /// Table 4.6: one long window in which no band is coded.
