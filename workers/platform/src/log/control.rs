@@ -49,6 +49,7 @@ impl Control {
                 }
                 self.epoch = Some(record.epoch);
             }
+            Body::End(_) if !newer && !current => {}
             Body::End(end) => {
                 if let Some(facts) = self.open.take_if(|open| open.broadcast == end.broadcast) {
                     let (epoch, reason, pictured) = (record.epoch, end.reason, self.pictured);
@@ -157,7 +158,9 @@ mod tests {
         assert_eq!(ended.closed(), Some(&closed));
         assert!(fold(&[open.clone(), (4, end(2))]).open().is_some());
         let late = (5, Body::Open(self::facts(1, 11)));
-        assert_eq!(fold(&[open, (4, end(1)), late]).open(), None);
+        assert_eq!(fold(&[open.clone(), (4, end(1)), late.clone()]).open(), None);
+        // Of a publisher who has been fenced.
+        assert_eq!(fold(&[open, late, (4, end(1))]).open(), Some(&self::facts(1, 11)));
     }
 
     fn frame(track: Track, config: bool) -> Body {
