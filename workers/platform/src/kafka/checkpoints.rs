@@ -28,7 +28,7 @@ pub struct Checkpoint {
 pub enum Committed {
     /// It stands.
     Stored,
-    /// One further on stands already; it was left alone.
+    /// One further on in this log stands already; it was left alone.
     Behind(Checkpoint),
 }
 
@@ -105,7 +105,14 @@ impl Checkpoints {
 
     fn commit_blocking(&self, checkpoint: Checkpoint) -> Result<Committed, KafkaError> {
         if let Some(there) = self.load_blocking()?.filter(|c| c.offset >= checkpoint.offset) {
-            return Ok(Committed::Behind(there));
+            let (_, end) = self
+                .consumer
+                .fetch_watermarks(&self.topic, PARTITION, ASK)
+                .map_err(|e| self.error("commit", e))?;
+            // One beyond the end is of a log that is gone.
+            if there.offset <= end {
+                return Ok(Committed::Behind(there));
+            }
         }
         let mut list = TopicPartitionList::new();
         let mut place = list.add_partition(&self.topic, PARTITION);

@@ -64,3 +64,16 @@ async fn a_checkpoint_carries_its_metadata_and_never_goes_back() {
     assert_eq!(second.commit(at(8)).await.unwrap(), Committed::Stored);
     assert_eq!(first.load().await.unwrap(), Some(at(8)));
 }
+
+#[tokio::test]
+async fn a_checkpoint_of_a_log_that_was_made_anew_goes_back() {
+    let world = World::new();
+    let topic = log(&world, 3).await;
+    let group = topics::checkpoint_group(&world.installation, &world.stream);
+    let checkpoints = Checkpoints::open(&world.kafka, &group, &topic).unwrap();
+    let at = |offset| Checkpoint { offset, metadata: String::new() };
+    // As if the log before had reached so far.
+    assert_eq!(checkpoints.commit(at(1_000)).await.unwrap(), Committed::Stored);
+    assert_eq!(checkpoints.commit(at(2)).await.unwrap(), Committed::Stored);
+    assert_eq!(checkpoints.load().await.unwrap(), Some(at(2)));
+}
