@@ -1,6 +1,7 @@
 //! The process: its tasks, in the order in which they start and stop.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use millrace_platform::backoff::Backoff;
@@ -166,6 +167,7 @@ fn shared(
         log: Arc::new(Log::new(id.clone(), tail, settings.ring_bytes, metrics.clone())),
         window: Window::new(settings.reconnect_window),
         rows: Rows::new(id, database.clone(), broadcasts),
+        opened: AtomicBool::new(false),
         metrics,
         settings,
     }

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace_media::id::{Epoch, KeyId, PublishKey};
@@ -47,6 +48,8 @@ pub struct Stream {
     pub window: Window,
     /// Its broadcasts in Postgres.
     pub rows: Rows,
+    /// An epoch was opened since the process began.
+    pub opened: AtomicBool,
 }
 
 impl Stream {
@@ -104,6 +107,7 @@ impl Stream {
                 stream.rows.closed(&closed);
             }
             if let Ok((epoch, facts)) = &opened {
+                stream.opened.store(true, Ordering::Relaxed);
                 stream.rows.pending(*epoch, facts, stream.log.control().pictured());
             }
             if let Err(Ok((epoch, facts))) = answer.send(opened) {
@@ -120,8 +124,8 @@ impl Stream {
         }
     }
 
-    /// The log was read at start: a broadcast that is open there and has no
-    /// publisher waits for one, and what happened before may be in no row: the
+    /// The log was read at start: a broadcast that is open there and was opened
+    /// by another process waits for its publisher, and what happened before may be in no row: the
     /// process that knew may have died with it.
     pub(crate) async fn resume(&self) {
         let _turn = self.log.opening().await;
@@ -130,7 +134,7 @@ impl Stream {
             self.rows.closed(closed);
         }
         if let (Some(epoch), Some(facts)) = (control.epoch(), control.open())
-            && !self.seat.is_taken()
+            && !self.opened.load(Ordering::Relaxed)
         {
             info!(%epoch, broadcast = %facts.broadcast, "an open broadcast waits for its publisher");
             self.rows.pending(epoch, facts, control.pictured());
