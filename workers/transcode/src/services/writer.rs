@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use millrace_media::id::{BroadcastId, Msn, RenditionName};
 use millrace_media::index::{Chunk, ChunkRef, Head};
-use millrace_media::published::{BroadcastInfo, Entry, PartInfo, SegmentInfo};
+use millrace_media::published::{BroadcastInfo, Entry, InitHash, PartInfo, SegmentInfo};
 use millrace_platform::names::objects::{BroadcastObjects, run_of};
 use millrace_platform::redis::media::{EntryId, Holder, MediaError, MediaWriter, Outcome, Write};
 use millrace_platform::report::report;
@@ -115,6 +115,15 @@ impl Services {
         let name = (segment.msn, segment.run);
         let stream = &self.config.stream;
         Ok(self.reader.get_segment(stream, place.broadcast, &place.rendition, name).await?)
+    }
+
+    /// The bytes of an init segment, if Redis has them.
+    pub async fn init_in_redis(
+        &self,
+        place: &Place,
+        hash: &InitHash,
+    ) -> Result<Option<Bytes>, PublishError> {
+        Ok(self.reader.get_init(&self.config.stream, place.broadcast, hash).await?)
     }
 
     /// The bytes of a segment, if the object store has them.

@@ -1,5 +1,7 @@
 //! What another process has published: renditions that go on after it.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use millrace_media::published::{PartInfo, RenditionInfo};
 use millrace_platform::report::report;
@@ -28,7 +30,15 @@ impl Outlet {
             plan.reopen();
         }
         let (mut unindexed, mut away) = (Vec::new(), blind.index);
+        let mut inits = HashSet::new();
         for segment in &plan.unindexed {
+            // Nor may the store have what they begin with.
+            if !segment.gap
+                && inits.insert(&segment.init)
+                && let Some(bytes) = self.services.init_in_redis(&place, &segment.init).await?
+            {
+                unindexed.push(StoreOp::Init { hash: segment.init.clone(), bytes });
+            }
             let mut bytes = self.services.segment_in_redis(&place, segment).await?;
             if bytes.is_none() && !away {
                 let stored = self.services.segment_in_store(&place, segment);
