@@ -65,7 +65,8 @@ pub struct Archive {
 
 impl Archive {
     /// Goes on with `head`, what the store has of this broadcast.
-    pub fn new(services: Services, head: Head, names: &[RenditionName]) -> Self {
+    pub fn new(services: Services, mut head: Head, names: &[RenditionName]) -> Self {
+        head.info.ended = false;
         let complete = head.complete();
         let done: HashMap<_, _> = names.iter().map(|n| (n.clone(), complete)).collect();
         let patience = Ticks(services.config.replay_window.0 / 2);
@@ -136,8 +137,10 @@ impl Archive {
 
     fn take(&mut self, note: Note, end: &mut Option<Ending>) {
         match note {
+            // Redis may have been told of the end before all was stored: the
+            // index is told by `Ending` alone.
             Note::Info(info) => {
-                self.head.info = info;
+                self.head.info = BroadcastInfo { ended: false, ..info };
                 self.behind = true;
             }
             Note::Run(run) => {
