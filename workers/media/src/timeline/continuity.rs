@@ -4,8 +4,10 @@
 //! agrees with where the other track is (a gap of one track while the other
 //! runs). Anything else is held until the other track speaks: if that jumps
 //! too, or stays silent, the source has jumped; if it runs on, the held frames
-//! were strays. Sound that has agreed with no picture of its base is a stray at
-//! once: of a source whose tracks differ by a constant, the pictures stay.
+//! were strays. Sound that has agreed with no picture of its base, and is behind
+//! them or far ahead, is a stray at once: of a source whose tracks differ by a
+//! constant, the pictures stay. Sound a little ahead costs a base or a few, until
+//! one opens at pictures whose sound has come before them.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ use super::{INTERLEAVING_MS, MAX_STEP_MS};
 
 /// Most frames held while a jump is judged.
 const MAX_HELD: usize = 256;
+/// So far ahead of its pictures no sound waits for them, in ms: as long as what
+/// is held before a base, [`super::MAX_WAITING`].
+const MAX_LEAD_MS: i64 = 5_000;
 /// A track that has only strays for this long, in ms of the other, has jumped.
 const MAX_STRAYS_MS: i64 = 2_000;
 
@@ -116,6 +121,14 @@ impl Continuity {
         steps || agrees
     }
 
+    /// Whether it is sound of a base that has none, which no later picture can
+    /// agree with.
+    fn is_apart(&self, frame: &Frame) -> bool {
+        let first = frame.track == Track::Audio && self.settled.audio_ms.is_none();
+        let lead = self.settled.video_ms.map(|video| frame.time_ms.saturating_sub(video));
+        first && lead.is_some_and(|lead| !(0..=MAX_LEAD_MS).contains(&lead))
+    }
+
     /// Notes the frame's time, and puts a picture that is not after the one before a millisecond
     /// after it: a clock that stands still loses no picture and doubles none.
     fn advance(&mut self, frame: &mut Frame) {
@@ -142,7 +155,7 @@ impl Continuity {
         }
         let kept = |next| Judged { next, dropped: 0 };
         let Some(suspect) = self.suspect.as_mut() else {
-            if frame.track == Track::Audio && self.settled.audio_ms.is_none() {
+            if self.is_apart(&frame) {
                 return Judged { next: Verdict::Held, dropped: 1 };
             }
             let other = match frame.track {
