@@ -177,7 +177,8 @@ export class Session {
     const stands = this.state === "waiting" || this.state === "retrying" || this.state === "replay";
     if (stands && !this.video.paused && this.edge.spent) this.over();
     // The engine chooses freely once a chosen rung has failed.
-    const lost = this.chosenHeight !== null && this.hls?.autoLevelEnabled === true;
+    const chosen = this.hls?.levels.some((l) => l.height === this.chosenHeight);
+    const lost = chosen === true && this.hls?.autoLevelEnabled === true;
     if (lost && performance.now() - this.failedAt > PENALTY_MS) this.applyChoice();
   }
 
