@@ -27,7 +27,8 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::stored::{self, Stored};
 
-/// Look-ups for unknown streams in the object store at a time: strangers'
+/// Look-ups in the object store at a time for unknown streams, and as many for
+/// broadcasts that a request names: strangers'
 /// guesses must not become a flood of listings.
 const STORE_LOOKUPS: usize = 16;
 /// A viewer's request waits this long for the object store.
@@ -88,6 +89,7 @@ pub struct Origin {
     redis: Redis,
     store: Store,
     lookups: Arc<Semaphore>,
+    guesses: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     breaker: Arc<Breaker>,
     store_breaker: Arc<Breaker>,
@@ -109,6 +111,7 @@ impl Origin {
             metrics: MetricsStore::new(counters, installation.clone()),
             store: Store::open(&settings.store, installation)?,
             lookups: Arc::new(Semaphore::new(STORE_LOOKUPS)),
+            guesses: Arc::new(Semaphore::new(STORE_LOOKUPS)),
             reads: Arc::new(Semaphore::new(STORE_READS)),
             breaker: Arc::new(breaker.observed(&metrics.breakers, "media")),
             store_breaker: Arc::new(store_breaker.observed(&metrics.breakers, "store")),
@@ -187,7 +190,7 @@ impl Origin {
         stream: &StreamId,
         broadcast: BroadcastId,
     ) -> Result<Option<Stored>, OriginError> {
-        let _place = self.lookups.try_acquire().map_err(|_| OriginError::Busy)?;
+        let _place = self.guesses.try_acquire().map_err(|_| OriginError::Busy)?;
         self.stored_broadcast(stream, broadcast).await
     }
 
