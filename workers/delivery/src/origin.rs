@@ -28,8 +28,8 @@ use crate::settings::Settings;
 use crate::stored::{self, Stored};
 
 /// Look-ups in the object store at a time for unknown streams, and as many for
-/// broadcasts that a request names: strangers'
-/// guesses must not become a flood of listings.
+/// broadcasts that a request names: strangers' guesses must not become a flood
+/// of listings.
 const STORE_LOOKUPS: usize = 16;
 /// A viewer's request waits this long for the object store.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -184,7 +184,7 @@ impl Origin {
         self.stored_broadcast(stream, last).await
     }
 
-    /// A broadcast that somebody named: it may be a guess.
+    /// A broadcast that a request names: it may be a guess.
     pub async fn archived(
         &self,
         stream: &StreamId,
