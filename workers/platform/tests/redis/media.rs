@@ -29,6 +29,21 @@ fn part(number: u32) -> PartInfo {
     }
 }
 
+fn info(stream: &StreamId, broadcast: BroadcastId) -> BroadcastInfo {
+    BroadcastInfo {
+        stream: stream.clone(),
+        broadcast,
+        started_ms: 0,
+        segment_duration: Ticks::from_ms(2_000),
+        part_target: Ticks::from_ms(215),
+        dvr_window: Ticks::from_ms(120_000),
+        frame_rate: FrameRate { num: 30, den: 1 },
+        renditions: Vec::new(),
+        ended: false,
+        access: Access::default(),
+    }
+}
+
 /// A writer with the lease, and its stream.
 async fn writer(server: &Server) -> (MediaWriter, StreamId) {
     let redis = Redis::connect(&config(server).media, "media").unwrap();
@@ -77,6 +92,30 @@ async fn of_several_in_one_round_trip_none_follows_what_somebody_else_wrote() {
     assert_eq!(told(write(&writer, &parts[4..]).await), kept);
     let there = [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2)];
     assert_eq!(listed(&writer, &stream).await, there);
+}
+
+#[tokio::test]
+async fn what_a_viewer_begins_with_lives_for_as_long_as_parts_come() {
+    let server = Server::start();
+    let (writer, stream) = writer(&server).await;
+    let broadcast = writer.lease().broadcast;
+    let init = Bytes::from_static(b"init");
+    writer.put_broadcast(&info(&stream, broadcast)).await.unwrap();
+    writer.put_init(&InitHash::of(&init), &init).await.unwrap();
+    write(&writer, &[part(0)]).await;
+
+    let keys = MediaKeys::new(&installation(), &stream);
+    let playlist = keys.playlist(broadcast, &"480p".parse().unwrap());
+    let init = keys.init(broadcast, &InitHash::of(&init));
+    let mut client = server.client(1).await;
+    // As if a day were nearly over.
+    for key in [keys.writer(), keys.broadcast(), playlist, init] {
+        let expire = redis::cmd("EXPIRE").arg(&key).arg(9).query_async::<bool>(&mut client).await;
+        assert!(expire.unwrap(), "{key}");
+        write(&writer, &[part(1)]).await;
+        let life: i64 = redis::cmd("TTL").arg(&key).query_async(&mut client).await.unwrap();
+        assert!(life > 9, "{key} has {life} s");
+    }
 }
 
 #[tokio::test]
@@ -186,18 +225,7 @@ async fn a_broadcast_takes_no_lease_where_a_later_one_is_described_that_goes_on(
     let [earlier, later] = [1, 2].map(|n| BroadcastId(Uuid::from_u128(n)));
     let on = writer(later);
     let key = MediaKeys::new(&installation(), &stream).writer();
-    let info = BroadcastInfo {
-        stream: stream.clone(),
-        broadcast: later,
-        started_ms: 0,
-        segment_duration: Ticks::from_ms(2_000),
-        part_target: Ticks::from_ms(215),
-        dvr_window: Ticks::from_ms(120_000),
-        frame_rate: FrameRate { num: 30, den: 1 },
-        renditions: Vec::new(),
-        ended: false,
-        access: Access::default(),
-    };
+    let info = info(&stream, later);
     on.claim().await.unwrap();
     on.put_broadcast(&info).await.unwrap();
     let mut client = server.client(1).await;

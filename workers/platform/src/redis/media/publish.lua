@@ -1,9 +1,10 @@
 -- Publishes one part or one segment: checks the lease, adds the entry, stores
--- the bytes, lets what it replaces expire.
+-- the bytes, keeps what viewers begin with, lets what it replaces expire.
 --
--- KEYS: 1 writer, 2 playlist, 3 bytes, 4.. keys to let expire
+-- KEYS: 1 writer, 2 playlist, 3 bytes, 4 description, 5 init segment,
+--       6.. keys to let expire
 -- ARGV: 1 broadcast, 2 run, 3 token, 4 entry id, 5 entry, 6 bytes,
---       7 life of the bytes, 8 life of the playlist, 9 life of 4..,
+--       7 life of the bytes, 8 life of 1, 2, 4 and 5, 9 life of 6..,
 --       10 first id to keep (or ""), 11 last id that was written before (or ""),
 --       12 the very entry that must have that id (or "")
 -- Returns {"ok"}, {"same"}, {"kept", entry there}, {"late", last id},
@@ -46,8 +47,7 @@ end
 if result[1] == 'ok' or redis.call('EXISTS', KEYS[3]) == 0 then
   redis.call('SET', KEYS[3], ARGV[6], 'EX', ARGV[7])
 end
-redis.call('EXPIRE', KEYS[2], ARGV[8])
-redis.call('EXPIRE', KEYS[1], ARGV[8])
-for i = 4, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[9]) end
+for _, i in ipairs({1, 2, 4, 5}) do redis.call('EXPIRE', KEYS[i], ARGV[8]) end
+for i = 6, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[9]) end
 if ARGV[10] ~= '' then redis.call('XTRIM', KEYS[2], 'MINID', ARGV[10]) end
 return result

@@ -49,22 +49,26 @@ impl MediaWriter {
         before: &Before,
     ) -> Cmd {
         let broadcast = self.lease.broadcast;
-        let (key, bytes, replaced, window_start) = match write {
+        let (key, init, bytes, replaced, window_start) = match write {
             Write::Part(part, bytes) => {
                 let name = (part.msn, part.part, part.run);
-                (self.keys.part(broadcast, rendition, name), bytes, Vec::new(), None)
+                let key = self.keys.part(broadcast, rendition, name);
+                (key, &part.init, bytes, Vec::new(), None)
             }
             Write::Segment { info, bytes, parts, window_start } => {
                 let part = |(part, run): &(u32, Run)| {
                     self.keys.part(broadcast, rendition, (info.msn, *part, *run))
                 };
                 let key = self.keys.segment(broadcast, rendition, (info.msn, info.run));
-                (key, bytes, parts.iter().map(part).collect(), Some(*window_start))
+                let replaced = parts.iter().map(part).collect();
+                (key, &info.init, bytes, replaced, Some(*window_start))
             }
         };
         let bytes: &[u8] = bytes;
         let playlist = self.keys.playlist(broadcast, rendition);
-        let keys = [&[self.keys.writer(), playlist, key][..], &replaced].concat();
+        let (description, init) = (self.keys.broadcast(), self.keys.init(broadcast, init));
+        let keys = [self.keys.writer(), playlist, key, description, init];
+        let keys = [&keys[..], &replaced].concat();
         let mut call = self.call(&PUBLISH, &keys);
         call.arg(id.to_string()).arg(entry).arg(bytes);
         call.arg(MEDIA_LIFE).arg(LONG_LIFE).arg(REPLACED_LIFE);
