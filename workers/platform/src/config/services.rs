@@ -148,16 +148,16 @@ impl StoreConfig {
         const NAME: &str = "OBJECT_STORE_URL";
         const EXPECTED: &str = "file:///dir or s3://bucket/prefix";
         let text: String = env.required(NAME)?;
-        let found = || format!("found {text:?}");
-        let url = url::Url::parse(&text).map_err(|_| env.note(NAME, found(), EXPECTED))?;
+        let hidden = "found no such URL (not shown, it may hold a password)";
+        let wrong = || env.note(NAME, hidden, EXPECTED);
+        let url = url::Url::parse(&text).map_err(|_| wrong())?;
         match url.scheme() {
             "file" => {
-                let path = url.to_file_path().map_err(|()| env.note(NAME, found(), EXPECTED))?;
+                let path = url.to_file_path().map_err(|()| wrong())?;
                 Ok(Self::Directory(path))
             }
             "s3" => {
-                let bucket =
-                    url.host_str().ok_or_else(|| env.note(NAME, found(), EXPECTED))?.to_owned();
+                let bucket = url.host_str().ok_or_else(wrong)?.to_owned();
                 let endpoint = env.optional("S3_ENDPOINT");
                 let region = env.or("S3_REGION", "us-east-1".to_owned());
                 let access_key_id = env.optional("S3_ACCESS_KEY_ID");
@@ -173,7 +173,7 @@ impl StoreConfig {
                     ca_file: ca_file?,
                 })
             }
-            _ => Err(env.note(NAME, found(), EXPECTED)),
+            scheme => Err(env.note(NAME, format!("found scheme {scheme:?}"), EXPECTED)),
         }
     }
 }
@@ -247,8 +247,9 @@ mod tests {
         assert!(
             matches!(read("s3://b/a/c"), Ok(StoreConfig::S3 { bucket, prefix, .. }) if bucket == "b" && prefix == "a/c")
         );
-        for bad in ["/var/m", "http://x/y", "s3://"] {
-            assert!(read(bad).is_err(), "{bad}");
+        for bad in ["/var/m", "http://x:secret@y/z", "s3://", "file://secret@host/m"] {
+            let problem = read(bad).unwrap_err();
+            assert!(!problem.found.contains("secret"), "{problem:?}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{DatabaseError, options};
@@ -24,6 +24,8 @@ use crate::report::report;
 
 /// How often the holder asks whether it still is, and others whether they can be.
 const BEAT: Duration = Duration::from_secs(1);
+/// Work that lasted so long has nothing to do with what failed before it.
+const WELL: Duration = Duration::from_mins(1);
 /// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Settings by which the server finds a holder that can't be reached.
@@ -117,6 +119,7 @@ impl Singleton {
                 held = self.hold() => held,
                 () = stop.cancelled() => return,
             };
+            let since = Instant::now();
             tokio::select! {
                 done = work(stop.child_token()) => match done {
                     Ok(()) => backoff.reset(),
@@ -128,6 +131,9 @@ impl Singleton {
                 }
             }
             drop(held);
+            if since.elapsed() > WELL {
+                backoff.reset();
+            }
             tokio::select! {
                 () = backoff.wait() => {}
                 () = stop.cancelled() => {}
