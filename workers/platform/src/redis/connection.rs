@@ -3,12 +3,14 @@
 //! The client's manager connects again when a connection breaks, but not when
 //! it falls silent: a machine that vanishes closes nothing, and the kernel
 //! gives up after a quarter of an hour. So a connection on which some commands
-//! in a row waited in vain is replaced here.
+//! in a row waited in vain is replaced here. So is one to a server that has
+//! become a replica, which takes no writes and need not close anything either:
+//! its name may lead to another by now.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, Pipeline, RedisFuture, RedisResult, Value};
+use redis::{Client, Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
 
 /// Commands in a row without an answer in time, after which a connection is
 /// given up.
@@ -49,14 +51,19 @@ impl Connection {
     }
 
     /// Takes note of how a command on this connection ended.
-    fn judge<T>(&self, number: u64, answer: &RedisResult<T>) {
+    fn judge<T>(&self, number: u64, answer: &RedisResult<T>, values: &[Value]) {
         let mut current = self.lock();
         if current.number != number {
             return;
         }
         let in_vain = answer.as_ref().is_err_and(redis::RedisError::is_timeout);
         current.unanswered = if in_vain { current.unanswered + 1 } else { 0 };
-        if current.unanswered < UNANSWERED {
+        let readonly = ServerErrorKind::ReadOnly;
+        let is_replica = answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::Server(readonly))
+            || values
+                .iter()
+                .any(|value| matches!(value, Value::ServerError(e) if e.kind() == Some(readonly)));
+        if current.unanswered < UNANSWERED && !is_replica {
             return;
         }
         if let Ok(manager) = self.0.client.get_connection_manager_lazy(self.0.config.clone()) {
@@ -70,7 +77,7 @@ impl ConnectionLike for Connection {
         Box::pin(async move {
             let (mut manager, number) = self.current();
             let answer = manager.req_packed_command(command).await;
-            self.judge(number, &answer);
+            self.judge(number, &answer, &[]);
             answer
         })
     }
@@ -84,7 +91,7 @@ impl ConnectionLike for Connection {
         Box::pin(async move {
             let (mut manager, number) = self.current();
             let answer = manager.req_packed_commands(commands, offset, count).await;
-            self.judge(number, &answer);
+            self.judge(number, &answer, answer.as_deref().unwrap_or_default());
             answer
         })
     }

@@ -152,6 +152,28 @@ async fn a_redis_that_is_full_says_so_and_nothing_counts_as_late() {
 }
 
 #[tokio::test]
+async fn a_server_that_became_a_replica_is_not_asked_on_the_same_connection_again() {
+    let server = Server::start();
+    let (writer, _) = writer(&server).await;
+    write(&writer, &[part(0)]).await;
+    let mut client = server.client(0).await;
+    let mut replica_of = async |host: &str, port: &str| {
+        let mut command = redis::cmd("REPLICAOF");
+        command.arg(host).arg(port).query_async::<()>(&mut client).await.unwrap();
+    };
+    // Nobody is there.
+    replica_of("127.0.0.1", "1").await;
+    let connections = server.connections().await;
+    for _ in 0..2 {
+        assert!(write(&writer, &[part(1)]).await.pop().unwrap().is_err());
+    }
+    // One is that of who asks.
+    assert!(server.connections().await > connections + 1);
+    replica_of("NO", "ONE").await;
+    assert_eq!(write(&writer, &[part(1)]).await.pop().unwrap().unwrap(), Outcome::New);
+}
+
+#[tokio::test]
 async fn what_follows_an_entry_that_redis_has_lost_is_refused_whoever_has_the_lease() {
     let server = Server::start();
     let redis = Redis::connect(&config(&server).media, "media").unwrap();

@@ -117,6 +117,15 @@ impl Server {
         self.folder.path().join("ca.pem")
     }
 
+    /// Connections that it has taken so far, with the one that this takes.
+    pub(crate) async fn connections(&self) -> u64 {
+        let mut client = self.client(0).await;
+        let mut info = redis::cmd("INFO");
+        let info: String = info.arg("stats").query_async(&mut client).await.unwrap();
+        let taken = info.lines().find_map(|l| l.strip_prefix("total_connections_received:"));
+        taken.unwrap().trim().parse().unwrap()
+    }
+
     /// A client of its own, beside the modules.
     pub(crate) async fn client(&self, database: u8) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(format!("{}/{database}", self.url())).unwrap();
