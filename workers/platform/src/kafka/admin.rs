@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
-    TopicResult,
+    AdminClient, AdminOptions, AlterConfig, ConfigEntry, ConfigSource, NewTopic, ResourceSpecifier,
+    TopicReplication, TopicResult,
 };
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -163,7 +163,8 @@ impl Admin {
         Ok(())
     }
 
-    /// Replaces the topics' own settings by those wanted.
+    /// Changes the topics' settings to those wanted; what else they are set to
+    /// stays.
     async fn alter(
         &self,
         wanted: &[(usize, &TopicSpec)],
@@ -171,9 +172,18 @@ impl Admin {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let changes = wanted.iter().map(|(_, spec)| {
-            let change = AlterConfig::new(ResourceSpecifier::Topic(&spec.name));
-            spec.config.iter().fold(change, |change, (key, value)| change.set(key, value))
+        // A setting that is not sent along goes back to the broker's default.
+        let names: Vec<&str> = wanted.iter().map(|(_, spec)| spec.name.as_str()).collect();
+        let is_own = |entry: &ConfigEntry| entry.source == ConfigSource::DynamicTopic;
+        let there: Result<Vec<_>, _> =
+            self.describe_some(&names, is_own).await?.into_iter().collect();
+        let mut settings: Vec<_> = there?.into_iter().map(Option::unwrap_or_default).collect();
+        for ((_, spec), settings) in wanted.iter().zip(&mut settings) {
+            settings.extend(spec.config.clone());
+        }
+        let changes = names.iter().zip(&settings).map(|(name, settings)| {
+            let change = AlterConfig::new(ResourceSpecifier::Topic(name));
+            settings.iter().fold(change, |change, (key, value)| change.set(key, value))
         });
         let changes: Vec<_> = changes.collect();
         let done = self.client.alter_configs(&changes, &Self::options()).await;
@@ -199,6 +209,15 @@ impl Admin {
         &self,
         topics: &[&str],
     ) -> Result<Vec<Result<Option<Settings>, KafkaError>>, KafkaError> {
+        self.describe_some(topics, |_| true).await
+    }
+
+    /// The same, of the settings that `wanted` says.
+    async fn describe_some(
+        &self,
+        topics: &[&str],
+        wanted: impl Fn(&ConfigEntry) -> bool,
+    ) -> Result<Vec<Result<Option<Settings>, KafkaError>>, KafkaError> {
         let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
         let done = self.client.describe_configs(&asked, &Self::options()).await;
         let what = || format!("describe {} topics", topics.len());
@@ -210,7 +229,7 @@ impl Admin {
             // That is how the client tells of a topic that does not exist.
             Ok(found) if found.entries.is_empty() => Ok(None),
             Ok(found) => {
-                let entries = found.entries.into_iter();
+                let entries = found.entries.into_iter().filter(&wanted);
                 Ok(Some(entries.filter_map(|e| Some((e.name, e.value?))).collect()))
             }
             Err(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(None),

@@ -36,9 +36,14 @@ async fn another_replay_window_changes_the_retention_and_keeps_the_records() {
     admin.ensure(&spec).await.unwrap();
     let producer = world.producer();
     producer.send(&spec.name, "k", b"record").unwrap().wait().await.unwrap();
+    // What an administrator sets besides stays.
+    let mut by_hand = spec.clone();
+    by_hand.config.insert("retention.bytes".to_owned(), "2000000000".to_owned());
+    assert_eq!(admin.ensure(&by_hand).await.unwrap(), Ensured::Altered);
     let longer = TopicSpec::frames(&world.installation, &world.stream, WINDOW * 4, 1);
     assert_eq!(admin.ensure(&longer).await.unwrap(), Ensured::Altered);
     let config = admin.describe(&spec.name).await.unwrap().unwrap();
+    assert_eq!(config.get("retention.bytes").map(String::as_str), Some("2000000000"));
     assert_eq!(config.get("retention.ms").map(String::as_str), Some("3600000"));
     assert_eq!(config.get("segment.ms").map(String::as_str), Some("60000"));
     assert_eq!(producer.watermarks(&spec.name).await.unwrap().high, 1);
