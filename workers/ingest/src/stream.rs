@@ -125,8 +125,8 @@ impl Stream {
     }
 
     /// The log was read at start: a broadcast that is open there and was opened
-    /// by another process waits for its publisher, and what happened before may be in no row: the
-    /// process that knew may have died with it.
+    /// by another process waits for its publisher, and what happened before may
+    /// be in no row: the process that knew may have died with it.
     pub(crate) async fn resume(&self) {
         let _turn = self.log.opening().await;
         let control = self.log.control();
