@@ -81,16 +81,16 @@ impl Log {
         self
     }
 
+    /// The picture with this number, a keyframe each second.
+    fn picture(&mut self, n: i64, time_ms: i64) -> &mut Self {
+        if n % 25 == 0 { self.key(time_ms) } else { self.video(time_ms) }
+    }
+
     /// `count` pictures 40 ms apart, a keyframe each second, no sound; each
     /// stamp is that of `each` of them.
     fn pictures(&mut self, from_ms: i64, count: i64, each: i64) -> &mut Self {
         for n in 0..count {
-            let time = from_ms + 40 * (n / each);
-            if n % 25 == 0 {
-                self.key(time)
-            } else {
-                self.video(time)
-            };
+            self.picture(n, from_ms + 40 * (n / each));
         }
         self
     }
@@ -105,11 +105,7 @@ impl Log {
     fn apart(&mut self, from_ms: i64, count: i64, offset_ms: i64) -> &mut Self {
         for n in 0..count {
             let time = from_ms + 40 * n;
-            if n % 25 == 0 {
-                self.key(time)
-            } else {
-                self.video(time)
-            };
+            self.picture(n, time);
             self.audio(time + offset_ms);
         }
         self
@@ -120,11 +116,7 @@ impl Log {
         let mut sound = 0;
         for n in 0..count {
             let time = from_ms + 40 * n;
-            if n % 25 == 0 {
-                self.key(time)
-            } else {
-                self.video(time)
-            };
+            self.picture(n, time);
             while sound * 1024 / 48 < 40 * (n + 1) {
                 self.audio(from_ms + sound * 1024 / 48);
                 sound += 1;
@@ -453,11 +445,7 @@ fn a_gap_in_the_sound_is_filled_with_silence() {
     let mut log = Log::default();
     log.open(1).run(0, 25);
     for n in 25..100 {
-        if n % 25 == 0 {
-            log.key(40 * n)
-        } else {
-            log.video(40 * n)
-        };
+        log.picture(n, 40 * n);
     }
     log.audio(4_000);
     let (events, counters) = log.fold();
@@ -490,11 +478,7 @@ fn a_drifting_clock_costs_a_frame_now_and_then_but_never_the_grid() {
     let mut n = 0_i64;
     for picture in 0..1_000 {
         let time = picture * 40;
-        if picture % 25 == 0 {
-            log.key(time)
-        } else {
-            log.video(time)
-        };
+        log.picture(picture, time);
         while n * 2_155 / 100 < time + 40 {
             log.audio(n * 2_155 / 100);
             n += 1;

@@ -10,7 +10,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
+use redis::{
+    Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+};
 
 /// Commands in a row without an answer in time, after which a connection is
 /// given up.
@@ -51,18 +53,19 @@ impl Connection {
     }
 
     /// Takes note of how a command on this connection ended.
-    fn judge<T>(&self, number: u64, answer: &RedisResult<T>, values: &[Value]) {
+    fn judge(&self, number: u64, answer: Result<&[Value], &RedisError>) {
+        let readonly = ServerErrorKind::ReadOnly;
+        let refused =
+            |value: &Value| matches!(value, Value::ServerError(e) if e.kind() == Some(readonly));
+        let (in_vain, is_replica) = match answer {
+            Ok(values) => (false, values.iter().any(refused)),
+            Err(error) => (error.is_timeout(), error.kind() == ErrorKind::Server(readonly)),
+        };
         let mut current = self.lock();
         if current.number != number {
             return;
         }
-        let in_vain = answer.as_ref().is_err_and(redis::RedisError::is_timeout);
         current.unanswered = if in_vain { current.unanswered + 1 } else { 0 };
-        let readonly = ServerErrorKind::ReadOnly;
-        let is_replica = answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::Server(readonly))
-            || values
-                .iter()
-                .any(|value| matches!(value, Value::ServerError(e) if e.kind() == Some(readonly)));
         if current.unanswered < UNANSWERED && !is_replica {
             return;
         }
@@ -77,7 +80,7 @@ impl ConnectionLike for Connection {
         Box::pin(async move {
             let (mut manager, number) = self.current();
             let answer = manager.req_packed_command(command).await;
-            self.judge(number, &answer, &[]);
+            self.judge(number, answer.as_ref().map(std::slice::from_ref));
             answer
         })
     }
@@ -91,7 +94,7 @@ impl ConnectionLike for Connection {
         Box::pin(async move {
             let (mut manager, number) = self.current();
             let answer = manager.req_packed_commands(commands, offset, count).await;
-            self.judge(number, &answer, answer.as_deref().unwrap_or_default());
+            self.judge(number, answer.as_deref());
             answer
         })
     }

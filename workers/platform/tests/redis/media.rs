@@ -29,7 +29,8 @@ fn part(number: u32) -> PartInfo {
     }
 }
 
-fn info(stream: &StreamId, broadcast: BroadcastId) -> BroadcastInfo {
+/// A broadcast without renditions.
+pub(crate) fn info(stream: &StreamId, broadcast: BroadcastId) -> BroadcastInfo {
     BroadcastInfo {
         stream: stream.clone(),
         broadcast,

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use millrace_media::id::{BroadcastId, Msn, RenditionName, Run, StreamId};
 use millrace_media::published::{
-    Access, BroadcastInfo, FrameRate, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
+    BroadcastInfo, InitHash, PartInfo, RenditionInfo, RenditionKind, SegmentInfo,
 };
-use millrace_media::time::Ticks;
 use millrace_platform::redis::Redis;
 use millrace_platform::redis::media::MediaWriter;
 use millrace_platform::redis::viewers::{
@@ -14,6 +13,7 @@ use millrace_platform::redis::viewers::{
 };
 use uuid::Uuid;
 
+use crate::media::info;
 use crate::server::{Server, config, installation};
 
 /// A viewer who was seen.
@@ -43,18 +43,7 @@ pub(crate) async fn publish(writer: &MediaWriter, broadcast: BroadcastId, stream
         bandwidth: 1,
         average_bandwidth: 1,
     };
-    let info = BroadcastInfo {
-        stream: stream.clone(),
-        broadcast,
-        started_ms: 0,
-        segment_duration: Ticks::from_ms(2_000),
-        part_target: Ticks::from_ms(215),
-        dvr_window: Ticks::from_ms(120_000),
-        frame_rate: FrameRate { num: 30, den: 1 },
-        renditions: vec![rung.clone()],
-        ended: false,
-        access: Access::default(),
-    };
+    let info = BroadcastInfo { renditions: vec![rung.clone()], ..info(stream, broadcast) };
     writer.put_broadcast(&info).await.unwrap();
     let bytes = bytes::Bytes::from_static(b"media");
     let init = InitHash::of(b"init");

@@ -172,8 +172,9 @@ export class Session {
   /** To be called twice a second or so. */
   tick(): void {
     this.edge.keepUp();
-    // The engine does not tell an end that it has all parts of.
+    // It ended while somebody watched what is further back.
     if (this.state === "live" && this.hls && !this.edge.live && !this.edge.near) this.plays();
+    // The engine does not tell an end that it has all parts of.
     const stands = this.state === "waiting" || this.state === "retrying" || this.state === "replay";
     if (stands && !this.video.paused && this.edge.spent) this.over();
     // The engine chooses freely once a chosen rung has failed.
